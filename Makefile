@@ -1,0 +1,60 @@
+# `make table2` and `make test` set up what is missing: a virtual environment from requirements.lock.
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.installed-from-lock
+RUN := PATH="$(abspath $(BIN)):$$PATH"
+ARGS ?=
+
+.PHONY: help table1 table2 reports test lint format lock ui clean
+
+help:
+	@echo "make table2    regenerate Table 2 of the paper at preset mini (the environment included)"
+	@echo "make reports   every report; ARGS='--config preset=small sources=DIR' for another preset"
+	@echo "make test      the tests;  make lint    formatters and type checks"
+	@echo "make ui        the MLflow UI on http://127.0.0.1:5000"
+
+$(READY): requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
+		{ echo "error: $(PYTHON) is not Python 3.11; install it or give PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@touch $@
+
+table1 table2: $(READY)
+	$(RUN) snakemake --cores all reports/$@.md $(ARGS)
+
+reports: $(READY)
+	$(RUN) snakemake --cores all reports $(ARGS)
+
+test: $(READY)
+	$(RUN) python -m pytest $(ARGS)
+
+lint: $(READY)
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) snakefmt --check Snakefile pipeline/rules
+	$(RUN) mypy
+
+format: $(READY)
+	$(RUN) ruff check --fix .
+	$(RUN) ruff format .
+	$(RUN) snakefmt Snakefile pipeline/rules
+
+# Every version that requirements.in leads to, as it installs today.
+lock:
+	rm -rf $(VENV)-lock
+	$(PYTHON) -m venv $(VENV)-lock
+	$(VENV)-lock/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.in
+	$(VENV)-lock/bin/python -m pip freeze --disable-pip-version-check | sed -E 's/\+cpu$$//' | \
+		grep -v -i -E '^(nvidia-|triton|cuda-)' > requirements.lock
+	rm -rf $(VENV)-lock
+
+ui: $(READY)
+	$(RUN) python -m pipeline record --no-dvc
+	$(RUN) python -m mlflow server --host 127.0.0.1 --port 5000 \
+		--backend-store-uri sqlite:///mlflow.db --default-artifact-root mlartifacts
+
+clean:
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,15 @@
+# From the cells of params/tables to reports/: prepare data, train, evaluate, report.
+# Rule bodies are thin; what they call is in pipeline/ and dmnet/ and is tested there.
+#
+#   snakemake --cores all reports/table2.md
+#   snakemake --cores all reports/table2.md --config preset=small sources=/path/to/datasets
+
+from pipeline.workflow import Workflow
+
+study = Workflow(config)
+
+
+include: "pipeline/rules/data.smk"
+include: "pipeline/rules/runs.smk"
+include: "pipeline/rules/reports.smk"
+include: "pipeline/rules/records.smk"

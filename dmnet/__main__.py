@@ -1,0 +1,138 @@
+"""Command line of the model package: prepare data, train a run, evaluate it.
+
+python -m dmnet prepare  --dataset FILE --folder data/NAME [--sources DIR]
+python -m dmnet train    --config runs/KEY/config.json --data data/NAME [--weights DIR]
+python -m dmnet evaluate --run runs/KEY --config JSON --data data/NAME --output FILE
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+from dmnet.config import DatasetConfig, EvaluationConfig, JobConfig, content_hash, parse
+from dmnet.errors import ConfigError, DMNetError
+from dmnet.files import read_json, write_json
+
+
+def prepare(arguments: argparse.Namespace) -> None:
+    from dmnet.data.prepare import prepare_dataset
+
+    config = parse(DatasetConfig, read_argument(arguments.dataset), "--dataset")
+    sources: Path = arguments.sources
+    prepare_dataset(config, arguments.folder, sources, sources / config.name)
+
+
+def train(arguments: argparse.Namespace) -> None:
+    from dmnet.training.trainer import train as train_run
+
+    job = parse(JobConfig, read_json(arguments.config), str(arguments.config))
+    run_dir = arguments.config.parent
+    if run_dir.name != job.run.key:
+        raise ConfigError(
+            f"{arguments.config}: its content has key {job.run.key}, not its folder's name; "
+            "delete the file, it is written anew"
+        )
+    train_run(job, run_dir, arguments.data, arguments.weights)
+
+
+def evaluate(arguments: argparse.Namespace) -> None:
+    import torch
+
+    from dmnet.data.dataset import SegmentationDataset
+    from dmnet.data.manifest import Manifest
+    from dmnet.inference.evaluate import evaluate as evaluate_model
+    from dmnet.training.trainer import pick_device
+    from dmnet.weights import load_trained
+
+    run_dir: Path = arguments.run
+    job = parse(JobConfig, read_json(run_dir / "config.json"), str(run_dir / "config.json"))
+    evaluation = parse(EvaluationConfig, read_argument(arguments.config), "--config")
+    trained = read_json(run_dir / "train.json")
+    torch.set_num_threads(job.run.cpu_threads)
+    weights = trained["weights"]
+    model = load_trained(job.run, run_dir / weights["file"], weights["sha256"])
+    manifest = Manifest.load(arguments.data)
+    dataset = SegmentationDataset(
+        manifest, evaluation.split, evaluation.data, evaluation.load_scale
+    )
+    device = pick_device()
+    matrix = evaluate_model(model.to(device), dataset, job.run.recipe, evaluation.inference, device)
+    result: dict[str, Any] = {
+        "run": job.run.key,
+        "weights_sha256": weights["sha256"],
+        "evaluation": evaluation.model_dump(mode="json"),
+        "evaluation_hash": content_hash(evaluation),
+        "data_fingerprint": manifest.fingerprint,
+        "stand_in": manifest.stand_in,
+        "images": len(dataset),
+        "device": device.type,
+        **matrix.summary(),
+    }
+    write_json(arguments.output, result)
+    logging.info("mIoU %.2f over %d images", 100 * result["miou"], len(dataset))
+
+
+def read_argument(value: str) -> Any:
+    """JSON given inline (it starts with a brace) or the path of a JSON file."""
+    if not value.lstrip().startswith("{"):
+        return read_json(Path(value))
+    try:
+        return json.loads(value)
+    except ValueError as error:
+        raise ConfigError(f"the argument {value[:40]!r}...: not valid JSON ({error})") from error
+
+
+def parser() -> argparse.ArgumentParser:
+    root = argparse.ArgumentParser(prog="python -m dmnet", description=__doc__.splitlines()[0])
+    commands = root.add_subparsers(required=True, metavar="COMMAND")
+
+    command = commands.add_parser("prepare", help="bring a dataset into its verified form")
+    command.add_argument("--dataset", required=True, help="DatasetConfig: JSON or its file")
+    command.add_argument("--folder", type=Path, required=True, help="data/<name>, written")
+    command.add_argument(
+        "--sources",
+        type=Path,
+        default=Path("data/sources"),
+        help="what the user obtained: archives, or a folder with the dataset's name",
+    )
+    command.set_defaults(action=prepare)
+
+    command = commands.add_parser("train", help="train a run, or go on with it")
+    command.add_argument("--config", type=Path, required=True, help="runs/<key>/config.json")
+    command.add_argument("--data", type=Path, required=True, help="data/<name>, prepared")
+    command.add_argument("--weights", type=Path, default=Path("weights"))
+    command.set_defaults(action=train)
+
+    command = commands.add_parser("evaluate", help="measure a trained run")
+    command.add_argument("--run", type=Path, required=True, help="runs/<key>")
+    command.add_argument("--config", required=True, help="EvaluationConfig: JSON or its file")
+    command.add_argument("--data", type=Path, required=True, help="data/<name>, prepared")
+    command.add_argument("--output", type=Path, required=True, help="metrics.json, written")
+    command.set_defaults(action=evaluate)
+
+    for command in commands.choices.values():
+        command.add_argument("--label", default="", help="shown in front of every log line")
+    return root
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = parser().parse_args(argv)
+    prefix = f"[{arguments.label}] " if arguments.label else ""
+    logging.basicConfig(
+        level=logging.INFO, format=f"%(asctime)s {prefix}%(message)s", datefmt="%H:%M:%S"
+    )
+    try:
+        arguments.action(arguments)
+    except DMNetError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,95 @@
+"""ResNet-50/101 whose last stages keep their resolution by dilation (section 4.1).
+
+    image (n, 3, h, w) -> stem, /4 -> stage 2 (4w) -> stage 3 (8w) -> stage 4 (16w) -> stage 5 (32w)
+    stride of stages 2..5:  output stride 8: 4, 8, 8, 8     output stride 16: 4, 8, 16, 16
+    dilation of stages 2..5:                 1, 1, 2, 4                       1, 1, 1, 2
+
+The first block of a dilated stage keeps the dilation of the stage before it, as in the dilated
+ResNets that the paper cites and in torchvision. Parameter names are torchvision's, so its ImageNet
+weights load as they are (plain stem, width 64).
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from dmnet.compat import torchvision
+from dmnet.config import ResNetConfig
+from dmnet.layers import initialise
+
+BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
+STRIDES = {8: (1, 2, 1, 1), 16: (1, 2, 2, 1)}
+DILATIONS = {8: (1, 1, 2, 4), 16: (1, 1, 1, 2)}
+
+Bottleneck = torchvision.models.resnet.Bottleneck
+
+
+class ResNet(nn.Module):
+    """Forward: (n, 3, h, w) -> the outputs of stages 2 to 5, `channels[i]` channels each."""
+
+    def __init__(self, config: ResNetConfig) -> None:
+        super().__init__()
+        width = config.width
+        self.channels = tuple(width * 4 * 2**i for i in range(4))
+        self.conv1 = deep_stem(width) if config.stem == "deep" else plain_stem(width)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
+        inputs, dilation_before = width, 1
+        for i in range(4):
+            dilation = DILATIONS[config.output_stride][i]
+            stage = make_stage(
+                inputs,
+                planes=width * 2**i,
+                blocks=BLOCKS[config.depth][i],
+                stride=STRIDES[config.output_stride][i],
+                first_dilation=dilation_before,
+                dilation=dilation,
+            )
+            self.add_module(f"layer{i + 1}", stage)
+            inputs, dilation_before = self.channels[i], dilation
+        initialise(self)
+        # Every block starts as the identity, which speeds up training from scratch (as in the
+        # zoos' ResNet); ImageNet weights replace it.
+        for module in self.modules():
+            if isinstance(module, Bottleneck):
+                nn.init.zeros_(module.bn3.weight)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        x = self.maxpool(self.relu(self.bn1(self.conv1(images))))
+        stages = []
+        for i in range(4):
+            x = self.get_submodule(f"layer{i + 1}")(x)
+            stages.append(x)
+        return tuple(stages)
+
+
+def plain_stem(width: int) -> nn.Module:
+    """One 7x7 convolution of stride 2 (He et al., 2016)."""
+    return nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False)
+
+
+def deep_stem(width: int) -> nn.Module:
+    """Three 3x3 convolutions in the 7x7's place: ResNetV1c, the zoos' stem."""
+    half = width // 2
+    return nn.Sequential(
+        nn.Conv2d(3, half, 3, stride=2, padding=1, bias=False),
+        nn.BatchNorm2d(half),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(half, half, 3, padding=1, bias=False),
+        nn.BatchNorm2d(half),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(half, width, 3, padding=1, bias=False),
+    )
+
+
+def make_stage(
+    inputs: int, planes: int, blocks: int, stride: int, first_dilation: int, dilation: int
+) -> nn.Sequential:
+    outputs = planes * Bottleneck.expansion
+    shortcut = nn.Sequential(
+        nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False), nn.BatchNorm2d(outputs)
+    )
+    first = Bottleneck(inputs, planes, stride, shortcut, dilation=first_dilation)
+    rest = [Bottleneck(outputs, planes, dilation=dilation) for _ in range(blocks - 1)]
+    return nn.Sequential(first, *rest)

@@ -1,0 +1,296 @@
+"""What a run is: closed, frozen schemas that own every default. No torch here.
+
+`RunConfig` holds everything that changes the trained weights and nothing else; its hash is the
+run key. How a run is executed (workers, how often it saves or validates, where the data lies) is
+`ExecutionConfig`, and what is done with the weights afterwards is `InferenceConfig`: both stay
+outside the key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from dmnet.errors import ConfigError
+
+# Raise this by one whenever a change to the code changes trained weights: old runs then no longer
+# answer for new configurations. tests/dmnet/training/test_golden_losses.py notices such a change.
+TRAINING_REVISION = 1
+
+
+class Section(BaseModel):
+    """A frozen part of a configuration; an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+# ---------------------------------------------------------------------------------- the model
+
+
+class WeightsConfig(Section):
+    """Published weights that a backbone starts from, identified by the SHA-256 of the file."""
+
+    name: str
+    file: str
+    url: str
+    sha256_prefix: str = Field(min_length=8)
+
+
+class ResNetConfig(Section):
+    name: Literal["resnet"] = "resnet"
+    depth: Literal[50, 101] = 50
+    stem: Literal["plain", "deep"] = "plain"  # one 7x7 convolution, or three 3x3 (ResNetV1c)
+    output_stride: Literal[8, 16] = 8
+    width: int = Field(64, ge=4, multiple_of=4)  # channels after the stem; 64 is the published one
+    weights: WeightsConfig | None = None
+
+
+class DMNetHeadConfig(Section):
+    """Context-aware filters: one Dynamic Convolutional Module per kernel size."""
+
+    name: Literal["dmnet"] = "dmnet"
+    channels: int = Field(512, ge=4)
+    kernel_sizes: tuple[Annotated[int, Field(ge=1)], ...] = Field((1, 3, 5, 7), min_length=1)
+    fusion: bool = True  # the 1x1 convolution after the dynamic one, section 3.2
+    context_stage: Literal[2, 3, 4, 5] = 5  # whose features generate the filters, Table 4
+    dropout: float = Field(0.1, ge=0, lt=1)
+
+
+class MultiKernelHeadConfig(Section):
+    """Table 1's traditional filters: fixed k x k convolutions, regular or depthwise."""
+
+    name: Literal["multi_kernel"] = "multi_kernel"
+    channels: int = Field(512, ge=4)
+    kernel_sizes: tuple[Annotated[int, Field(ge=1)], ...] = Field((1, 3, 5, 7), min_length=1)
+    depthwise: bool = False
+    fusion: bool = True
+    dropout: float = Field(0.1, ge=0, lt=1)
+
+
+class DilatedHeadConfig(Section):
+    """Table 2's dilated filters: 3 x 3 convolutions, one dilation rate per branch."""
+
+    name: Literal["dilated"] = "dilated"
+    channels: int = Field(512, ge=4)
+    dilations: tuple[Annotated[int, Field(ge=1)], ...] = Field((6, 12, 24, 36), min_length=1)
+    depthwise: bool = False
+    fusion: bool = True
+    dropout: float = Field(0.1, ge=0, lt=1)
+
+
+class FCNHeadConfig(Section):
+    """Convolutions and a classifier; with one 3x3 convolution it is DMNet without its DCMs."""
+
+    name: Literal["fcn"] = "fcn"
+    channels: int = Field(512, ge=4)
+    convolutions: int = Field(1, ge=0)
+    concat_input: bool = False
+    dropout: float = Field(0.1, ge=0, lt=1)
+
+
+HeadConfig = Annotated[
+    DMNetHeadConfig | MultiKernelHeadConfig | DilatedHeadConfig | FCNHeadConfig,
+    Field(discriminator="name"),
+]
+
+
+class AuxiliaryConfig(Section):
+    """Deep supervision: a second head on an earlier stage, during training only."""
+
+    head: HeadConfig
+    stage: Literal[2, 3, 4, 5] = 4  # the paper's numbering: stage 5 is the last of ResNet
+    weight: float = Field(0.4, gt=0)
+
+
+class ModelConfig(Section):
+    backbone: ResNetConfig
+    head: HeadConfig
+    auxiliary: AuxiliaryConfig | None = None
+    align_corners: bool = False
+
+
+# ----------------------------------------------------------------------------------- the data
+
+
+class ArchiveConfig(Section):
+    """A file that the user obtains; `md5` is the checksum its publisher or torchvision states."""
+
+    file: str
+    url: str
+    md5: str | None = None
+
+
+class GenerateConfig(Section):
+    """A procedural stand-in, written in the real archives' format."""
+
+    seed: int = 0
+    revision: int = 1  # raise it when the generator draws other images from the same seed
+    images: dict[str, Annotated[int, Field(ge=1)]]  # split name -> number of images
+    height: int = Field(ge=16)
+    width: int = Field(ge=16)
+
+
+class DatasetConfig(Section):
+    """A dataset on disk: which preparation reads it, its classes and its splits."""
+
+    name: str
+    title: str
+    layout: Literal["voc2012aug", "camvid"]
+    classes: tuple[str, ...] = Field(min_length=2)
+    ignore_index: int = 255
+    label_map: dict[int, int] = {}  # label on disk -> label in training; others stay
+    splits: dict[Literal["train", "val"], str]
+    counts: dict[str, Annotated[int, Field(ge=1)]] = {}  # split name -> images it must have
+    archives: tuple[ArchiveConfig, ...] = ()
+    generate: GenerateConfig | None = None
+
+    @property
+    def identity(self) -> DataIdentity:
+        return DataIdentity(
+            name=self.name,
+            layout=self.layout,
+            classes=len(self.classes),
+            ignore_index=self.ignore_index,
+            label_map=self.label_map,
+            split=self.splits["train"],
+            generate=self.generate,
+        )
+
+
+class DataIdentity(Section):
+    """The part of a dataset that changes trained weights. Class names, for one, do not."""
+
+    name: str
+    layout: str
+    classes: int
+    ignore_index: int
+    label_map: dict[int, int]
+    split: str
+    generate: GenerateConfig | None
+
+
+# --------------------------------------------------------------------------------- the recipe
+
+
+class RecipeConfig(Section):
+    """How the weights are trained. Images are 8-bit RGB; sizes are (height, width) in pixels."""
+
+    optimizer: Literal["sgd"] = "sgd"
+    lr: float = Field(gt=0)
+    momentum: float = Field(0.9, ge=0, lt=1)
+    weight_decay: float = Field(ge=0)
+    power: float = Field(0.9, gt=0)
+    min_lr: float = Field(0.0, ge=0)
+    iterations: int = Field(ge=1)
+    batch_size: int = Field(ge=1)  # the total over all devices
+    crop_size: tuple[Annotated[int, Field(ge=8)], Annotated[int, Field(ge=8)]]
+    load_scale: float = Field(1.0, gt=0, le=1)  # photographs are shrunk by this when loaded
+    scale_range: tuple[float, float] = (0.5, 2.0)
+    flip: float = Field(0.5, ge=0, le=1)  # probability of a horizontal mirror image
+    mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
+    std: tuple[float, float, float] = (58.395, 57.12, 57.375)
+    sync_bn: bool = True  # with one process, plain batch normalisation
+    precision: Literal["fp32", "amp"] = "fp32"  # amp: autocast where the device has it
+
+    @model_validator(mode="after")
+    def _ranges(self) -> RecipeConfig:
+        low, high = self.scale_range
+        if not 0 < low <= high:
+            raise ValueError("scale_range must be [low, high] with 0 < low <= high")
+        return self
+
+
+class RunConfig(Section):
+    """One training run, fully resolved. Its `key` addresses the run in every table."""
+
+    revision: int = TRAINING_REVISION
+    model: ModelConfig
+    data: DataIdentity
+    recipe: RecipeConfig
+    seed: int = Field(0, ge=0)
+    cpu_threads: int = Field(1, ge=1)  # on the CPU it changes the order of sums, so it counts
+
+    @property
+    def key(self) -> str:
+        """First 16 hex digits of the SHA-256 of the canonical JSON (sorted keys, no spaces)."""
+        return content_hash(self)[:16]
+
+
+class ExecutionConfig(Section):
+    """How a run is carried out; none of it may change a weight."""
+
+    workers: int = Field(0, ge=0)  # loader processes; 0 decodes in the training process
+    checkpoint_every: int = Field(ge=1)  # iterations
+    validate_every: int = Field(ge=1)
+    log_every: int = Field(ge=1)
+    cache_mib: int = Field(0, ge=0)  # decoded images kept in memory, per process
+
+
+class InferenceConfig(Section):
+    """How a trained model is applied to an image of any size."""
+
+    mode: Literal["whole"] = "whole"
+
+
+class JobConfig(Section):
+    """The file `config.json` of a run: everything `python -m dmnet train` needs."""
+
+    run: RunConfig
+    dataset: DatasetConfig
+    execution: ExecutionConfig
+
+    @model_validator(mode="after")
+    def _same_data(self) -> JobConfig:
+        if self.dataset.identity != self.run.data:
+            raise ValueError("`dataset` and `run.data` describe different datasets")
+        return self
+
+
+class EvaluationConfig(Section):
+    """One evaluation of a run: which protocol, on which split, at which loaded size."""
+
+    inference: InferenceConfig
+    split: str
+    data: DataIdentity
+    load_scale: float = 1.0
+
+
+# --------------------------------------------------------------------------- hashes and errors
+
+
+def canonical_json(value: BaseModel) -> str:
+    return json.dumps(value.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+
+
+def content_hash(value: BaseModel) -> str:
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+SectionT = TypeVar("SectionT", bound=BaseModel)
+
+
+def parse(schema: type[SectionT], value: Any, where: str) -> SectionT:
+    """Validate `value`; raise ConfigError with one line that names `where`, the key and the fix."""
+    try:
+        return schema.model_validate(value)
+    except ValidationError as error:
+        raise ConfigError(f"{where}: {describe(error)}") from None
+
+
+def describe(error: ValidationError) -> str:
+    """The first problem of a pydantic error in one line: key, what came, what was expected."""
+    problem = error.errors(include_url=False)[0]
+    key = ".".join(str(part) for part in problem["loc"]) or "the whole file"
+    rest = "" if error.error_count() == 1 else f" (and {error.error_count() - 1} more)"
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key `{key}`; remove it or correct its spelling{rest}"
+    if problem["type"] == "missing":
+        return f"key `{key}` is missing; add it{rest}"
+    if problem["type"] == "union_tag_invalid":
+        tags = problem["ctx"]["expected_tags"]
+        return f"`{key}`: unknown name {problem['ctx']['tag']!r}; expected one of {tags}{rest}"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"`{key}` = {problem['input']!r}: {message}{rest}"

@@ -1,0 +1,1 @@
+"""Datasets on disk: preparing, verifying and decoding them."""

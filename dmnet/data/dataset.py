@@ -1,0 +1,152 @@
+"""The loader that reads every dataset: pairs of files from a manifest -> tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from dmnet.config import DataIdentity, RecipeConfig
+from dmnet.data.augment import augment, resize_image, resize_label, scaled_size
+from dmnet.data.decode import read_image, read_label
+from dmnet.data.manifest import Manifest
+from dmnet.errors import DataError
+
+
+class SegmentationDataset:
+    """Decoded samples of one split: image (3, h, w) uint8 and label (h, w) int64.
+
+    Labels are mapped by `label_map` and checked: a value that is neither a class nor
+    `ignore_index` raises DataError, as does a label of another size than its image.
+    `load_scale` shrinks the photographs; `cache_mib` keeps decoded ones in memory.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        split: str,
+        data: DataIdentity,
+        load_scale: float = 1.0,
+        cache_mib: int = 0,
+    ) -> None:
+        self.pairs: list[tuple[Path, Path]] = manifest.pairs(split)
+        self.data = data
+        self.load_scale = load_scale
+        self._lookup = label_lookup(data)
+        self._cache: dict[int, tuple[Tensor, Tensor]] = {}
+        self._cache_bytes_left = cache_mib * 2**20
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def read(self, index: int) -> tuple[Tensor, Tensor]:
+        if index in self._cache:
+            return self._cache[index]
+        sample = self._decode(*self.pairs[index])
+        size = sum(tensor.numel() * tensor.element_size() for tensor in sample)
+        if size <= self._cache_bytes_left:
+            self._cache[index] = sample
+            self._cache_bytes_left -= size
+        return sample
+
+    def _decode(self, image_path: Path, label_path: Path) -> tuple[Tensor, Tensor]:
+        image = torch.from_numpy(read_image(image_path)).permute(2, 0, 1).contiguous()
+        indices = read_label(label_path)
+        if tuple(image.shape[-2:]) != indices.shape:
+            raise DataError(
+                f"{label_path}: {indices.shape[1]}x{indices.shape[0]} pixels, but its image has "
+                f"{image.shape[2]}x{image.shape[1]}; prepare the dataset again"
+            )
+        if int(indices.max(initial=0)) >= len(self._lookup) or int(indices.min(initial=0)) < 0:
+            raise self._out_of_range(label_path, int(indices.max()))
+        label = torch.from_numpy(self._lookup[indices])
+        if bool((label == UNKNOWN).any()):
+            raise self._out_of_range(label_path, int(indices[label.numpy() == UNKNOWN][0]))
+        if self.load_scale != 1.0:
+            height, width = label.shape
+            size = scaled_size(height, width, self.load_scale)
+            image, label = resize_image(image, size), resize_label(label, size)
+        return image, label
+
+    def _out_of_range(self, path: Path, value: int) -> DataError:
+        return DataError(
+            f"{path}: label {value}, expected 0 to {self.data.classes - 1} or "
+            f"{self.data.ignore_index}; prepare the dataset again or correct its label_map"
+        )
+
+
+UNKNOWN = -1
+
+
+def label_lookup(data: DataIdentity) -> np.ndarray:
+    """(256,) int64: label on disk -> class index, `ignore_index`, or UNKNOWN."""
+    lookup = np.full(256, UNKNOWN, dtype=np.int64)
+    lookup[: data.classes] = np.arange(data.classes)
+    lookup[data.ignore_index] = data.ignore_index
+    for on_disk, in_training in data.label_map.items():
+        lookup[on_disk] = in_training
+    return lookup
+
+
+class TrainingSamples(Dataset[tuple[Tensor, Tensor]]):
+    """Augmented samples, addressed by (epoch, index); the same address is the same sample."""
+
+    def __init__(self, dataset: SegmentationDataset, recipe: RecipeConfig, seed: int) -> None:
+        self.dataset, self.recipe, self.seed = dataset, recipe, seed
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, address: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        epoch, index = address
+        rng = np.random.default_rng([self.seed, epoch, index])
+        image, label = self.dataset.read(index)
+        return augment(image, label, self.recipe, self.dataset.data.ignore_index, rng)
+
+
+class SampleStream:
+    """Addresses of the batches from iteration `start` to `stop`: shuffled epochs end to end.
+
+    A batch may straddle two epochs, so every image is seen equally often and none is dropped.
+    """
+
+    def __init__(self, samples: int, batch_size: int, seed: int, start: int, stop: int) -> None:
+        self.samples, self.batch_size, self.seed = samples, batch_size, seed
+        self.start, self.stop = start, stop
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        epoch, order = -1, np.empty(0, dtype=np.int64)
+        for iteration in range(self.start, self.stop):
+            batch = []
+            for position in range(iteration * self.batch_size, (iteration + 1) * self.batch_size):
+                if position // self.samples != epoch:
+                    epoch = position // self.samples
+                    order = np.random.default_rng([self.seed, epoch]).permutation(self.samples)
+                batch.append((epoch, int(order[position % self.samples])))
+            yield batch
+
+
+def training_batches(
+    dataset: SegmentationDataset,
+    recipe: RecipeConfig,
+    seed: int,
+    start: int,
+    workers: int,
+    pin_memory: bool,
+) -> DataLoader[tuple[Tensor, Tensor]]:
+    """Batches (images (n, 3, H, W) float32, labels (n, H, W) int64) from iteration `start` on."""
+    stream = SampleStream(len(dataset), recipe.batch_size, seed, start, recipe.iterations)
+    return DataLoader(
+        TrainingSamples(dataset, recipe, seed),
+        batch_sampler=stream,
+        num_workers=workers,
+        pin_memory=pin_memory,
+        persistent_workers=False,
+    )

@@ -1,0 +1,95 @@
+"""Image and label files as arrays, or a DataError that names the file.
+
+Both functions decode the whole file, so a truncated one is always found here.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from dmnet.errors import DataError
+
+# What Pillow raises for damaged files; the last one guards against absurd sizes in a header.
+_UNREADABLE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
+_IMAGE_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK")
+_LABEL_MODES = ("P", "L", "I;16", "I")
+
+
+def read_image(path: Path) -> npt.NDArray[np.uint8]:
+    """A JPEG or PNG photograph as uint8 (height, width, 3), RGB.
+
+    Grayscale, palette and CMYK files are converted and transparency is dropped. The EXIF
+    orientation is ignored, as in torchvision's datasets: labels are drawn on the stored pixels.
+
+    Raises DataError when the file is missing, damaged, or has more than 8 bits per channel.
+    """
+    try:
+        with Image.open(path, formats=("JPEG", "PNG")) as image:
+            image.load()
+            if image.mode not in _IMAGE_MODES:
+                raise DataError(
+                    f"{path}: image of mode {image.mode}; expected 8 bits per channel "
+                    "(grayscale, RGB or CMYK); convert the file"
+                )
+            return np.array(image.convert("RGB"), dtype=np.uint8)
+    except FileNotFoundError:
+        raise _missing(path, "image") from None
+    except _UNREADABLE as error:
+        raise _damaged(path, "a JPEG or PNG image", error) from error
+
+
+def read_label(path: Path) -> npt.NDArray[np.integer]:
+    """A PNG label map as integer indices (height, width): uint8, or wider for a 16-bit file.
+
+    The stored indices are returned; a palette only colours them for the eye.
+
+    Raises DataError when the file is missing, damaged, or does not hold indices: colours (RGB),
+    or grays of less than 8 bits, which PNG decoders stretch to 0..255.
+    """
+    try:
+        with Image.open(path, formats=("PNG",)) as image:
+            raw_mode = _raw_mode(image)
+            image.load()
+            if image.mode not in _LABEL_MODES or raw_mode in ("L;2", "L;4"):
+                raise DataError(
+                    f"{path}: label of mode {raw_mode or image.mode} holds colours or stretched "
+                    "grays; expected one class index per pixel, as a palette PNG or a grayscale "
+                    "PNG of 8 or 16 bits; convert the file"
+                )
+            return np.array(image)
+    except FileNotFoundError:
+        raise _missing(path, "label") from None
+    except _UNREADABLE as error:
+        raise _damaged(path, "a PNG label", error) from error
+
+
+def _raw_mode(image: Image.Image) -> str:
+    """Pillow's name for the stored pixel format; empty when it gives none."""
+    tiles = getattr(image, "tile", None)
+    arguments = tiles[0][3] if tiles else ""
+    return arguments if isinstance(arguments, str) else ""
+
+
+def _missing(path: Path, kind: str) -> DataError:
+    return DataError(f"{path}: {kind} is missing; restore it or prepare the dataset again")
+
+
+def _damaged(path: Path, expected: str, error: BaseException) -> DataError:
+    return DataError(
+        f"{path}: cannot be decoded as {expected} ({error}); restore the file or prepare the "
+        "dataset again"
+    )

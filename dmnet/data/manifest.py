@@ -1,0 +1,268 @@
+"""The result of every preparation: a folder that says which samples a dataset has.
+
+    data/<name>/
+    ├── lists/<split>.txt    `image label` per line, POSIX paths relative to the root
+    ├── checksums.sha256     `sha256sum` format, sorted by path, every listed file once
+    └── manifest.json        written last: while it is absent the dataset is not prepared
+
+The root is the folder the pairs are relative to, inside `data/<name>` or anywhere else. The
+fingerprint is the SHA-256 of `checksums.sha256` followed by all lists in sorted split order: it
+identifies content and split membership, not the place on disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from dmnet.config import DatasetConfig
+from dmnet.data.decode import read_image, read_label
+from dmnet.errors import DataError
+from dmnet.files import sha256_file, write_json, write_text
+
+MANIFEST = "manifest.json"
+CHECKSUMS = "checksums.sha256"
+LISTS = "lists"
+
+Pair = tuple[str, str]  # image and label, relative to the root
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A prepared dataset. `root` is absolute; `splits` maps a split to its number of images."""
+
+    folder: Path
+    dataset: str
+    layout: str
+    root: Path
+    fingerprint: str
+    splits: Mapping[str, int]
+    stand_in: bool
+
+    @classmethod
+    def load(cls, folder: Path) -> Manifest:
+        """Read `folder`; raises DataError when it is not prepared, damaged, or its root is gone.
+
+        The lists and checksums are compared with the fingerprint; the samples are not read
+        (`verify` does that).
+        """
+        path = folder / MANIFEST
+        try:
+            stored = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise DataError(
+                f"{path}: missing, so this dataset is not prepared; run `snakemake {path}`"
+            ) from None
+        except (OSError, ValueError) as error:
+            raise _damaged(path, str(error)) from error
+        try:
+            manifest = cls(
+                folder=folder,
+                dataset=str(stored["dataset"]),
+                layout=str(stored["layout"]),
+                # Joining an absolute path gives that path.
+                root=Path(os.path.abspath(folder / stored["root"])),
+                fingerprint=str(stored["fingerprint"]),
+                splits={name: int(split["images"]) for name, split in stored["splits"].items()},
+                stand_in=bool(stored["stand_in"]),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise _damaged(path, f"{type(error).__name__}: {error}") from error
+        if _fingerprint(folder, manifest.splits) != manifest.fingerprint:
+            raise _damaged(path, f"`fingerprint` does not match {LISTS}/ and {CHECKSUMS}")
+        if not manifest.root.is_dir():
+            raise DataError(
+                f"{path}: the images' folder {manifest.root} is gone; "
+                "put it back, or delete the manifest and prepare the dataset again"
+            )
+        return manifest
+
+    def pairs(self, split: str) -> list[tuple[Path, Path]]:
+        """Absolute (image, label) paths of `split`, in list order.
+
+        Raises DataError for an unknown or an empty split and for a damaged list.
+        """
+        if split not in self.splits:
+            raise DataError(
+                f"{self.folder / MANIFEST}: unknown split `{split}`; "
+                f"expected one of {', '.join(sorted(self.splits))}"
+            )
+        path = _list_path(self.folder, split)
+        pairs = [(self.root / image, self.root / label) for image, label in read_list(path)]
+        if not pairs:
+            raise DataError(f"{path}: split `{split}` is empty; prepare the dataset again")
+        if len(pairs) != self.splits[split]:
+            raise _damaged(path, f"{len(pairs)} lines, expected {self.splits[split]}")
+        return pairs
+
+
+def write_manifest(
+    folder: Path, config: DatasetConfig, root: Path, pairs: Mapping[str, Sequence[Pair]]
+) -> Manifest:
+    """Validate every sample, then write lists, checksums and manifest into `folder`.
+
+    `pairs` maps each split to (image, label) paths relative to `root`. Nothing is written, and
+    DataError names the file or split, unless: every split is non-empty, has no sample twice and
+    has exactly the number of images in `config.counts`; every file exists and decodes; image and
+    label have one size; every label is a class or `ignore_index` after `config.label_map`.
+    """
+    _check_splits(config, pairs)
+    root = Path(os.path.abspath(root))
+    for image, label in sorted({pair for split in pairs.values() for pair in split}):
+        _check_sample(config, root / image, root / label)
+    files = sorted({path for split in pairs.values() for pair in split for path in pair})
+    checksums = "".join(f"{sha256_file(root / path)}  {path}\n" for path in files)
+
+    clear(folder)
+    for split, samples in pairs.items():
+        lines = "".join(f"{image} {label}\n" for image, label in samples)
+        write_text(_list_path(folder, split), lines)
+    write_text(folder / CHECKSUMS, checksums)
+    here = Path(os.path.abspath(folder))
+    write_json(
+        folder / MANIFEST,
+        {
+            "dataset": config.name,
+            "layout": config.layout,
+            "root": root.relative_to(here).as_posix() if root.is_relative_to(here) else str(root),
+            "fingerprint": _fingerprint(folder, pairs),
+            "splits": {split: {"images": len(samples)} for split, samples in pairs.items()},
+            "stand_in": config.generate is not None,
+        },
+    )
+    return Manifest.load(folder)
+
+
+def clear(folder: Path) -> None:
+    """Remove a manifest, its lists and checksums, and what a killed writer left of them."""
+    (folder / MANIFEST).unlink(missing_ok=True)
+    (folder / CHECKSUMS).unlink(missing_ok=True)
+    for name in (MANIFEST, CHECKSUMS):
+        for leftover in folder.glob(f".{name}.*.tmp"):
+            leftover.unlink(missing_ok=True)
+    if (folder / LISTS).exists():
+        shutil.rmtree(folder / LISTS)
+
+
+def verify(folder: Path) -> list[str]:
+    """Hash every sample again: one line per missing or damaged file, none when all is well.
+
+    Raises DataError when the manifest itself is missing or damaged.
+    """
+    manifest = Manifest.load(folder)
+    problems = []
+    for line in (folder / CHECKSUMS).read_text(encoding="utf-8").splitlines():
+        expected, _, name = line.partition("  ")
+        path = manifest.root / name
+        try:
+            found = sha256_file(path)
+        except FileNotFoundError:
+            problems.append(f"{path}: missing")
+            continue
+        except OSError as error:
+            problems.append(f"{path}: cannot be read ({error.strerror})")
+            continue
+        if found != expected:
+            problems.append(f"{path}: damaged (SHA-256 {found}, expected {expected})")
+    return problems
+
+
+def read_list(path: Path) -> list[Pair]:
+    """The `image label` lines of a list file; raises DataError naming the file and the line."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: list cannot be read ({error}); restore it") from error
+    pairs = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        fields = line.split()
+        if not fields:
+            continue
+        if len(fields) != 2:
+            raise DataError(
+                f"{path}:{number}: {line!r}; expected `image label`, two paths without spaces"
+            )
+        pairs.append((fields[0], fields[1]))
+    return pairs
+
+
+def _check_splits(config: DatasetConfig, pairs: Mapping[str, Sequence[Pair]]) -> None:
+    name = config.name
+    for split in sorted({*config.splits.values(), *config.counts} - set(pairs)):
+        raise DataError(
+            f"{name}: split `{split}` does not exist; "
+            f"this preparation gives {', '.join(sorted(pairs))}"
+        )
+    for split, samples in pairs.items():
+        if not samples:
+            raise DataError(f"{name}: split `{split}` is empty; complete the source of the images")
+        seen: set[str] = set()
+        for image, label in samples:
+            for path in (image, label):
+                _check_path(name, split, path)
+            if image in seen:
+                raise DataError(f"{name}: split `{split}` lists {image} twice; remove one line")
+            seen.add(image)
+        expected = config.counts.get(split, len(samples))
+        if len(samples) != expected:
+            raise DataError(
+                f"{name}: split `{split}`: expected {expected} images, found {len(samples)}; "
+                f"complete the source of the images, or correct `counts.{split}`"
+            )
+
+
+def _check_path(name: str, split: str, path: str) -> None:
+    # Lists separate by a space, and sha256sum escapes backslashes and line breaks.
+    if not path or "\\" in path or any(c.isspace() for c in path):
+        raise DataError(
+            f"{name}: split `{split}`: {path!r} contains a space or a backslash; rename the file"
+        )
+    if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
+        raise DataError(f"{name}: split `{split}`: {path!r} leaves the dataset's folder")
+
+
+def _check_sample(config: DatasetConfig, image: Path, label: Path) -> None:
+    pixels, indices = read_image(image), read_label(label)
+    if pixels.shape[:2] != indices.shape:
+        raise DataError(
+            f"{label}: label is {_size(indices.shape)}, its image {image.name} is "
+            f"{_size(pixels.shape)} (width x height); they must be equal"
+        )
+    for value in np.flatnonzero(np.bincount(indices.ravel())).tolist():
+        mapped = config.label_map.get(value, value)
+        if mapped != config.ignore_index and not 0 <= mapped < len(config.classes):
+            raise DataError(
+                f"{label}: label value {value} (in training: {mapped}); expected "
+                f"0..{len(config.classes) - 1} or {config.ignore_index} after `label_map` of "
+                f"dataset `{config.name}`"
+            )
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return f"{shape[1]}x{shape[0]}"
+
+
+def _list_path(folder: Path, split: str) -> Path:
+    return folder / LISTS / f"{split}.txt"
+
+
+def _fingerprint(folder: Path, splits: Mapping[str, object]) -> str:
+    digest = hashlib.sha256()
+    try:
+        digest.update((folder / CHECKSUMS).read_bytes())
+        for split in sorted(splits):
+            digest.update(_list_path(folder, split).read_bytes())
+    except OSError as error:
+        raise _damaged(folder / MANIFEST, f"{error.filename}: {error.strerror}") from error
+    return digest.hexdigest()
+
+
+def _damaged(path: Path, reason: str) -> DataError:
+    return DataError(f"{path}: damaged ({reason}); delete it and prepare the dataset again")

@@ -1,0 +1,68 @@
+"""Prepare any dataset: pick the preparation of its layout, draw a stand-in's archives first."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from dmnet.config import DatasetConfig
+from dmnet.data import camvid, voc2012
+from dmnet.data.standins.voc2012 import generate as generate_voc2012
+from dmnet.errors import ConfigError, DataError, RunError
+
+# layout -> preparation of (config, archives, source, folder)
+LAYOUTS: dict[str, Callable[[DatasetConfig, Path, Path | None, Path], None]] = {
+    "voc2012aug": lambda config, archives, _, folder: voc2012.prepare(config, archives, folder),
+    "camvid": lambda config, _, source, folder: camvid.prepare(config, source, folder),
+}
+# layout -> generator of a stand-in's archives
+STANDINS: dict[str, Callable[[DatasetConfig, Path], None]] = {
+    "voc2012aug": generate_voc2012,
+}
+
+# Not `archives`: that name may hold what a user downloaded, and this one is deleted.
+_GENERATED = ".generated-archives"
+
+
+def prepare_dataset(
+    config: DatasetConfig, folder: Path, archives: Path, source: Path | None
+) -> None:
+    """Put the dataset of `config` into `folder`, verified, with a manifest written last.
+
+    `archives` is the folder of downloaded archives and `source` the folder of a dataset that is
+    used where it lies; each layout needs one of them, and a stand-in neither. Running it again
+    starts over and gives the same result, whenever an earlier run was killed.
+
+    Raises DataError when a file is missing or not valid, ConfigError when there is no stand-in for
+    the layout, and RunError when the disk is full or a folder cannot be written.
+    """
+    if config.generate is not None and config.layout not in STANDINS:
+        raise ConfigError(
+            f"{config.name}: `generate` has no stand-in for layout {config.layout}; expected one "
+            f"of {', '.join(sorted(STANDINS))}, or remove `generate`"
+        )
+    generated = folder / _GENERATED
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _remove(generated)
+        if config.generate is not None:
+            archives = generated
+            STANDINS[config.layout](config, generated)
+        LAYOUTS[config.layout](config, archives, source, folder)
+    except FileNotFoundError as error:
+        raise DataError(
+            f"{error.filename or folder}: disappeared during the preparation; run it again"
+        ) from error
+    except OSError as error:
+        raise RunError(
+            f"{error.filename or folder}: cannot be read or written ({error.strerror or error}); "
+            "free space or correct the permissions, then run the same command again"
+        ) from error
+    finally:
+        shutil.rmtree(generated, ignore_errors=True)
+
+
+def _remove(path: Path) -> None:
+    if path.exists():
+        shutil.rmtree(path)

@@ -1,0 +1,1 @@
+"""Inference protocols and the metric that they are measured with."""

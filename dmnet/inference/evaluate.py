@@ -1,0 +1,38 @@
+"""Predict a split image by image and count: model + split -> confusion matrix."""
+
+from __future__ import annotations
+
+import torch
+
+from dmnet.config import InferenceConfig, RecipeConfig
+from dmnet.data.augment import normalise
+from dmnet.data.dataset import SegmentationDataset
+from dmnet.inference.metrics import ConfusionMatrix
+from dmnet.inference.whole import whole_image_logits
+from dmnet.segmentor import Segmentor
+
+PROTOCOLS = {"whole": whole_image_logits}
+
+
+@torch.no_grad()
+def evaluate(
+    model: Segmentor,
+    dataset: SegmentationDataset,
+    recipe: RecipeConfig,
+    inference: InferenceConfig,
+    device: torch.device,
+) -> ConfusionMatrix:
+    """Images keep their loaded size and go through one at a time, as sizes differ.
+
+    The model is left in the mode (training or evaluation) it came in.
+    """
+    was_training = model.training
+    model.eval()
+    predict = PROTOCOLS[inference.mode]
+    matrix = ConfusionMatrix.empty(dataset.data.classes)
+    for index in range(len(dataset)):
+        image, label = dataset.read(index)
+        logits = predict(model, normalise(image.to(device), recipe)[None])
+        matrix.add(logits.argmax(1)[0].cpu(), label, dataset.data.ignore_index)
+    model.train(was_training)
+    return matrix

@@ -1,0 +1,64 @@
+"""Intersection over union from a confusion matrix of integers, so sums are exact in any order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@dataclass
+class ConfusionMatrix:
+    """`counts[t, p]`: pixels of true class t predicted as p. (classes, classes) int64."""
+
+    counts: np.ndarray
+
+    @classmethod
+    def empty(cls, classes: int) -> ConfusionMatrix:
+        return cls(np.zeros((classes, classes), dtype=np.int64))
+
+    @property
+    def classes(self) -> int:
+        return len(self.counts)
+
+    def add(self, predictions: Tensor, labels: Tensor, ignore_index: int) -> None:
+        """Count predictions (..., h, w) against labels of the same shape; ignored pixels do not."""
+        labelled = labels != ignore_index
+        flat = labels[labelled] * self.classes + predictions[labelled]
+        counts = torch.bincount(flat, minlength=self.classes**2)
+        self.counts += counts.reshape(self.classes, self.classes).cpu().numpy()
+
+    def iou(self) -> np.ndarray:
+        """Per class, fractions; NaN for a class in neither labels nor predictions."""
+        intersection = np.diag(self.counts).astype(np.float64)
+        union = self.counts.sum(0) + self.counts.sum(1) - np.diag(self.counts)
+        return np.divide(intersection, union, out=np.full(self.classes, np.nan), where=union > 0)
+
+    def miou(self) -> float:
+        """Mean over the classes that occur, a fraction (NaN without a single labelled pixel)."""
+        iou = self.iou()
+        return float(np.nanmean(iou)) if not np.isnan(iou).all() else float("nan")
+
+    def pixel_accuracy(self) -> float:
+        total = int(self.counts.sum())
+        return float(np.diag(self.counts).sum() / total) if total else float("nan")
+
+    def majority_class(self) -> ConfusionMatrix:
+        """What predicting the most frequent class everywhere would have counted."""
+        per_class = self.counts.sum(1)
+        constant = np.zeros_like(self.counts)
+        constant[:, int(per_class.argmax())] = per_class
+        return ConfusionMatrix(constant)
+
+    def summary(self) -> dict[str, Any]:
+        """JSON-ready; fractions, None where a class does not occur."""
+        return {
+            "miou": self.miou(),
+            "per_class_iou": [None if np.isnan(x) else float(x) for x in self.iou()],
+            "pixel_accuracy": self.pixel_accuracy(),
+            "majority_class_miou": self.majority_class().miou(),
+            "confusion_matrix": self.counts.tolist(),
+        }

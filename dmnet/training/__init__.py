@@ -1,0 +1,1 @@
+"""Training by iterations: schedule, resume state, history, and the loop that joins them."""

@@ -1,0 +1,49 @@
+"""The run's curve as JSON lines: what MLflow, DVC and the reports read.
+
+One object per line: {"iteration": i, "loss": ..., "lr": ...} or {"iteration": i, "val_miou": ...},
+where `iteration` counts finished iterations. No times in it: equal runs have equal histories.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from dmnet.errors import RunError
+from dmnet.files import write_text
+
+
+def _dump(row: dict[str, Any]) -> str:
+    return json.dumps(row, sort_keys=True, allow_nan=False)
+
+
+def read_history(path: Path) -> list[dict[str, Any]]:
+    """All whole rows; a last line that a kill cut short is left out."""
+    if not path.exists():
+        return []
+    rows = []
+    for line in path.read_text().splitlines():
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            break
+    return rows
+
+
+class History:
+    """Appends rows to `path`; on resuming, rows after the resumed iteration are dropped first."""
+
+    def __init__(self, path: Path, resumed_at: int) -> None:
+        self.path = path
+        kept = [row for row in read_history(path) if row["iteration"] <= resumed_at]
+        write_text(path, "".join(_dump(row) + "\n" for row in kept))
+
+    def append(self, row: dict[str, Any]) -> None:
+        try:
+            with self.path.open("a") as stream:
+                stream.write(_dump(row) + "\n")
+        except OSError as error:
+            raise RunError(
+                f"{self.path}: cannot be written ({error.strerror}); free space, then run again"
+            ) from error

@@ -1,0 +1,8 @@
+"""Learning-rate schedules: iteration (0-based) -> learning rate."""
+
+from __future__ import annotations
+
+
+def poly_lr(lr: float, iteration: int, iterations: int, power: float, min_lr: float = 0.0) -> float:
+    """lr * (1 - iter / total_iter) ** power (section 4.1), never below `min_lr`."""
+    return max(lr * (1 - iteration / iterations) ** power, min_lr)

@@ -1,0 +1,98 @@
+"""The cost before anything runs: cells, the runs they share, iterations, hours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+
+from dmnet.config import ModelConfig
+from pipeline.errors import SpecError
+from pipeline.experiments import Experiment, Run
+
+
+@dataclass(frozen=True)
+class Costs:
+    """`params/costs.yaml`: how fast the device of a preset is taken to be."""
+
+    title: str
+    flops_per_second: float
+    fixed_seconds: float
+    per_job_seconds: float
+
+    @classmethod
+    def read(cls, content: dict[str, Any], device: str) -> Costs:
+        try:
+            speed = content[device]
+            return cls(
+                str(speed["title"]),
+                float(speed["flops_per_second"]),
+                float(speed["fixed_seconds"]),
+                float(content["per_job_seconds"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise SpecError(
+                f"params/costs.yaml: `{device}` needs title, flops_per_second and fixed_seconds, "
+                f"and the file per_job_seconds ({error!r})"
+            ) from error
+
+
+def training_seconds(run: Run, costs: Costs, forward_flops: Callable[..., int]) -> float:
+    """On one device: iterations x (fixed + three forward passes' worth of arithmetic)."""
+    config = run.job.run
+    recipe = config.recipe
+    flops = forward_flops(config.model, config.data.classes, *recipe.crop_size)
+    iteration = costs.fixed_seconds + 3 * flops * recipe.batch_size / costs.flops_per_second
+    return recipe.iterations * iteration + costs.per_job_seconds
+
+
+@cache
+def _forward_flops(model: ModelConfig, classes: int, height: int, width: int) -> int:
+    from dmnet.flops import forward_flops  # torch is imported here, never while parsing
+
+    return forward_flops(model, classes, height, width)
+
+
+def render_plan(experiment: Experiment, content: dict[str, Any], root: Path = Path(".")) -> str:
+    """One line per run and the totals, for people. `content`: params/costs.yaml."""
+    on_gpu = experiment.preset.gpus > 0
+    costs = Costs.read(content, "gpu" if on_gpu else "cpu")
+    unit, per_unit = ("GPU-hours", 3600.0) if on_gpu else ("CPU-minutes", 60.0)
+    rows, total, left, iterations = [], 0.0, 0.0, 0
+    for run in experiment.runs.values():
+        seconds = training_seconds(run, costs, _forward_flops)
+        done = (root / "runs" / run.key / "train.json").exists()
+        recipe = run.job.run.recipe
+        iterations += recipe.iterations
+        total += seconds
+        left += 0.0 if done else seconds
+        rows.append(
+            [
+                run.key,
+                run.job.run.seed,
+                run.job.run.model.head.name,
+                recipe.iterations,
+                f"{seconds / per_unit:.1f}",
+                "yes" if done else "",
+                ", ".join(run.cells),
+            ]
+        )
+    headers = ["run", "seed", "head", "iterations", unit, "done", "cells"]
+    lines = [
+        f"Preset {experiment.preset_name}: {experiment.preset.title}",
+        f"Tables: {', '.join(experiment.tables)}; seeds: {experiment.seeds}; "
+        f"datasets: {', '.join(experiment.datasets)}",
+        "",
+        tabulate(rows, headers, tablefmt="simple", disable_numparse=True),
+        "",
+        f"{len(experiment.cells)} cells, {len(experiment.runs)} training runs, "
+        f"{len(experiment.evaluations)} evaluations, {iterations:,} iterations",
+        f"Estimated training: {total / per_unit:,.1f} {unit}, of which still to do "
+        f"{left / per_unit:,.1f} (on {costs.title}; speeds in params/costs.yaml, evaluation not "
+        "counted)",
+    ]
+    return "\n".join(lines)

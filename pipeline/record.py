@@ -1,0 +1,31 @@
+"""After the jobs: finished runs go to MLflow and DVC. What fails here is told, never fatal."""
+
+from __future__ import annotations
+
+import sys
+
+from dmnet.errors import DMNetError
+from pipeline.experiments import Experiment
+
+
+def record_runs(experiment: Experiment, dvc: bool = True) -> None:
+    """Record the experiment's finished runs. Raises RecordError after trying both.
+
+    Snakemake's own state is not touched: the same command can be given again at any time.
+    """
+    from pipeline import artifacts, tracking
+
+    problems: list[DMNetError] = []
+    try:
+        print(tracking.ingest(experiment))
+    except DMNetError as error:
+        problems.append(error)
+    if dvc:
+        try:
+            print(artifacts.track(experiment))
+        except DMNetError as error:
+            problems.append(error)
+    for problem in problems[:-1]:
+        print(f"error: {problem}", file=sys.stderr)
+    if problems:
+        raise problems[-1]

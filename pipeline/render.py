@@ -1,0 +1,167 @@
+"""A report as Markdown, in the published table's layout: published, ours, difference."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tabulate import tabulate
+
+
+def render_markdown(report: dict[str, Any]) -> str:
+    parts = [
+        f"# {report['title']}",
+        f"Source of the published numbers: {report['source']}. Unit: {report['unit']}.",
+        _header(report),
+        _table(report),
+        *(f"- {note}" for note in _notes(report)),
+        "## Where each number comes from",
+        _origins(report),
+        "## What the numbers rest on",
+        _settings(report),
+    ]
+    return "\n\n".join(_join_lists(parts)) + "\n"
+
+
+def _join_lists(parts: list[str]) -> list[str]:
+    """List items follow each other without a blank line; everything else is a paragraph."""
+    joined: list[str] = []
+    for part in parts:
+        if part.startswith("- ") and joined and joined[-1].startswith("- "):
+            joined[-1] += "\n" + part
+        elif part:
+            joined.append(part)
+    return joined
+
+
+def _header(report: dict[str, Any]) -> str:
+    preset = report["preset"]
+    rows = [["Preset", f"`{preset['name']}`: {preset['title']}"]]
+    for data in report["datasets"]:
+        text = f"`{data['used']}`, {data['title']}, split `{data['split']}`"
+        if data["images"] is not None:
+            text += f", {data['images']} images, fingerprint `{data['fingerprint'][:12]}`"
+        if data["stand_in"]:
+            text += f"; **a stand-in** for `{data['published']}`"
+        rows.append(["Dataset", text])
+        if data["majority_class_miou"] is not None:
+            text = f"{data['majority_class_miou']:.2f} (the most frequent class everywhere)"
+            rows.append(["mIoU of the majority class", text])
+    rows.append(["Seeds", f"{report['seeds']}"])
+    rows.append(["Trained at commit", ", ".join(map(_commit, report["code"])) or "-"])
+    rows.append(["What this shows", preset["shows"].strip()])
+    return tabulate(rows, headers=["", ""], tablefmt="pipe", disable_numparse=True)
+
+
+def _commit(code: dict[str, Any]) -> str:
+    if code["commit"] is None:
+        return "unknown (not a git checkout)"
+    return f"`{code['commit'][:12]}`" + (" with uncommitted changes" if code["modified"] else "")
+
+
+def _table(report: dict[str, Any]) -> str:
+    values = [
+        column
+        for column in report["columns"]
+        if any(isinstance(row.get(column), dict) for row in report["rows"])
+    ]
+    headers = []
+    for column in report["columns"]:
+        headers += [f"{column} published", "ours", "Δ"] if column in values else [column]
+    rows = []
+    for row in report["rows"]:
+        line: list[str] = []
+        for column in report["columns"]:
+            entry = row.get(column)
+            if column not in values:
+                line.append(entry or "")
+            elif isinstance(entry, dict):
+                line += _numbers(entry)
+            else:
+                line += [entry or "", "", ""]
+        rows.append(line)
+    align = ["right" if "published" in h or h in ("ours", "Δ") else "left" for h in headers]
+    return tabulate(rows, headers, tablefmt="pipe", colalign=align, disable_numparse=True)
+
+
+def _numbers(cell: dict[str, Any]) -> list[str]:
+    published = "" if cell["published"] is None else f"{cell['published']:.2f}"
+    if cell["ours"] is None:
+        return [published, cell["source"], ""]
+    ours = f"{cell['ours']:.2f}"
+    if cell["spread"] is not None:
+        ours += f" ± {cell['spread']:.2f}"
+    difference = "" if cell["difference"] is None else f"{cell['difference']:+.2f}"
+    return [published, ours, difference]
+
+
+def _notes(report: dict[str, Any]) -> list[str]:
+    notes = list(report["notes"])
+    if not report["preset"]["judged"]:
+        notes.insert(
+            0,
+            f"Δ is ours minus published. At preset `{report['preset']['name']}` it is no verdict: "
+            "the two numbers were measured on different data at a different scale.",
+        )
+    else:
+        notes.insert(0, "Δ is ours minus published.")
+    for cell in _cells(report):
+        if cell["note"]:
+            notes.append(f"{cell['cell']}: {cell['note']}")
+    return notes
+
+
+def _cells(report: dict[str, Any]) -> list[dict[str, Any]]:
+    return [
+        row[column]
+        for row in report["rows"]
+        for column in report["columns"]
+        if isinstance(row.get(column), dict)
+    ]
+
+
+def _origins(report: dict[str, Any]) -> str:
+    rows = []
+    for cell in _cells(report):
+        if not cell["runs"]:
+            rows.append([cell["cell"], "pending", "", "", "", "", "", ""])
+        for run in cell["runs"]:
+            rows.append(
+                [
+                    cell["cell"],
+                    cell["source"],
+                    f"`{run['run']}`",
+                    str(run["seed"]),
+                    f"{run['miou']:.2f}",
+                    f"`{run['evaluation']}`",
+                    f"`{run['weights_sha256'][:12]}`",
+                    run["trained_on"],
+                ]
+            )
+    headers = ["Cell", "Source", "Run", "Seed", "mIoU", "Evaluation", "Weights", "Device"]
+    return tabulate(rows, headers, tablefmt="pipe", disable_numparse=True)
+
+
+SECTIONS = {
+    "assumed": "Assumed: the source does not say",
+    "inherited": "Inherited from another implementation",
+    "preset": "Changed by the preset",
+    "stated": "Stated by the source",
+}
+
+
+def _settings(report: dict[str, Any]) -> str:
+    parts = []
+    for origin, title in SECTIONS.items():
+        settings = report["settings"][origin]
+        if settings:
+            rows = [[f"`{s['key']}`", f"`{_short(s['value'])}`", s["source"]] for s in settings]
+            headers = ["Setting", "Value", "Source or reason"]
+            table = tabulate(rows, headers, tablefmt="pipe", disable_numparse=True)
+            parts.append(f"### {title}\n\n{table}")
+    return "\n\n".join(parts)
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, dict):
+        return str(value.get("file", value))
+    return "none" if value is None else str(value)

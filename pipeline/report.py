@@ -1,0 +1,122 @@
+"""The machine-readable report of a table: every cell, its origin, and what it rests on.
+
+It is built from the results and params alone, without times or places, so equal results give
+equal bytes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pipeline.experiments import Cell, Experiment, settings_with_origin
+from pipeline.results import CellResult, read_cell
+from pipeline.settings import ORIGINS, Setting
+from pipeline.specs import CellSpec
+
+
+def build_report(experiment: Experiment, table: str, root: Path = Path(".")) -> dict[str, Any]:
+    """JSON-ready. Raises ResultError when a result does not belong to its cell."""
+    spec = experiment.tables[table]
+    cells = experiment.cells_of(table)
+    results = {cell.name: read_cell(cell, root) for cell in cells}
+    return {
+        "table": table,
+        "title": spec.title,
+        "source": spec.source,
+        "unit": spec.unit,
+        "preset": {
+            "name": experiment.preset_name,
+            "title": experiment.preset.title,
+            "judged": experiment.preset.judged,
+            "shows": experiment.preset.shows,
+        },
+        "seeds": experiment.seeds,
+        "datasets": _datasets(cells, results),
+        "code": _code(results),
+        "columns": list(spec.columns),
+        "rows": [
+            {
+                column: _cell(results[entry.cell]) if isinstance(entry, CellSpec) else entry
+                for column, entry in row.items()
+            }
+            for row in spec.rows
+        ],
+        "settings": {
+            origin: _settings(cells, (origin,)) for origin in (*ORIGINS, "table", "preset")
+        },
+        "notes": list(spec.notes),
+    }
+
+
+def _cell(result: CellResult) -> dict[str, Any]:
+    cell = result.cell
+    return {
+        "cell": cell.id,
+        "published": cell.spec.published,
+        "ours": result.ours,
+        "spread": result.spread,
+        "difference": result.difference,
+        "source": result.source,
+        "note": cell.spec.note,
+        "runs": [
+            {
+                "run": run.evaluation.run_key,
+                "seed": seed,
+                "evaluation": run.evaluation.name,
+                "miou": run.percent,
+                "iterations": run.trained["iterations"],
+                "weights_sha256": run.trained["weights"]["sha256"],
+                "commit": run.trained["code"]["commit"],
+                "modified": run.trained["code"]["modified"],
+                "trained_on": run.trained["environment"]["device"]["type"],
+                "evaluated_on": run.metrics["device"],
+            }
+            for seed, run in enumerate(result.runs)
+        ],
+    }
+
+
+def _datasets(cells: list[Cell], results: dict[str, CellResult]) -> list[dict[str, Any]]:
+    """Each dataset in the place of a published one, with what predicting one class would score."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for cell in cells:
+        entry = found.setdefault(
+            (cell.published_dataset, cell.dataset.name),
+            {
+                "published": cell.published_dataset,
+                "used": cell.dataset.name,
+                "title": cell.dataset.title,
+                "stand_in": cell.published_dataset != cell.dataset.name,
+                "split": cell.evaluations[0].config.split,
+                "fingerprint": None,
+                "images": None,
+                "majority_class_miou": None,
+            },
+        )
+        for run in results[cell.name].runs:
+            entry["fingerprint"] = run.metrics["data_fingerprint"]
+            entry["images"] = run.metrics["images"]
+            entry["majority_class_miou"] = round(100 * run.metrics["majority_class_miou"], 2)
+    return list(found.values())
+
+
+def _code(results: dict[str, CellResult]) -> list[dict[str, Any]]:
+    """The commits that the runs were trained at, not the one that the report is written at."""
+    versions = {
+        (run.trained["code"]["commit"], run.trained["code"]["modified"])
+        for result in results.values()
+        for run in result.runs
+    }
+    return [
+        {"commit": commit, "modified": modified} for commit, modified in sorted(versions, key=str)
+    ]
+
+
+def _settings(cells: list[Cell], origins: tuple[str, ...]) -> list[dict[str, Any]]:
+    found: dict[str, list[Setting]] = settings_with_origin(cells, origins)
+    return [
+        {"key": path, "value": setting.value, "source": setting.source}
+        for path, settings in found.items()
+        for setting in settings
+    ]

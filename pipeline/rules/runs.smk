@@ -1,0 +1,60 @@
+# Runs: one training per key, whatever number of cells it serves, and its evaluations.
+
+
+localrules:
+    resolve,
+
+
+rule resolve:
+    output:
+        "runs/{key}/config.json",
+    params:
+        options=study.options,
+    message:
+        "Resolving run {wildcards.key}"
+    shell:
+        "{study.python} -m pipeline resolve {wildcards.key} {params.options} --output {output}"
+
+
+rule train:
+    input:
+        config="runs/{key}/config.json",
+        data=lambda wildcards: study.manifest(wildcards.key),
+    output:
+        "runs/{key}/train.json",
+    log:
+        "logs/runs/{key}/train.log",
+    benchmark:
+        "benchmarks/{key}/train.tsv"
+    threads: study.cpu_threads
+    resources:
+        gpus=study.gpus,
+        # Shown, not tracked: a cell's name may change without a training being out of date.
+        cells=lambda wildcards: study.cells_of(wildcards.key),
+    message:
+        "Training {wildcards.key}: {resources.cells}"
+    shell:
+        "{study.python} -m dmnet train --config {input.config} --data $(dirname {input.data}) "
+        "--label {wildcards.key} 2>&1 | tee -a {log}"
+
+
+rule evaluate:
+    input:
+        trained="runs/{key}/train.json",
+        data=lambda wildcards: study.manifest(wildcards.key),
+    output:
+        "runs/{key}/evaluations/{evaluation}.json",
+    log:
+        "logs/runs/{key}/{evaluation}.log",
+    threads: study.cpu_threads
+    resources:
+        gpus=study.gpus,
+    params:
+        config=lambda wildcards: study.evaluation_json(
+            wildcards.key, wildcards.evaluation
+        ),
+    message:
+        "Evaluating {wildcards.key} ({wildcards.evaluation})"
+    shell:
+        "{study.python} -m dmnet evaluate --run runs/{wildcards.key} --config {params.config:q} "
+        "--data $(dirname {input.data}) --output {output} --label {wildcards.key} 2>&1 | tee {log}"

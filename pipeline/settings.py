@@ -1,0 +1,87 @@
+"""Settings with their origin: every value of a model or recipe says where it comes from.
+
+In `params/models` and `params/recipes` a leaf is `{value: V, ORIGIN: SOURCE}`, ORIGIN being
+
+    stated      the source says so (section, table)
+    inherited   another implementation's value stands in (which one)
+    assumed     nobody says so (why this value)
+
+A table cell and a preset then override leaves by their path; the override's origin is `table` or
+`preset`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.errors import SpecError
+
+ORIGINS = ("stated", "inherited", "assumed")
+
+
+@dataclass(frozen=True)
+class Setting:
+    value: Any
+    origin: str
+    source: str
+
+
+Settings = dict[str, Setting]  # path such as "backbone.width" -> setting
+
+
+def read_settings(tree: dict[str, Any], where: str, prefix: str = "") -> Settings:
+    """Flatten a tree of leaves with origins. Raises SpecError for a leaf without one."""
+    settings: Settings = {}
+    for name, node in tree.items():
+        path = f"{prefix}{name}"
+        if not isinstance(node, dict):
+            raise SpecError(
+                f"{where}: `{path}` = {node!r} has no origin; write {{value: {node!r}, stated: "
+                "'section ...'} (or inherited, or assumed)"
+            )
+        if "value" in node:
+            settings[path] = _leaf(node, path, where)
+        else:
+            settings |= read_settings(node, where, f"{path}.")
+    return settings
+
+
+def _leaf(node: dict[str, Any], path: str, where: str) -> Setting:
+    origins = [key for key in node if key != "value"]
+    if len(origins) != 1 or origins[0] not in ORIGINS or not isinstance(node[origins[0]], str):
+        raise SpecError(
+            f"{where}: `{path}` needs exactly one origin of {', '.join(ORIGINS)} with a text, "
+            f"found {origins or 'none'}"
+        )
+    return Setting(node["value"], origins[0], node[origins[0]])
+
+
+def override(settings: Settings, changes: dict[str, Any], origin: str, where: str) -> Settings:
+    """Replace leaves by path. Raises SpecError for a path that is not there."""
+    result = dict(settings)
+    for path, value in changes.items():
+        if path not in settings:
+            raise SpecError(
+                f"{where}: unknown key `{path}`; expected one of {', '.join(sorted(settings))}"
+            )
+        result[path] = Setting(value, origin, where)
+    return result
+
+
+def to_tree(settings: Settings) -> dict[str, Any]:
+    """The values as a nested mapping, for a schema to check."""
+    tree: dict[str, Any] = {}
+    for path, setting in settings.items():
+        *parents, leaf = path.split(".")
+        node = tree
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[leaf] = setting.value
+    return tree
+
+
+def section(settings: Settings, prefix: str) -> Settings:
+    """The settings below `prefix`, without it."""
+    start = f"{prefix}."
+    return {path[len(start) :]: s for path, s in settings.items() if path.startswith(start)}

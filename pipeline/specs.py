@@ -1,0 +1,189 @@
+"""The schemas of `params/`: tables, presets, models, recipes, datasets, inference protocols.
+
+Everything is closed: an unknown key, a wrong type or an unknown name is an error that names the
+file and the key. Published numbers stand here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from dmnet.config import (
+    DatasetConfig,
+    ExecutionConfig,
+    InferenceConfig,
+    Section,
+    parse,
+)
+from pipeline.errors import SpecError
+from pipeline.settings import Settings, read_settings
+from pipeline.yaml_files import load_named, load_yaml
+
+Identifier = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
+
+
+class CellSpec(Section):
+    """One number's place: how ours is made, and the published one."""
+
+    cell: Identifier
+    published: float | None = None
+    model: Identifier | None = None  # the rest falls back to the table's defaults
+    dataset: Identifier | None = None
+    recipe: Identifier | None = None
+    inference: Identifier | None = None
+    settings: dict[str, Any] = Field({}, alias="with")  # path -> value, over model and recipe
+    note: str | None = None
+
+
+class DefaultsSpec(Section):
+    """What a table's cells share."""
+
+    model: Identifier | None = None
+    dataset: Identifier
+    recipe: Identifier
+    inference: Identifier
+    split: Literal["train", "val"] = "val"
+
+
+class TableSpec(Section):
+    """A published table in its own layout: each row maps a column to a text or a cell."""
+
+    title: str
+    source: str
+    unit: str = "mIoU %"
+    decimals: int = 2
+    columns: tuple[str, ...] = Field(min_length=2)
+    defaults: DefaultsSpec
+    rows: tuple[dict[str, str | CellSpec | None], ...] = Field(min_length=1)
+    notes: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _layout(self) -> TableSpec:
+        seen = set()
+        for row in self.rows:
+            for column, entry in row.items():
+                if column not in self.columns:
+                    raise ValueError(
+                        f"row {row_label(row)!r} has the unknown column {column!r}; "
+                        f"expected {', '.join(self.columns)}"
+                    )
+                if isinstance(entry, CellSpec):
+                    if entry.cell in seen:
+                        raise ValueError(f"the cell name {entry.cell!r} stands twice")
+                    seen.add(entry.cell)
+        return self
+
+    def cells(self) -> list[tuple[str, str, CellSpec]]:
+        """(row label, column, cell), in reading order."""
+        return [
+            (row_label(row), column, row[column])  # type: ignore[misc]
+            for row in self.rows
+            for column in self.columns
+            if isinstance(row.get(column), CellSpec)
+        ]
+
+
+def row_label(row: dict[str, Any]) -> str:
+    return " ".join(text for text in row.values() if isinstance(text, str))
+
+
+class PresetSpec(Section):
+    """A scale: numbers that replace a resolved configuration's, and the stand-ins it uses."""
+
+    title: str
+    judged: bool  # whether results may be compared with the published numbers
+    shows: str  # what results at this scale do and do not show
+    datasets: dict[Identifier, Identifier] = {}  # published dataset -> stand-in
+    settings: dict[str, Any] = Field({}, alias="set")  # path -> number, over model and recipe
+    cpu_threads: int = Field(1, ge=1)  # of a training process
+    gpus: int = Field(0, ge=0)  # that a training or evaluation asks Snakemake for
+    execution: ExecutionConfig
+
+
+class ModelSpec(Section):
+    """`extends` another model, then replaces whole sections."""
+
+    title: str
+    extends: Identifier | None = None
+    backbone: dict[str, Any] | None = None
+    head: dict[str, Any] | None = None
+    auxiliary: dict[str, Any] | None = None
+    align_corners: dict[str, Any] | None = None
+
+
+class RecipeSpec(Section):
+    title: str
+    settings: dict[str, Any]
+
+
+class InferenceSpec(InferenceConfig):
+    title: str
+
+    @property
+    def config(self) -> InferenceConfig:
+        return InferenceConfig.model_validate(self.model_dump(exclude={"title"}))
+
+
+class Params:
+    """The folder `params/`, read on demand and checked file by file."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._cache: dict[tuple[str, str], Any] = {}
+
+    def _named(self, kind: str, schema: type[Section], name: str, asked_by: str) -> Any:
+        if (kind, name) not in self._cache:
+            singular = kind.removesuffix("s")
+            path, content = load_named(self.folder / kind, name, singular, asked_by)
+            if schema is DatasetConfig:
+                content = {"name": name, **content}
+            self._cache[kind, name] = parse(schema, content, str(path))
+        return self._cache[kind, name]
+
+    @cached_property
+    def table_names(self) -> tuple[str, ...]:
+        return tuple(sorted(path.stem for path in (self.folder / "tables").glob("*.yaml")))
+
+    def table(self, name: str) -> TableSpec:
+        spec: TableSpec = self._named("tables", TableSpec, name, "the target")
+        return spec
+
+    def preset(self, name: str) -> PresetSpec:
+        spec: PresetSpec = self._named("presets", PresetSpec, name, "config `preset`")
+        return spec
+
+    def dataset(self, name: str, asked_by: str) -> DatasetConfig:
+        spec: DatasetConfig = self._named("datasets", DatasetConfig, name, asked_by)
+        return spec
+
+    def inference(self, name: str, asked_by: str) -> InferenceSpec:
+        spec: InferenceSpec = self._named("inference", InferenceSpec, name, asked_by)
+        return spec
+
+    def recipe(self, name: str, asked_by: str) -> Settings:
+        if ("settings", name) not in self._cache:
+            spec: RecipeSpec = self._named("recipes", RecipeSpec, name, asked_by)
+            where = str(self.folder / "recipes" / f"{name}.yaml")
+            self._cache["settings", name] = read_settings(spec.settings, where, "recipe.")
+        settings: Settings = self._cache["settings", name]
+        return settings
+
+    def model(self, name: str, asked_by: str, below: tuple[str, ...] = ()) -> Settings:
+        """The model's settings, its own sections in place of those it extends."""
+        where = str(self.folder / "models" / f"{name}.yaml")
+        if name in below:
+            raise SpecError(f"{where}: extends itself ({' -> '.join([*below, name])})")
+        spec: ModelSpec = self._named("models", ModelSpec, name, asked_by)
+        own = spec.model_dump(exclude={"title", "extends"}, exclude_none=True)
+        settings: Settings = {}
+        if spec.extends is not None:
+            inherited = self.model(spec.extends, where, (*below, name))
+            settings = {p: s for p, s in inherited.items() if p.split(".")[0] not in own}
+        return settings | read_settings(own, where)
+
+    def costs(self) -> dict[str, Any]:
+        return load_yaml(self.folder / "costs.yaml")

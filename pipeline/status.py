@@ -1,0 +1,100 @@
+"""What is done, running, interrupted and pending, from the files that the runs write."""
+
+from __future__ import annotations
+
+import fcntl
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+
+from dmnet.errors import DMNetError
+from dmnet.files import read_json
+from pipeline.experiments import Experiment, Run
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    run: Run
+    state: str  # done, running, interrupted or pending
+    iteration: int
+    eta_seconds: float | None
+    miou: float | None  # latest on the validation split, a fraction
+
+
+def run_status(run: Run, root: Path = Path(".")) -> RunStatus:
+    folder = root / "runs" / run.key
+    iterations = run.job.run.recipe.iterations
+    trained = _read(folder / "train.json")
+    if trained is not None:
+        return RunStatus(run, "done", iterations, None, trained.get("val_miou"))
+    held = _is_held(root / "runs" / ".locks" / f"{run.key}.lock")
+    progress = _read(folder / "progress.json")
+    if progress is None:
+        return RunStatus(run, "running" if held else "pending", 0, None, None)
+    return RunStatus(
+        run,
+        "running" if held else "interrupted",
+        progress["iteration"],
+        progress["eta_seconds"] if held else None,
+        progress["val_miou"],
+    )
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        content: dict[str, Any] = read_json(path)
+    except DMNetError:
+        return None
+    return content
+
+
+def _is_held(path: Path) -> bool:
+    """Whether a training process holds the run's lock (it dies with the process)."""
+    try:
+        with path.open() as stream:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def render_status(experiment: Experiment, root: Path = Path(".")) -> str:
+    states = [run_status(run, root) for run in experiment.runs.values()]
+    order = {"running": 0, "interrupted": 1, "done": 2, "pending": 3}
+    states.sort(key=lambda status: order[status.state])
+    rows = [
+        [
+            status.state,
+            f"{status.iteration}/{status.run.job.run.recipe.iterations}",
+            "" if status.eta_seconds is None else clock(status.eta_seconds),
+            "" if status.miou is None else f"{100 * status.miou:.2f}",
+            status.run.key,
+            ", ".join(status.run.cells),
+        ]
+        for status in states
+    ]
+    headers = ["state", "iteration", "ETA", "val mIoU", "run", "cells"]
+    counts = {state: sum(s.state == state for s in states) for state in order}
+    evaluated = sum((root / e.path).exists() for e in experiment.evaluations.values())
+    return "\n".join(
+        [
+            f"Preset {experiment.preset_name}, seeds {experiment.seeds}: "
+            + ", ".join(f"{count} {state}" for state, count in counts.items())
+            + f"; {evaluated} of {len(experiment.evaluations)} evaluations done",
+            "",
+            tabulate(rows, headers, tablefmt="simple", disable_numparse=True),
+            "",
+            "Logs: logs/runs/<run>/train.log",
+        ]
+    )
+
+
+def clock(seconds: float) -> str:
+    """h:mm:ss, as people read it."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}"

@@ -1,0 +1,145 @@
+"""What the Snakefile asks: the experiment of this invocation, as strings that rules can use."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+from dmnet.config import canonical_json, content_hash
+from dmnet.errors import DMNetError
+from dmnet.files import sha256_bytes
+from pipeline.errors import PipelineError, SpecError
+from pipeline.experiments import Experiment, build_experiment
+
+DEFAULTS: dict[str, Any] = {"preset": "mini", "seeds": 1, "sources": "data/sources"}
+
+
+class Workflow:
+    """Reads Snakemake's `config`; every method is cheap, as every cluster job parses anew."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        try:
+            for key in config:
+                if key not in DEFAULTS:
+                    raise SpecError(
+                        f"--config {key}=...: unknown key; expected one of {', '.join(DEFAULTS)}"
+                    )
+            self.sources = str(config.get("sources", DEFAULTS["sources"]))
+            self.experiment: Experiment = build_experiment(
+                config.get("preset", DEFAULTS["preset"]), config.get("seeds", DEFAULTS["seeds"])
+            )
+        except DMNetError as error:
+            raise workflow_error(error) from None
+
+    @property
+    def tables(self) -> list[str]:
+        return list(self.experiment.tables)
+
+    @property
+    def options(self) -> str:
+        return (
+            f"--preset {shlex.quote(self.experiment.preset_name)} --seeds {self.experiment.seeds}"
+        )
+
+    @property
+    def python(self) -> str:
+        """This interpreter: a rule must not depend on what `python` means in the user's shell."""
+        return shlex.quote(sys.executable)
+
+    @property
+    def cpu_threads(self) -> int:
+        return self.experiment.preset.cpu_threads
+
+    @property
+    def gpus(self) -> int:
+        return self.experiment.preset.gpus
+
+    def dataset_json(self, name: str) -> str:
+        if name not in self.experiment.datasets:
+            raise workflow_error(
+                SpecError(
+                    f"data/{name}: preset {self.experiment.preset_name!r} does not use this "
+                    f"dataset; expected one of {', '.join(self.experiment.datasets)}"
+                )
+            )
+        return canonical_json(self.experiment.datasets[name])
+
+    def sources_of(self, name: str) -> str:
+        """A drawn dataset has no sources, so moving them must not make Snakemake draw it again."""
+        dataset = self.experiment.datasets.get(name)
+        return "-" if dataset is not None and dataset.generate else self.sources
+
+    def manifest(self, key: str) -> str:
+        run = self._run(key)
+        return f"data/{run.job.dataset.name}/manifest.json"
+
+    def evaluation_json(self, key: str, name: str) -> str:
+        evaluation = self.experiment.evaluations.get((key, name))
+        if evaluation is None:
+            raise workflow_error(SpecError(f"runs/{key}: no table asks for evaluation {name!r}"))
+        return canonical_json(evaluation.config)
+
+    def results_of(self, table: str) -> list[str]:
+        if table not in self.experiment.tables:
+            raise workflow_error(
+                SpecError(
+                    f"reports/{table}.md: unknown table; expected one of {', '.join(self.tables)}"
+                )
+            )
+        cells = self.experiment.cells_of(table)
+        return list(dict.fromkeys(e.path for cell in cells for e in cell.evaluations))
+
+    def report_hash(self, table: str) -> str:
+        """Changes with what a report prints beside the results: titles, notes, published values."""
+        spec, preset = self.experiment.tables[table], self.experiment.preset
+        settings = [cell.settings for cell in self.experiment.cells_of(table)]
+        content = f"{canonical_json(spec)} {content_hash(preset)} {settings}"
+        return sha256_bytes(content.encode())[:16]
+
+    def cells_of(self, key: str) -> str:
+        return ", ".join(self._run(key).cells)
+
+    def _run(self, key: str) -> Any:
+        if key not in self.experiment.runs:
+            raise workflow_error(
+                SpecError(
+                    f"runs/{key}: no table has this run at preset "
+                    f"{self.experiment.preset_name!r} with {self.experiment.seeds} seed(s)"
+                )
+            )
+        return self.experiment.runs[key]
+
+    def hold_tree(self) -> None:
+        """Be the only Snakemake on this tree, by a lock that dies with the process.
+
+        Snakemake's own lock survives `kill -9` and then needs --unlock, so the default profile
+        turns it off in favour of this one.
+        """
+        path = Path(".snakemake") / "dmnet.lock"
+        path.parent.mkdir(exist_ok=True)
+        self._tree: TextIO = path.open("a+")
+        try:
+            fcntl.flock(self._tree, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._tree.seek(0)
+            holder = self._tree.read().strip() or "another Snakemake"
+            raise workflow_error(
+                PipelineError(
+                    f"{Path.cwd()}: {holder} is at work here; wait for it, or use a second clone"
+                )
+            ) from None
+        self._tree.truncate(0)
+        self._tree.write(f"process {os.getpid()}")
+        self._tree.flush()
+
+
+def workflow_error(error: DMNetError) -> Exception:
+    """Snakemake prints a WorkflowError as one line, any other exception with its traceback."""
+    from snakemake.exceptions import WorkflowError  # type: ignore[import-untyped,unused-ignore]
+
+    return WorkflowError(str(error))

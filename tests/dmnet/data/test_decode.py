@@ -1,0 +1,112 @@
+"""Decoding: every stored form gives RGB or indices; anything else is refused by name."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dmnet.data.decode import read_image, read_label
+from dmnet.errors import DataError
+
+INDICES = np.arange(20 * 30, dtype=np.uint16).reshape(20, 30) % 21
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+def test_jpeg_modes_become_rgb(tmp_path: Path, mode: str) -> None:
+    path = tmp_path / "image.jpg"
+    gray = np.full((20, 30), 100, np.uint8)
+    Image.fromarray(gray).convert("RGB").convert(mode).save(path)
+    image = read_image(path)
+    assert image.shape == (20, 30, 3)
+    assert image.dtype == np.uint8
+    assert image.flags.writeable
+    assert np.abs(image.astype(int) - 100).max() <= 3
+
+
+def test_png_keeps_its_pixels(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "image.png")
+    assert np.array_equal(read_image(tmp_path / "image.png"), pixels)
+
+
+def test_exif_orientation_is_ignored(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be shown turned by a quarter
+    Image.new("RGB", (30, 20)).save(tmp_path / "image.jpg", exif=exif)
+    assert read_image(tmp_path / "image.jpg").shape == (20, 30, 3)
+
+
+def test_truncated_jpeg_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "image.jpg"
+    Image.effect_noise((64, 64), 50).save(path)
+    path.write_bytes(path.read_bytes()[:-300])
+    with pytest.raises(DataError, match=r"image\.jpg.*truncated"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("reader", [read_image, read_label])
+def test_missing_and_foreign_files_are_named(tmp_path: Path, reader) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(DataError, match=r"absent\.png.*missing"):
+        reader(tmp_path / "absent.png")
+    (tmp_path / "text.png").write_text("no picture")
+    with pytest.raises(DataError, match=r"text\.png.*cannot be decoded"):
+        reader(tmp_path / "text.png")
+
+
+def test_sixteen_bit_photograph_is_refused(tmp_path: Path) -> None:
+    Image.fromarray(INDICES).save(tmp_path / "image.png")
+    with pytest.raises(DataError, match="8 bits per channel"):
+        read_image(tmp_path / "image.png")
+
+
+@pytest.mark.parametrize("mode", ["P", "L", "I;16"])
+def test_label_modes_give_indices(tmp_path: Path, mode: str) -> None:
+    path = tmp_path / "label.png"
+    image = Image.fromarray(INDICES if mode == "I;16" else INDICES.astype(np.uint8))
+    if mode == "P":
+        image.putpalette([7] * 768)  # one colour for all: only the index tells them apart
+    image.save(path)
+    label = read_label(path)
+    assert np.array_equal(label, INDICES)
+    assert label.dtype.kind == "u"
+    assert label.flags.writeable
+
+
+def test_four_bit_palette_label_gives_indices(tmp_path: Path) -> None:
+    image = Image.fromarray((INDICES % 16).astype(np.uint8))
+    image.putpalette(list(range(48)))
+    image.save(tmp_path / "label.png", bits=4)
+    assert np.array_equal(read_label(tmp_path / "label.png"), INDICES % 16)
+
+
+def test_stretched_four_bit_gray_is_refused(tmp_path: Path) -> None:
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        checksum = struct.pack(">I", zlib.crc32(kind + content))
+        return struct.pack(">I", len(content)) + kind + content + checksum
+
+    header = struct.pack(">IIBBBBB", 2, 1, 4, 0, 0, 0, 0)
+    (tmp_path / "label.png").write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(b"\x00\x12"))
+        + chunk(b"IEND", b"")
+    )
+    with pytest.raises(DataError, match=r"label\.png.*grays"):
+        read_label(tmp_path / "label.png")
+
+
+def test_colour_coded_label_is_refused(tmp_path: Path) -> None:
+    Image.new("RGB", (4, 4), (128, 0, 0)).save(tmp_path / "label.png")
+    with pytest.raises(DataError, match=r"label\.png.*mode RGB.*class index"):
+        read_label(tmp_path / "label.png")
+
+
+def test_jpeg_label_is_refused(tmp_path: Path) -> None:
+    Image.new("L", (4, 4)).save(tmp_path / "label.jpg")
+    with pytest.raises(DataError, match="PNG label"):
+        read_label(tmp_path / "label.jpg")
