@@ -19,6 +19,8 @@ from dmnet.errors import ConfigError
 # Raise this by one whenever a change to the code changes trained weights: old runs then no longer
 # answer for new configurations. tests/dmnet/training/test_golden_losses.py notices such a change.
 TRAINING_REVISION = 1
+# The same for changes that alter what an evaluation measures on given weights.
+EVALUATION_REVISION = 1
 
 
 class Section(BaseModel):
@@ -252,6 +254,7 @@ class JobConfig(Section):
 class EvaluationConfig(Section):
     """One evaluation of a run: which protocol, on which split, at which loaded size."""
 
+    revision: int = EVALUATION_REVISION
     inference: InferenceConfig
     split: str
     data: DataIdentity

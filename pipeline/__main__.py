@@ -49,12 +49,16 @@ def resolve(arguments: argparse.Namespace) -> None:
 
 
 def report(arguments: argparse.Namespace) -> None:
+    from pipeline.dvc_views import metrics_of, points_of
     from pipeline.render import render_markdown
     from pipeline.report import build_report
 
-    content = build_report(experiment_of(arguments), arguments.target)
-    write_text(arguments.json, to_json(content))
-    write_text(arguments.markdown, render_markdown(content))
+    table, folder = arguments.target, arguments.folder
+    content = build_report(experiment_of(arguments), table)
+    write_text(folder / f"{table}.json", to_json(content))
+    write_text(folder / "metrics" / f"{table}.json", to_json(metrics_of(content)))
+    write_text(folder / "metrics" / f"{table}.csv", points_of(content))
+    write_text(folder / f"{table}.md", render_markdown(content))
 
 
 def record(arguments: argparse.Namespace) -> None:
@@ -85,8 +89,7 @@ def parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("report", help="write a table's report")
     command.add_argument("target", metavar="table")
-    command.add_argument("--markdown", type=Path, required=True)
-    command.add_argument("--json", type=Path, required=True)
+    command.add_argument("--folder", type=Path, default=Path("reports"))
     command.set_defaults(action=report)
 
     for command in commands.choices.values():

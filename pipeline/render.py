@@ -6,6 +6,8 @@ from typing import Any
 
 from tabulate import tabulate
 
+from pipeline.report import cells_of
+
 
 def render_markdown(report: dict[str, Any]) -> str:
     parts = [
@@ -104,24 +106,21 @@ def _notes(report: dict[str, Any]) -> list[str]:
         )
     else:
         notes.insert(0, "Δ is ours minus published.")
-    for cell in _cells(report):
+    for cells in report["same_weights"]:
+        notes.append(
+            f"{' and '.join(cells)} were trained apart and ended with the same weights, bit for "
+            "bit: at this scale what tells them apart (a dilation rate beyond the feature map, for "
+            "one) has no effect."
+        )
+    for cell in cells_of(report):
         if cell["note"]:
             notes.append(f"{cell['cell']}: {cell['note']}")
     return notes
 
 
-def _cells(report: dict[str, Any]) -> list[dict[str, Any]]:
-    return [
-        row[column]
-        for row in report["rows"]
-        for column in report["columns"]
-        if isinstance(row.get(column), dict)
-    ]
-
-
 def _origins(report: dict[str, Any]) -> str:
     rows = []
-    for cell in _cells(report):
+    for cell in cells_of(report):
         if not cell["runs"]:
             rows.append([cell["cell"], "pending", "", "", "", "", "", ""])
         for run in cell["runs"]:

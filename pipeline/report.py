@@ -46,7 +46,18 @@ def build_report(experiment: Experiment, table: str, root: Path = Path(".")) -> 
             origin: _settings(cells, (origin,)) for origin in (*ORIGINS, "table", "preset")
         },
         "notes": list(spec.notes),
+        "same_weights": _same_weights(results),
     }
+
+
+def cells_of(report: dict[str, Any]) -> list[dict[str, Any]]:
+    """The cells of a report, in reading order."""
+    return [
+        row[column]
+        for row in report["rows"]
+        for column in report["columns"]
+        if isinstance(row.get(column), dict)
+    ]
 
 
 def _cell(result: CellResult) -> dict[str, Any]:
@@ -99,6 +110,16 @@ def _datasets(cells: list[Cell], results: dict[str, CellResult]) -> list[dict[st
             entry["images"] = run.metrics["images"]
             entry["majority_class_miou"] = round(100 * run.metrics["majority_class_miou"], 2)
     return list(found.values())
+
+
+def _same_weights(results: dict[str, CellResult]) -> list[list[str]]:
+    """Cells of different runs that ended with the same weights: settings that changed nothing."""
+    cells: dict[str, dict[str, str]] = {}  # weights -> run key -> cell
+    for result in results.values():
+        for run in result.runs:
+            found = cells.setdefault(run.metrics["weights_sha256"], {})
+            found.setdefault(run.evaluation.run_key, result.cell.id)
+    return [list(runs.values()) for runs in cells.values() if len(runs) > 1]
 
 
 def _code(results: dict[str, CellResult]) -> list[dict[str, Any]]:

@@ -12,10 +12,11 @@ from typing import Any, TextIO
 
 from dmnet.config import canonical_json, content_hash
 from dmnet.errors import DMNetError
-from dmnet.files import sha256_bytes
+from dmnet.files import sha256_bytes, sha256_file
 from pipeline.errors import PipelineError, SpecError
 from pipeline.experiments import Experiment, build_experiment
 
+REPORTING_CODE = ("results.py", "report.py", "render.py", "dvc_views.py")
 DEFAULTS: dict[str, Any] = {"preset": "mini", "seeds": 1, "sources": "data/sources"}
 
 
@@ -95,11 +96,13 @@ class Workflow:
         return list(dict.fromkeys(e.path for cell in cells for e in cell.evaluations))
 
     def report_hash(self, table: str) -> str:
-        """Changes with what a report prints beside the results: titles, notes, published values."""
+        """Changes with what a report prints beside the results, and with the code that prints."""
         spec, preset = self.experiment.tables[table], self.experiment.preset
         settings = [cell.settings for cell in self.experiment.cells_of(table)]
-        content = f"{canonical_json(spec)} {content_hash(preset)} {settings}"
-        return sha256_bytes(content.encode())[:16]
+        content = f"{canonical_json(spec)} {content_hash(preset)} {settings}".encode()
+        folder = Path(__file__).parent
+        code = [sha256_file(folder / name) for name in REPORTING_CODE]
+        return sha256_bytes(content + "".join(code).encode())[:16]
 
     def cells_of(self, key: str) -> str:
         return ", ".join(self._run(key).cells)

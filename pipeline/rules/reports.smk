@@ -7,6 +7,8 @@ rule report:
     output:
         markdown="reports/{table}.md",
         json="reports/{table}.json",
+        metrics="reports/metrics/{table}.json",
+        points="reports/metrics/{table}.csv",
     wildcard_constraints:
         table="[a-z0-9_]+",
     params:
@@ -16,7 +18,7 @@ rule report:
         "Writing {output.markdown}"
     shell:
         "{study.python} -m pipeline report {wildcards.table} {params.options} "
-        "--markdown {output.markdown} --json {output.json}"
+        "--folder $(dirname {output.json})"
 
 
 rule reports:

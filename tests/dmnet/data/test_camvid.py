@@ -43,7 +43,9 @@ def test_void_needs_the_label_map(
 def test_missing_source_says_what_and_where(
     tmp_path: Path, camvid_config: MakeConfig, source: Path | None
 ) -> None:
-    with pytest.raises(DataError, match=r"train\.txt, train/, trainannot/.*sources=PARENT-FOLDER") as caught:
+    with pytest.raises(
+        DataError, match=r"train\.txt, train/, trainannot/.*sources=PARENT-FOLDER"
+    ) as caught:
         prepare_dataset(camvid_config(), tmp_path / "data", tmp_path, source)
     assert "\n" not in str(caught.value)
 
