@@ -3,7 +3,7 @@
 python -m pipeline plan [TARGET] [--preset P] [--seeds N]     the cost, before anything runs
 python -m pipeline status [TARGET] [--preset P] [--seeds N]   done, running, pending
 python -m pipeline record [TARGET] [--preset P] [--seeds N]   hand finished runs to MLflow, DVC
-python -m pipeline report TABLE ..., resolve KEY ...          what the rules call
+python -m pipeline report TABLE, resolve KEY, describe DATASET   what the rules call
 """
 
 from __future__ import annotations
@@ -48,6 +48,15 @@ def resolve(arguments: argparse.Namespace) -> None:
     write_text(arguments.output, to_json(run.job.model_dump(mode="json")))
 
 
+def describe(arguments: argparse.Namespace) -> None:
+    dataset = experiment_of(arguments).datasets.get(arguments.name)
+    if dataset is None:
+        raise SpecError(
+            f"dataset {arguments.name}: not used at preset {arguments.preset!r}; see params/datasets"
+        )
+    write_text(arguments.output, to_json(dataset.model_dump(mode="json")))
+
+
 def report(arguments: argparse.Namespace) -> None:
     from pipeline.dvc_views import metrics_of, points_of
     from pipeline.render import render_markdown
@@ -86,6 +95,11 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("key")
     command.add_argument("--output", type=Path, required=True)
     command.set_defaults(action=resolve)
+
+    command = commands.add_parser("describe", help="write a dataset's configuration")
+    command.add_argument("name")
+    command.add_argument("--output", type=Path, required=True)
+    command.set_defaults(action=describe)
 
     command = commands.add_parser("report", help="write a table's report")
     command.add_argument("target", metavar="table")

@@ -60,7 +60,7 @@ class Workflow:
     def gpus(self) -> int:
         return self.experiment.preset.gpus
 
-    def dataset_json(self, name: str) -> str:
+    def dataset_hash(self, name: str) -> str:
         if name not in self.experiment.datasets:
             raise workflow_error(
                 SpecError(
@@ -68,7 +68,7 @@ class Workflow:
                     f"dataset; expected one of {', '.join(self.experiment.datasets)}"
                 )
             )
-        return canonical_json(self.experiment.datasets[name])
+        return content_hash(self.experiment.datasets[name])[:16]
 
     def sources_of(self, name: str) -> str:
         """A drawn dataset has no sources, so moving them must not make Snakemake draw it again."""

@@ -1,16 +1,34 @@
 # Datasets: stand-ins are drawn, real ones read from `sources`; both become data/<name>/.
 
 
-rule prepare:
+localrules:
+    describe,
+
+
+rule describe:
+    message:
+        "Describing dataset {wildcards.dataset}"
     output:
-        "data/{dataset}/manifest.json",
-    log:
-        "logs/data/{dataset}.log",
+        "data/{dataset}.json",
     params:
-        dataset=lambda wildcards: study.dataset_json(wildcards.dataset),
-        sources=lambda wildcards: study.sources_of(wildcards.dataset),
+        options=study.options,
+        content=lambda wildcards: study.dataset_hash(wildcards.dataset),
+    shell:
+        "{study.python} -m pipeline describe {wildcards.dataset} {params.options} --output {output}"
+
+
+rule prepare:
     message:
         "Preparing dataset {wildcards.dataset}"
+    input:
+        "data/{dataset}.json",
+    output:
+        "data/{dataset}/manifest.json",
+    params:
+        sources=lambda wildcards: study.sources_of(wildcards.dataset),
+    log:
+        "logs/data/{dataset}.log",
+    priority: 100  # what is missing is told before anything else is done
     shell:
-        "{study.python} -m dmnet prepare --dataset {params.dataset:q} --folder data/{wildcards.dataset} "
+        "{study.python} -m dmnet prepare --dataset {input} --folder data/{wildcards.dataset} "
         "--sources {params.sources:q} 2>&1 | tee {log}"
