@@ -9,6 +9,13 @@ from pipeline.workflow import Workflow
 study = Workflow(config)
 
 
+wildcard_constraints:
+    dataset="[^/]+",
+    key="[0-9a-f]{16}",
+    evaluation="[^/]+",
+    table="[a-z0-9_]+",
+
+
 include: "pipeline/rules/data.smk"
 include: "pipeline/rules/runs.smk"
 include: "pipeline/rules/reports.smk"

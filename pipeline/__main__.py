@@ -52,7 +52,8 @@ def describe(arguments: argparse.Namespace) -> None:
     dataset = experiment_of(arguments).datasets.get(arguments.name)
     if dataset is None:
         raise SpecError(
-            f"dataset {arguments.name}: not used at preset {arguments.preset!r}; see params/datasets"
+            f"dataset {arguments.name}: not used at preset {arguments.preset!r}; "
+            "expected one of those that `python -m pipeline plan` names"
         )
     write_text(arguments.output, to_json(dataset.model_dump(mode="json")))
 

@@ -6,29 +6,29 @@ localrules:
 
 
 rule describe:
-    message:
-        "Describing dataset {wildcards.dataset}"
     output:
         "data/{dataset}.json",
     params:
         options=study.options,
         content=lambda wildcards: study.dataset_hash(wildcards.dataset),
+    message:
+        "Describing dataset {wildcards.dataset}"
     shell:
         "{study.python} -m pipeline describe {wildcards.dataset} {params.options} --output {output}"
 
 
 rule prepare:
-    message:
-        "Preparing dataset {wildcards.dataset}"
     input:
         "data/{dataset}.json",
     output:
         "data/{dataset}/manifest.json",
-    params:
-        sources=lambda wildcards: study.sources_of(wildcards.dataset),
     log:
         "logs/data/{dataset}.log",
     priority: 100  # what is missing is told before anything else is done
+    params:
+        sources=lambda wildcards: study.sources_of(wildcards.dataset),
+    message:
+        "Preparing dataset {wildcards.dataset}"
     shell:
         "{study.python} -m dmnet prepare --dataset {input} --folder data/{wildcards.dataset} "
         "--sources {params.sources:q} 2>&1 | tee {log}"

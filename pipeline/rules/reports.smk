@@ -9,8 +9,6 @@ rule report:
         json="reports/{table}.json",
         metrics="reports/metrics/{table}.json",
         points="reports/metrics/{table}.csv",
-    wildcard_constraints:
-        table="[a-z0-9_]+",
     params:
         options=study.options,
         content=lambda wildcards: study.report_hash(wildcards.table),
