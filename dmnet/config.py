@@ -264,8 +264,32 @@ class EvaluationConfig(Section):
 # --------------------------------------------------------------------------- hashes and errors
 
 
+ALWAYS_HASHED = frozenset({"name", "revision"})
+
+
 def canonical_json(value: BaseModel) -> str:
-    return json.dumps(value.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+    """Sorted keys, no spaces, and without fields that have their default value.
+
+    So a new field whose default means what was done before leaves every old key as it is. Names
+    (which tell one head from another) and revisions always stand in it.
+    """
+    return json.dumps(_essential(value), sort_keys=True, separators=(",", ":"))
+
+
+def _essential(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        fields = type(value).model_fields
+        present = {name: getattr(value, name) for name in fields}
+        return {
+            name: _essential(entry)
+            for name, entry in present.items()
+            if name in ALWAYS_HASHED or entry != fields[name].default
+        }
+    if isinstance(value, dict):
+        return {str(key): _essential(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_essential(entry) for entry in value]
+    return value
 
 
 def content_hash(value: BaseModel) -> str:
