@@ -140,7 +140,7 @@ class DatasetConfig(Section):
 
     name: str
     title: str
-    layout: Literal["voc2012aug", "camvid"]
+    layout: Literal["voc2012aug", "camvid", "pascal_context", "ade20k", "cityscapes"]
     classes: tuple[str, ...] = Field(min_length=2)
     ignore_index: int = 255
     label_map: dict[int, int] = {}  # label on disk -> label in training; others stay
@@ -232,9 +232,26 @@ class ExecutionConfig(Section):
 
 
 class InferenceConfig(Section):
-    """How a trained model is applied to an image of any size."""
+    """How a trained model is applied to an image of any size. Sizes are (height, width)."""
 
-    mode: Literal["whole"] = "whole"
+    mode: Literal["whole", "slide"] = "whole"
+    window: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None = None
+    stride: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None = None
+    flip: bool = False  # the mirror image as well
+    scales: tuple[Annotated[float, Field(gt=0)], ...] = Field((1.0,), min_length=1)
+    average: Literal["probabilities", "logits"] = "probabilities"
+
+    @model_validator(mode="after")
+    def _windows(self) -> InferenceConfig:
+        if (self.mode == "slide") != (self.window is not None and self.stride is not None):
+            raise ValueError("`window` and `stride` go with mode slide, and slide needs both")
+        if (
+            self.window
+            and self.stride
+            and any(step > side for step, side in zip(self.stride, self.window, strict=True))
+        ):
+            raise ValueError("`stride` must not be larger than `window`: pixels would be left out")
+        return self
 
 
 class JobConfig(Section):

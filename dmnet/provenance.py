@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-PACKAGES = ("torch", "torchvision", "numpy", "pillow")
+PACKAGES = ("torch", "torchvision", "numpy", "pillow", "opencv-python-headless")
 CODE = ("dmnet", "pipeline", "params", "Snakefile")
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import pickle
 from pathlib import Path
 
 import torch
+from torch import Tensor, nn
 
 from dmnet.config import RunConfig
 from dmnet.errors import CheckpointError
@@ -31,5 +33,36 @@ def load_trained(config: RunConfig, path: Path, sha256: str) -> Segmentor:
             f"{path.parent}/train.json and run again, or restore it with `dvc checkout --force`"
         )
     model = Segmentor(config.model, config.data.classes)
-    model.load_state_dict(torch.load(io.BytesIO(content), map_location="cpu", weights_only=True))
+    load_strictly(model, read_state_dict(content, path), path)
     return model.eval()
+
+
+def read_state_dict(content: bytes, path: Path) -> dict[str, Tensor]:
+    """The state dict in a file's bytes, unpickled as plain tensors only, on the CPU.
+
+    Raises CheckpointError, naming `path`, for anything else: a cut file, another format, a pickle
+    that would run code.
+    """
+    try:
+        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise CheckpointError(
+            f"{path}: not a plain state dict of tensors ({reason[:200]}); get the file again"
+        ) from error
+    if not isinstance(state, dict) or not all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
+    ):
+        raise CheckpointError(
+            f"{path}: not a state dict, expected parameter names with tensors; get the file again"
+        )
+    return state
+
+
+def load_strictly(module: nn.Module, state: dict[str, Tensor], path: Path) -> None:
+    """Raises CheckpointError naming the keys that are missing, left over, or of another shape."""
+    try:
+        module.load_state_dict(state)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise CheckpointError(f"{path}: does not fit the model ({reason[:300]})") from error

@@ -8,6 +8,7 @@ not depend on the number of workers or on where a run was interrupted.
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -16,7 +17,9 @@ from dmnet.compat import torchvision
 from dmnet.config import RecipeConfig
 
 functional = torchvision.transforms.v2.functional
-InterpolationMode = torchvision.transforms.InterpolationMode
+
+# One thread: results must not depend on how many there are, and loaders run side by side.
+cv2.setNumThreads(0)
 
 
 def scaled_size(height: int, width: int, factor: float) -> tuple[int, int]:
@@ -25,17 +28,26 @@ def scaled_size(height: int, width: int, factor: float) -> tuple[int, int]:
 
 
 def resize_image(image: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bilinear without antialiasing: what the reference toolboxes do with OpenCV."""
+    """(3, h, w) uint8 -> (3, *size) uint8, by OpenCV's bilinear, which does not antialias.
+
+    The reference toolboxes resize with OpenCV; its fixed-point arithmetic differs from other
+    libraries' by one gray level at every fourth pixel, enough to change label maps.
+    """
     if tuple(image.shape[-2:]) == size:
         return image
-    return functional.resize(image, list(size), InterpolationMode.BILINEAR, antialias=False)
+    pixels = np.ascontiguousarray(image.permute(1, 2, 0).cpu().numpy())
+    resized = cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_LINEAR)
+    return torch.from_numpy(resized).permute(2, 0, 1).contiguous().to(image.device)
 
 
 def resize_label(label: Tensor, size: tuple[int, int]) -> Tensor:
-    """Nearest neighbour: labels are never mixed."""
+    """(h, w) int64 -> size, by the nearest neighbour: labels are never mixed."""
     if tuple(label.shape[-2:]) == size:
         return label
-    return functional.resize(label[None], list(size), InterpolationMode.NEAREST)[0]
+    # OpenCV has no 64-bit integers; labels fit into 16 bits.
+    pixels = label.cpu().numpy().astype(np.int16)
+    resized = cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_NEAREST)
+    return torch.from_numpy(resized.astype(np.int64)).to(label.device)
 
 
 def normalise(image: Tensor, recipe: RecipeConfig) -> Tensor:

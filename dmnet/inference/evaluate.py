@@ -5,13 +5,10 @@ from __future__ import annotations
 import torch
 
 from dmnet.config import InferenceConfig, RecipeConfig
-from dmnet.data.augment import normalise
 from dmnet.data.dataset import SegmentationDataset
+from dmnet.inference.augmented import predict_scores
 from dmnet.inference.metrics import ConfusionMatrix
-from dmnet.inference.whole import whole_image_logits
 from dmnet.segmentor import Segmentor
-
-PROTOCOLS = {"whole": whole_image_logits}
 
 
 @torch.no_grad()
@@ -28,11 +25,10 @@ def evaluate(
     """
     was_training = model.training
     model.eval()
-    predict = PROTOCOLS[inference.mode]
     matrix = ConfusionMatrix.empty(dataset.data.classes)
     for index in range(len(dataset)):
         image, label = dataset.read(index)
-        logits = predict(model, normalise(image.to(device), recipe)[None])
-        matrix.add(logits.argmax(1)[0].cpu(), label, dataset.data.ignore_index)
+        scores = predict_scores(model, image.to(device), recipe, inference)
+        matrix.add(scores.argmax(0).cpu(), label, dataset.data.ignore_index)
     model.train(was_training)
     return matrix

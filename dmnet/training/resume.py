@@ -41,7 +41,10 @@ class ResumeStates:
             if index["identity"] != self.identity:
                 log.warning("%s: other data or start weights; starting from zero", self.folder)
                 return []
-            return list(index["states"])
+            return [
+                {"file": str(e["file"]), "sha256": str(e["sha256"]), "iteration": e["iteration"]}
+                for e in index["states"]
+            ]
         except (DMNetError, KeyError, TypeError) as error:
             log.warning("%s: damaged index (%s); starting from zero", self.index, error)
             return []

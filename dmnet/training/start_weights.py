@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
-
-import torch
 
 from dmnet.backbones import ResNet
 from dmnet.config import WeightsConfig
 from dmnet.errors import CheckpointError
 from dmnet.files import sha256_file
+from dmnet.weights import load_strictly, read_state_dict
 
 
 def load_start_weights(backbone: ResNet, weights: WeightsConfig, folder: Path) -> str:
@@ -30,16 +28,7 @@ def load_start_weights(backbone: ResNet, weights: WeightsConfig, folder: Path) -
             f"{path}: SHA-256 {digest[:16]}... does not start with {weights.sha256_prefix}; "
             f"delete it and download {weights.url} again"
         )
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
-        raise CheckpointError(
-            f"{path}: not a plain state dict ({str(error).splitlines()[0]})"
-        ) from error
+    state = read_state_dict(path.read_bytes(), path)
     state = {key: value for key, value in state.items() if not key.startswith("fc.")}
-    try:
-        backbone.load_state_dict(state)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())
-        raise CheckpointError(f"{path}: does not fit the backbone ({reason[:300]})") from error
+    load_strictly(backbone, state, path)
     return digest
