@@ -16,6 +16,13 @@ wildcard_constraints:
     table="[a-z0-9_]+",
 
 
+rule reports:
+    input:
+        expand("reports/{table}.md", table=study.tables),
+    message:
+        "All reports are up to date"
+
+
 include: "pipeline/rules/data.smk"
 include: "pipeline/rules/runs.smk"
 include: "pipeline/rules/reports.smk"

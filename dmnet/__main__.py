@@ -1,8 +1,9 @@
-"""Command line of the model package: prepare data, train a run, evaluate it.
+"""Command line of the model package: prepare data, train, evaluate, count.
 
 python -m dmnet prepare  --dataset FILE --folder data/NAME [--sources DIR]
 python -m dmnet train    --config runs/KEY/config.json --data data/NAME [--weights DIR]
 python -m dmnet evaluate --run runs/KEY --config JSON --data data/NAME --output FILE
+python -m dmnet profile  --config JSON --output FILE
 """
 
 from __future__ import annotations
@@ -14,8 +15,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from dmnet.config import DatasetConfig, EvaluationConfig, JobConfig, content_hash, parse
-from dmnet.errors import ConfigError, DMNetError
+from dmnet.config import (
+    DatasetConfig,
+    EvaluationConfig,
+    JobConfig,
+    ProfileConfig,
+    content_hash,
+    parse,
+)
+from dmnet.errors import ConfigError, DMNetError, RunError
 from dmnet.files import read_json, write_json
 
 
@@ -54,9 +62,19 @@ def evaluate(arguments: argparse.Namespace) -> None:
     evaluation = parse(EvaluationConfig, read_argument(arguments.config), "--config")
     trained = read_json(run_dir / "train.json")
     torch.set_num_threads(job.run.cpu_threads)
-    weights = trained["weights"]
-    model = load_trained(job.run, run_dir / weights["file"], weights["sha256"])
+    try:
+        digest = str(trained["weights"]["sha256"])
+        path = run_dir / Path(trained["weights"]["file"]).name  # never outside the run's folder
+    except (KeyError, TypeError) as error:
+        raise RunError(f"{run_dir}/train.json: no {error}; delete it and train again") from error
     manifest = Manifest.load(arguments.data)
+    manifest.require(job.dataset)
+    if evaluation.data.classes != job.run.data.classes:
+        raise ConfigError(
+            f"--config: {evaluation.data.classes} classes, but run {job.run.key} was trained with "
+            f"{job.run.data.classes}"
+        )
+    model = load_trained(job.run, path, digest)
     dataset = SegmentationDataset(
         manifest, evaluation.split, evaluation.data, evaluation.load_scale
     )
@@ -64,7 +82,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     matrix = evaluate_model(model.to(device), dataset, job.run.recipe, evaluation.inference, device)
     result: dict[str, Any] = {
         "run": job.run.key,
-        "weights_sha256": weights["sha256"],
+        "weights_sha256": digest,
         "evaluation": evaluation.model_dump(mode="json"),
         "evaluation_hash": content_hash(evaluation),
         "data_fingerprint": manifest.fingerprint,
@@ -75,6 +93,16 @@ def evaluate(arguments: argparse.Namespace) -> None:
     }
     write_json(arguments.output, result)
     logging.info("mIoU %.2f over %d images", 100 * result["miou"], len(dataset))
+
+
+def profile(arguments: argparse.Namespace) -> None:
+    from dmnet.profile import profile_branches
+
+    config = parse(ProfileConfig, read_argument(arguments.config), "--config")
+    counts = profile_branches(config)
+    key = content_hash(config)[:16]
+    content = {"profile": key, "config": config.model_dump(mode="json"), **counts}
+    write_json(arguments.output, content)
 
 
 def read_argument(value: str) -> Any:
@@ -114,6 +142,11 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--data", type=Path, required=True, help="data/<name>, prepared")
     command.add_argument("--output", type=Path, required=True, help="metrics.json, written")
     command.set_defaults(action=evaluate)
+
+    command = commands.add_parser("profile", help="count a multi-scale module's cost")
+    command.add_argument("--config", required=True, help="ProfileConfig: JSON or its file")
+    command.add_argument("--output", type=Path, required=True, help="JSON, written")
+    command.set_defaults(action=profile)
 
     for command in commands.choices.values():
         command.add_argument("--label", default="", help="shown in front of every log line")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -24,9 +24,12 @@ EVALUATION_REVISION = 1
 
 
 class Section(BaseModel):
-    """A frozen part of a configuration; an unknown key is an error."""
+    """A frozen part of a configuration; an unknown key is an error, as is NaN or infinity."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    # Fields that tell nothing about what is computed and stay out of every hash.
+    unhashed: ClassVar[frozenset[str]] = frozenset()
 
 
 # ---------------------------------------------------------------------------------- the model
@@ -35,8 +38,10 @@ class Section(BaseModel):
 class WeightsConfig(Section):
     """Published weights that a backbone starts from, identified by the SHA-256 of the file."""
 
+    unhashed: ClassVar[frozenset[str]] = frozenset({"name", "file", "url"})
+
     name: str
-    file: str
+    file: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")  # a bare name, no folder
     url: str
     sha256_prefix: str = Field(min_length=8)
 
@@ -135,6 +140,12 @@ class GenerateConfig(Section):
     width: int = Field(ge=16)
 
 
+Label = Annotated[int, Field(ge=0, le=255)]  # what an 8-bit label image can hold
+
+# What a split is used for: `original` is VOC's own train set, which fine-tuning goes back to.
+SplitRole = Literal["train", "val", "original", "trainval"]
+
+
 class DatasetConfig(Section):
     """A dataset on disk: which preparation reads it, its classes and its splits."""
 
@@ -142,22 +153,42 @@ class DatasetConfig(Section):
     title: str
     layout: Literal["voc2012aug", "camvid", "pascal_context", "ade20k", "cityscapes"]
     classes: tuple[str, ...] = Field(min_length=2)
-    ignore_index: int = 255
-    label_map: dict[int, int] = {}  # label on disk -> label in training; others stay
-    splits: dict[Literal["train", "val"], str]
+    ignore_index: Label = 255
+    label_map: dict[Label, Label] = {}  # label on disk -> label in training; others stay
+    splits: dict[SplitRole, str]
     counts: dict[str, Annotated[int, Field(ge=1)]] = {}  # split name -> images it must have
     archives: tuple[ArchiveConfig, ...] = ()
     generate: GenerateConfig | None = None
 
+    @model_validator(mode="after")
+    def _consistent(self) -> DatasetConfig:
+        valid = {*range(len(self.classes)), self.ignore_index}
+        if self.ignore_index < len(self.classes):
+            raise ValueError(f"`ignore_index` {self.ignore_index} is also a class")
+        for on_disk, label in self.label_map.items():
+            if label not in valid:
+                raise ValueError(
+                    f"`label_map` sends {on_disk} to {label}, which is neither a class "
+                    f"(0 to {len(self.classes) - 1}) nor `ignore_index`"
+                )
+        if not {"train", "val"} <= set(self.splits):
+            raise ValueError("`splits` needs at least `train` and `val`")
+        return self
+
     @property
     def identity(self) -> DataIdentity:
+        """What changes weights trained on the training split."""
+        return self.identity_of("train")
+
+    def identity_of(self, role: SplitRole) -> DataIdentity:
+        """The same for the split with another role. KeyError when the dataset has none."""
         return DataIdentity(
             name=self.name,
             layout=self.layout,
             classes=len(self.classes),
             ignore_index=self.ignore_index,
             label_map=self.label_map,
-            split=self.splits["train"],
+            split=self.splits[role],
             generate=self.generate,
         )
 
@@ -177,6 +208,9 @@ class DataIdentity(Section):
 # --------------------------------------------------------------------------------- the recipe
 
 
+Positive = Annotated[float, Field(gt=0)]
+
+
 class RecipeConfig(Section):
     """How the weights are trained. Images are 8-bit RGB; sizes are (height, width) in pixels."""
 
@@ -193,7 +227,7 @@ class RecipeConfig(Section):
     scale_range: tuple[float, float] = (0.5, 2.0)
     flip: float = Field(0.5, ge=0, le=1)  # probability of a horizontal mirror image
     mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
-    std: tuple[float, float, float] = (58.395, 57.12, 57.375)
+    std: tuple[Positive, Positive, Positive] = (58.395, 57.12, 57.375)
     sync_bn: bool = True  # with one process, plain batch normalisation
     precision: Literal["fp32", "amp"] = "fp32"  # amp: autocast where the device has it
 
@@ -212,6 +246,7 @@ class RunConfig(Section):
     model: ModelConfig
     data: DataIdentity
     recipe: RecipeConfig
+    parent: str | None = None  # key of the run whose final weights this one starts from
     seed: int = Field(0, ge=0)
     cpu_threads: int = Field(1, ge=1)  # on the CPU it changes the order of sums, so it counts
 
@@ -263,9 +298,18 @@ class JobConfig(Section):
 
     @model_validator(mode="after")
     def _same_data(self) -> JobConfig:
-        if self.dataset.identity != self.run.data:
+        roles: list[SplitRole] = list(self.dataset.splits)
+        if self.run.data not in [self.dataset.identity_of(role) for role in roles]:
             raise ValueError("`dataset` and `run.data` describe different datasets")
         return self
+
+
+class ProfileConfig(Section):
+    """The cost of a model's multi-scale module at one input size. Needs no weights."""
+
+    revision: int = 1  # raise it when something else is counted
+    model: ModelConfig
+    input_size: tuple[Annotated[int, Field(ge=32)], Annotated[int, Field(ge=32)]]
 
 
 class EvaluationConfig(Section):
@@ -284,23 +328,25 @@ class EvaluationConfig(Section):
 ALWAYS_HASHED = frozenset({"name", "revision"})
 
 
-def canonical_json(value: BaseModel) -> str:
+def canonical_json(value: Section) -> str:
     """Sorted keys, no spaces, and without fields that have their default value.
 
     So a new field whose default means what was done before leaves every old key as it is. Names
-    (which tell one head from another) and revisions always stand in it.
+    (which tell one head from another) and revisions always stand in it. Changing the default of an
+    existing field changes what old keys mean: raise TRAINING_REVISION then.
     """
     return json.dumps(_essential(value), sort_keys=True, separators=(",", ":"))
 
 
 def _essential(value: Any) -> Any:
-    if isinstance(value, BaseModel):
+    if isinstance(value, Section):
         fields = type(value).model_fields
         present = {name: getattr(value, name) for name in fields}
         return {
             name: _essential(entry)
             for name, entry in present.items()
-            if name in ALWAYS_HASHED or entry != fields[name].default
+            if name not in type(value).unhashed
+            and (name in ALWAYS_HASHED or entry != fields[name].default)
         }
     if isinstance(value, dict):
         return {str(key): _essential(entry) for key, entry in value.items()}
@@ -309,9 +355,11 @@ def _essential(value: Any) -> Any:
     return value
 
 
-def content_hash(value: BaseModel) -> str:
+def content_hash(value: Section) -> str:
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
+
+SHOWN_LENGTH = 80  # characters of a wrong value in an error
 
 SectionT = TypeVar("SectionT", bound=BaseModel)
 
@@ -325,9 +373,17 @@ def parse(schema: type[SectionT], value: Any, where: str) -> SectionT:
 
 
 def describe(error: ValidationError) -> str:
-    """The first problem of a pydantic error in one line: key, what came, what was expected."""
-    problem = error.errors(include_url=False)[0]
-    key = ".".join(str(part) for part in problem["loc"]) or "the whole file"
+    """The most telling problem of a pydantic error in one line: key, what came, what to do.
+
+    A misspelt key before the missing one; where several types are allowed, the deepest problem,
+    which belongs to the type that was meant.
+    """
+    problem = max(
+        error.errors(include_url=False),
+        key=lambda found: (found["type"] == "extra_forbidden", len(found["loc"])),
+    )
+    parts = [str(part) for part in problem["loc"]]
+    key = ".".join(part for part in parts if not part.endswith("Spec")) or "the whole file"
     rest = "" if error.error_count() == 1 else f" (and {error.error_count() - 1} more)"
     if problem["type"] == "extra_forbidden":
         return f"unknown key `{key}`; remove it or correct its spelling{rest}"
@@ -337,4 +393,6 @@ def describe(error: ValidationError) -> str:
         tags = problem["ctx"]["expected_tags"]
         return f"`{key}`: unknown name {problem['ctx']['tag']!r}; expected one of {tags}{rest}"
     message = problem["msg"].removeprefix("Value error, ")
-    return f"`{key}` = {problem['input']!r}: {message}{rest}"
+    shown = repr(problem["input"])
+    shown = shown if len(shown) <= SHOWN_LENGTH else f"{shown[:SHOWN_LENGTH]}..."
+    return f"`{key}` = {shown}: {message}{rest}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import pickle
 from pathlib import Path
 
 import torch
@@ -14,12 +13,21 @@ from dmnet.errors import CheckpointError
 from dmnet.files import sha256_bytes
 from dmnet.segmentor import Segmentor
 
+SHOWN = 3  # keys named in an error
+
 
 def load_trained(config: RunConfig, path: Path, sha256: str) -> Segmentor:
     """The run's model with the weights in `path`, on the CPU, in evaluation mode.
 
     Raises CheckpointError if the file is missing, its SHA-256 is not `sha256`, or it does not fit.
     """
+    model = Segmentor(config.model, config.data.classes)
+    load_strictly(model, read_trained(path, sha256), path)
+    return model.eval()
+
+
+def read_trained(path: Path, sha256: str) -> dict[str, Tensor]:
+    """The state dict that a run left in `path`. Raises CheckpointError."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -32,9 +40,7 @@ def load_trained(config: RunConfig, path: Path, sha256: str) -> Segmentor:
             f"{path}: damaged, its SHA-256 is not the {sha256[:16]}... of train.json; delete "
             f"{path.parent}/train.json and run again, or restore it with `dvc checkout --force`"
         )
-    model = Segmentor(config.model, config.data.classes)
-    load_strictly(model, read_state_dict(content, path), path)
-    return model.eval()
+    return read_state_dict(content, path)
 
 
 def read_state_dict(content: bytes, path: Path) -> dict[str, Tensor]:
@@ -45,7 +51,7 @@ def read_state_dict(content: bytes, path: Path) -> dict[str, Tensor]:
     """
     try:
         state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except Exception as error:  # a pickle cut or forged at any byte raises anything
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise CheckpointError(
             f"{path}: not a plain state dict of tensors ({reason[:200]}); get the file again"
@@ -54,15 +60,22 @@ def read_state_dict(content: bytes, path: Path) -> dict[str, Tensor]:
         isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
     ):
         raise CheckpointError(
-            f"{path}: not a state dict, expected parameter names with tensors; get the file again"
+            f"{path}: not a plain state dict, expected names with tensors; get the file again"
         )
     return state
 
 
 def load_strictly(module: nn.Module, state: dict[str, Tensor], path: Path) -> None:
     """Raises CheckpointError naming the keys that are missing, left over, or of another shape."""
-    try:
-        module.load_state_dict(state)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())
-        raise CheckpointError(f"{path}: does not fit the model ({reason[:300]})") from error
+    own = module.state_dict()
+    problems = {
+        "missing": [key for key in own if key not in state],
+        "left over": [key for key in state if key not in own],
+        "of another shape": [k for k in own if k in state and own[k].shape != state[k].shape],
+    }
+    found = [
+        f"{len(keys)} {name}: {', '.join(keys[:SHOWN])}" for name, keys in problems.items() if keys
+    ]
+    if found:
+        raise CheckpointError(f"{path}: does not fit the model ({'; '.join(found)})")
+    module.load_state_dict(state)

@@ -74,7 +74,9 @@ def report(arguments: argparse.Namespace) -> None:
 def record(arguments: argparse.Namespace) -> None:
     from pipeline.record import record_runs
 
-    record_runs(experiment_of(arguments), dvc=not arguments.no_dvc)
+    everything = build_experiment(arguments.preset, arguments.seeds)
+    keys = set(experiment_of(arguments).runs)
+    record_runs(everything, keys, dvc=not arguments.no_dvc)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -11,15 +11,12 @@ import sys
 from pathlib import Path
 
 from pipeline.errors import RecordError
-from pipeline.experiments import Experiment
 
 
-def track(experiment: Experiment, root: Path = Path(".")) -> str:
-    """`dvc add` the finished runs; returns one line for people. Raises RecordError."""
+def track(keys: set[str], root: Path = Path(".")) -> str:
+    """`dvc add` the finished ones of these runs; returns one line. Raises RecordError."""
     complete = [
-        f"runs/{run.key}"
-        for run in experiment.runs.values()
-        if (root / "runs" / run.key / "train.json").exists()
+        f"runs/{key}" for key in sorted(keys) if (root / "runs" / key / "train.json").exists()
     ]
     if not complete:
         return "DVC: no finished run to track"

@@ -7,21 +7,29 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from dmnet.config import (
     DatasetConfig,
     EvaluationConfig,
     JobConfig,
     ModelConfig,
+    ProfileConfig,
     RecipeConfig,
     RunConfig,
+    SectionT,
+    SplitRole,
     content_hash,
-    parse,
+    describe,
 )
+from dmnet.errors import ConfigError
 from pipeline.errors import SpecError
 from pipeline.settings import Setting, Settings, override, section, to_tree
 from pipeline.specs import CellSpec, Params, PresetSpec, TableSpec
 
 PARAMS = Path("params")
+# A head's name stands in the path of an error, but not in the path of a setting.
+HEADS = ("dmnet", "multi_kernel", "dilated", "fcn")
 
 
 @dataclass
@@ -36,7 +44,8 @@ class Run:
     def label(self) -> str:
         """For people: the first cell it serves, its seed where that is not 0, and the key."""
         seed = f" seed {self.job.run.seed}" if self.job.run.seed else ""
-        return f"{self.cells[0]}{seed} {self.key[:6]}"
+        first = self.cells[0] if self.cells else "a parent run"
+        return f"{first}{seed} {self.key[:6]}"
 
 
 @dataclass(frozen=True)
@@ -51,24 +60,48 @@ class Evaluation:
     def path(self) -> str:
         return f"runs/{self.run_key}/evaluations/{self.name}.json"
 
+    @property
+    def paths(self) -> tuple[str, str]:
+        """What a report reads: the measurement and the manifest of the run it was made on."""
+        return self.path, f"runs/{self.run_key}/train.json"
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The cost of one model's multi-scale module at one input size, at full width."""
+
+    key: str
+    config: ProfileConfig
+
+    @property
+    def path(self) -> str:
+        return f"counts/{self.key}.json"
+
 
 @dataclass(frozen=True)
 class Cell:
-    """One number's place in a table; one evaluation per seed."""
+    """One number's place in a table: one evaluation per seed, or one profile."""
 
     table: str
     name: str
     row: str
     column: str
     spec: CellSpec
-    published_dataset: str
-    dataset: DatasetConfig
+    published_dataset: str | None
+    dataset: DatasetConfig | None
     evaluations: tuple[Evaluation, ...]
+    profile: Profile | None
     settings: dict[str, Setting]
 
     @property
     def id(self) -> str:
         return f"{self.table}/{self.name}"
+
+    @property
+    def inputs(self) -> list[str]:
+        """The result files that its value is read from."""
+        paths = [path for evaluation in self.evaluations for path in evaluation.paths]
+        return [*paths, self.profile.path] if self.profile else paths
 
 
 @dataclass
@@ -83,6 +116,7 @@ class Experiment:
     runs: dict[str, Run] = field(default_factory=dict)
     datasets: dict[str, DatasetConfig] = field(default_factory=dict)
     evaluations: dict[tuple[str, str], Evaluation] = field(default_factory=dict)
+    profiles: dict[str, Profile] = field(default_factory=dict)
 
     def cells_of(self, table: str) -> list[Cell]:
         return [cell for cell in self.cells if cell.table == table]
@@ -126,24 +160,16 @@ class CellResolver:
         return str(name)
 
     def resolve(self, row: str, column: str) -> Cell:
+        if self.cell.profile is not None:
+            return self._profiled(row, column)
         published_dataset = self._name("dataset")
         dataset = self._dataset(published_dataset)
         settings = self._settings()
-        inference = self.params.inference(self._name("inference"), self.where).config
-        model = parse(ModelConfig, to_tree(_without_recipe(settings)), self.where)
-        recipe = self._recipe(settings, published_dataset, dataset)
-        evaluations = []
-        for seed in range(self.experiment.seeds):
-            run = self._run(model, recipe, dataset, seed)
-            config = EvaluationConfig(
-                inference=inference,
-                split=dataset.splits[self.spec.defaults.split],
-                data=dataset.identity,
-                load_scale=recipe.load_scale,
-            )
-            name = f"{self._name('inference')}-{config.split}-{content_hash(config)[:8]}"
-            evaluation = Evaluation(run.key, name, config)
-            evaluations.append(self.experiment.evaluations.setdefault((run.key, name), evaluation))
+        runs = [self.run(seed, settings, dataset) for seed in range(self.experiment.seeds)]
+        cell_id = f"{self.table}/{self.cell.cell}"
+        for run in runs:
+            if cell_id not in run.cells:
+                run.cells.append(cell_id)
         return Cell(
             self.table,
             self.cell.cell,
@@ -152,9 +178,100 @@ class CellResolver:
             self.cell,
             published_dataset,
             dataset,
-            tuple(evaluations),
+            tuple(self._evaluation(run, dataset) for run in runs),
+            None,
             settings,
         )
+
+    def run(
+        self, seed: int, settings: Settings | None = None, dataset: DatasetConfig | None = None
+    ) -> Run:
+        """The cell's training run at `seed`, entered into the experiment with its parents."""
+        settings = self._settings() if settings is None else settings
+        published_dataset = self._name("dataset")
+        dataset = dataset or self._dataset(published_dataset)
+        role = self.cell.train_on or self.spec.defaults.train_on or "train"
+        if role not in dataset.splits:
+            raise SpecError(
+                f"{self.where}: trains on the split `{role}`, which dataset {dataset.name!r} does "
+                f"not have; expected one of {', '.join(dataset.splits)}"
+            )
+        parent = self._parent(seed)
+        config = RunConfig(
+            model=self._parse(ModelConfig, _without_recipe(settings)),
+            data=dataset.identity_of(role),
+            recipe=self._recipe(settings, dataset, role),
+            parent=parent.key if parent else None,
+            seed=seed,
+            cpu_threads=self.experiment.preset.cpu_threads,
+        )
+        if config.key not in self.experiment.runs:
+            execution = self.experiment.preset.execution
+            job = JobConfig(run=config, dataset=dataset, execution=execution)
+            self.experiment.runs[config.key] = Run(config.key, job)
+        return self.experiment.runs[config.key]
+
+    def _parent(self, seed: int) -> Run | None:
+        """The run of the cell that this one continues, at the same seed."""
+        reference = self.cell.continues or self.spec.defaults.continues
+        if reference is None:
+            return None
+        table, _, name = reference.rpartition("/")
+        table = table or self.table
+        spec = self.params.table(table)
+        for _, _, cell in spec.cells():
+            if cell.cell == name and cell is not self.cell:
+                return CellResolver(self.params, self.experiment, table, spec, cell).run(seed)
+        raise SpecError(f"{self.where}: continues {reference!r}, but there is no such other cell")
+
+    def _evaluation(self, run: Run, dataset: DatasetConfig) -> Evaluation:
+        protocol = self._name("inference")
+        config = EvaluationConfig(
+            inference=self.params.inference(protocol, self.where).config,
+            split=dataset.splits["val"],
+            data=dataset.identity,
+            load_scale=run.job.run.recipe.load_scale,
+        )
+        name = f"{protocol}-{config.split}-{content_hash(config)[:8]}"
+        evaluation = Evaluation(run.key, name, config)
+        return self.experiment.evaluations.setdefault((run.key, name), evaluation)
+
+    def _profiled(self, row: str, column: str) -> Cell:
+        """At full width whatever the preset: counting costs nothing."""
+        assert self.cell.profile is not None
+        settings = self.params.model(self._name("model"), self.where)
+        changes = {**self.spec.defaults.settings, **self.cell.settings}
+        settings = override(settings, changes, "table", self.where)
+        config = ProfileConfig(
+            model=self._parse(ModelConfig, settings),
+            input_size=self.cell.profile.input_size,
+        )
+        key = content_hash(config)[:16]
+        profile = self.experiment.profiles.setdefault(key, Profile(key, config))
+        return Cell(
+            self.table,
+            self.cell.cell,
+            row,
+            column,
+            self.cell,
+            None,
+            None,
+            (),
+            profile,
+            settings,
+        )
+
+    def _parse(self, schema: type[SectionT], settings: Settings) -> SectionT:
+        """Check the values; an error names the file that the wrong value came from."""
+        try:
+            return schema.model_validate(to_tree(settings))
+        except ValidationError as error:
+            where = self.where
+            for problem in error.errors(include_url=False):
+                path = ".".join(str(part) for part in problem["loc"] if part not in HEADS)
+                if path in settings and settings[path].origin == "preset":
+                    where = settings[path].source
+            raise ConfigError(f"{where}: {describe(error)}") from None
 
     def _dataset(self, published: str) -> DatasetConfig:
         self.params.dataset(published, self.where)  # the published one must exist as well
@@ -166,52 +283,33 @@ class CellResolver:
 
     def _settings(self) -> Settings:
         """Model and recipe, then the cell's own values, then the preset's numbers."""
+        recipe = self._name("recipe")
         settings = self.params.model(self._name("model"), self.where)
-        settings = settings | self.params.recipe(self._name("recipe"), self.where)
-        settings = override(settings, self.cell.settings, "table", self.where)
-        preset = f"{self.params.folder}/presets/{self.experiment.preset_name}.yaml"
-        changes = dict(self.experiment.preset.settings)
+        settings = settings | self.params.recipe(recipe, self.where)
+        changes = {**self.spec.defaults.settings, **self.cell.settings}
+        settings = override(settings, changes, "table", self.where)
+        preset = self.experiment.preset
+        where = f"{self.params.folder}/presets/{self.experiment.preset_name}.yaml"
+        changes = {**preset.settings, **preset.recipes.get(recipe, {})}
         for path in [p for p in changes if p.startswith("auxiliary.") and p not in settings]:
             del changes[path]  # this model has no auxiliary head to shrink
-        return override(settings, changes, "preset", preset)
+        return override(settings, changes, "preset", where)
 
-    def _recipe(
-        self, settings: Settings, published_dataset: str, dataset: DatasetConfig
-    ) -> RecipeConfig:
+    def _recipe(self, settings: Settings, dataset: DatasetConfig, role: SplitRole) -> RecipeConfig:
         """Epochs become iterations by the published number of training images."""
-        values = to_tree(section(settings, "recipe"))
-        epochs = values.pop("epochs", None)
-        if values.get("iterations") is None:
-            split = dataset.splits["train"]
+        recipe = section(settings, "recipe")
+        epochs = recipe.pop("epochs", None)
+        if recipe["iterations"].value is None:
+            split = dataset.splits[role]
             images = dataset.counts.get(split)
             if epochs is None or images is None:
                 raise SpecError(
                     f"{self.where}: needs `recipe.iterations`, or `recipe.epochs` and the number "
                     f"of images of {dataset.name}'s split {split!r} under `counts`"
                 )
-            values["iterations"] = epochs * images // values["batch_size"]
-        return parse(RecipeConfig, values, f"{self.where}: recipe")
-
-    def _run(
-        self, model: ModelConfig, recipe: RecipeConfig, dataset: DatasetConfig, seed: int
-    ) -> Run:
-        preset = self.experiment.preset
-        config = RunConfig(
-            model=model,
-            data=dataset.identity,
-            recipe=recipe,
-            seed=seed,
-            cpu_threads=preset.cpu_threads,
-        )
-        key = config.key
-        if key not in self.experiment.runs:
-            job = JobConfig(run=config, dataset=dataset, execution=preset.execution)
-            self.experiment.runs[key] = Run(key, job)
-        run = self.experiment.runs[key]
-        cell_id = f"{self.table}/{self.cell.cell}"
-        if cell_id not in run.cells:
-            run.cells.append(cell_id)
-        return run
+            iterations = epochs.value * images // recipe["batch_size"].value
+            recipe["iterations"] = Setting(iterations, epochs.origin, epochs.source)
+        return self._parse(RecipeConfig, recipe)
 
 
 def _without_recipe(settings: Settings) -> Settings:

@@ -8,21 +8,22 @@ from dmnet.errors import DMNetError
 from pipeline.experiments import Experiment
 
 
-def record_runs(experiment: Experiment, dvc: bool = True) -> None:
-    """Record the experiment's finished runs. Raises RecordError after trying both.
+def record_runs(experiment: Experiment, keys: set[str], dvc: bool = True) -> None:
+    """Record the finished ones of the runs `keys`. Raises RecordError after trying both.
 
+    `experiment` has all tables, as a run may serve several of them.
     Snakemake's own state is not touched: the same command can be given again at any time.
     """
     from pipeline import artifacts, tracking
 
     problems: list[DMNetError] = []
     try:
-        print(tracking.ingest(experiment))
+        print(tracking.ingest(experiment, keys))
     except DMNetError as error:
         problems.append(error)
     if dvc:
         try:
-            print(artifacts.track(experiment))
+            print(artifacts.track(keys))
         except DMNetError as error:
             problems.append(error)
     for problem in problems[:-1]:

@@ -75,20 +75,28 @@ def _table(report: dict[str, Any]) -> str:
         for column in report["columns"]:
             entry = row.get(column)
             if column not in values:
-                line.append(entry or "")
+                line.append(_text(entry, report["decimals"]))
             elif isinstance(entry, dict):
-                line += _numbers(entry)
+                line += _numbers(entry, report["decimals"])
             else:
-                line += [entry or "", "", ""]
+                line += [_text(entry, report["decimals"]), "", ""]
         rows.append(line)
     align = ["right" if "published" in h or h in ("ours", "Δ") else "left" for h in headers]
     return tabulate(rows, headers, tablefmt="pipe", colalign=align, disable_numparse=True)
 
 
-def _numbers(cell: dict[str, Any]) -> list[str]:
-    published = "" if cell["published"] is None else f"{cell['published']:.2f}"
+def _text(entry: str | float | None, decimals: int) -> str:
+    """A label, or a number that is only quoted from the source."""
+    if entry is None:
+        return ""
+    return entry if isinstance(entry, str) else f"{entry:.{decimals}f} (quoted)"
+
+
+def _numbers(cell: dict[str, Any], decimals: int) -> list[str]:
+    published = "" if cell["published"] is None else f"{cell['published']:.{decimals}f}"
     if cell["ours"] is None:
         return [published, cell["source"], ""]
+    # Ours always shows two places, so that rounding to the source's places hides nothing.
     ours = f"{cell['ours']:.2f}"
     if cell["spread"] is not None:
         ours += f" ± {cell['spread']:.2f}"
@@ -122,7 +130,10 @@ def _origins(report: dict[str, Any]) -> str:
     rows = []
     for cell in cells_of(report):
         if not cell["runs"]:
-            rows.append([cell["cell"], "pending", "", "", "", "", "", ""])
+            profile = f"`counts/{cell['profile']}`" if cell["profile"] else ""
+            rows.append(
+                [cell["cell"], cell["source"], profile, "", _value(cell["ours"]), "", "", ""]
+            )
         for run in cell["runs"]:
             rows.append(
                 [
@@ -130,17 +141,22 @@ def _origins(report: dict[str, Any]) -> str:
                     cell["source"],
                     f"`{run['run']}`",
                     str(run["seed"]),
-                    f"{run['miou']:.2f}",
+                    _value(run["value"]),
                     f"`{run['evaluation']}`",
                     f"`{run['weights_sha256'][:12]}`",
                     run["trained_on"],
                 ]
             )
-    headers = ["Cell", "Source", "Run", "Seed", "mIoU", "Evaluation", "Weights", "Device"]
+    headers = ["Cell", "Source", "Run", "Seed", "Value", "Evaluation", "Weights", "Device"]
     return tabulate(rows, headers, tablefmt="pipe", disable_numparse=True)
 
 
+def _value(number: float | None) -> str:
+    return "" if number is None else f"{number:.2f}"
+
+
 SECTIONS = {
+    "table": "Chosen by the table's own cells",
     "assumed": "Assumed: the source does not say",
     "inherited": "Inherited from another implementation",
     "preset": "Changed by the preset",

@@ -24,6 +24,7 @@ def build_report(experiment: Experiment, table: str, root: Path = Path(".")) -> 
         "table": table,
         "title": spec.title,
         "source": spec.source,
+        "decimals": spec.decimals,
         "unit": spec.unit,
         "preset": {
             "name": experiment.preset_name,
@@ -69,13 +70,15 @@ def _cell(result: CellResult) -> dict[str, Any]:
         "spread": result.spread,
         "difference": result.difference,
         "source": result.source,
+        "profile": cell.profile.key if cell.profile else None,
+        "metric": cell.spec.profile.measure if cell.spec.profile else cell.spec.metric,
         "note": cell.spec.note,
         "runs": [
             {
                 "run": run.evaluation.run_key,
                 "seed": seed,
                 "evaluation": run.evaluation.name,
-                "miou": run.percent,
+                "value": run.value,
                 "iterations": run.trained["iterations"],
                 "weights_sha256": run.trained["weights"]["sha256"],
                 "commit": run.trained["code"]["commit"],
@@ -92,6 +95,8 @@ def _datasets(cells: list[Cell], results: dict[str, CellResult]) -> list[dict[st
     """Each dataset in the place of a published one, with what predicting one class would score."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for cell in cells:
+        if cell.dataset is None or cell.published_dataset is None:
+            continue  # profiled: no data
         entry = found.setdefault(
             (cell.published_dataset, cell.dataset.name),
             {

@@ -18,38 +18,44 @@ class RunResult:
     """One seed's part of a cell: what was measured and what it was measured on."""
 
     evaluation: Evaluation
+    value: float | None  # percent, two places; None if the class does not occur in the data
     metrics: dict[str, Any]
     trained: dict[str, Any]
-
-    @property
-    def percent(self) -> float:
-        """mIoU in percent, rounded to two places as the benchmarks do."""
-        return round(100 * self.metrics["miou"], 2)
 
 
 @dataclass(frozen=True)
 class CellResult:
-    """A cell's value: mean (and spread) over its seeds, or None while a seed is pending."""
+    """A cell's value: mean (and spread) over its seeds, or a profile; None while pending."""
 
     cell: Cell
     runs: tuple[RunResult, ...]
+    profiled: float | None = None
 
     @property
     def source(self) -> str:
-        return "trained" if len(self.runs) == len(self.cell.evaluations) else "pending"
+        """Where the value comes from: trained, profiled, pending, or absent (no such class)."""
+        if self.cell.profile is not None:
+            return "pending" if self.profiled is None else "profiled"
+        if len(self.runs) < len(self.cell.evaluations):
+            return "pending"
+        return "trained" if all(run.value is not None for run in self.runs) else "absent"
+
+    @property
+    def values(self) -> list[float]:
+        return [run.value for run in self.runs if run.value is not None]
 
     @property
     def ours(self) -> float | None:
-        if self.source == "pending":
-            return None
-        return round(statistics.fmean(run.percent for run in self.runs), 2)
+        if self.source == "profiled":
+            return self.profiled
+        return round(statistics.fmean(self.values), 2) if self.source == "trained" else None
 
     @property
     def spread(self) -> float | None:
         """Sample standard deviation over the seeds; None with fewer than two."""
-        if self.source == "pending" or len(self.runs) < 2:
+        if self.source != "trained" or len(self.values) < 2:
             return None
-        return round(statistics.stdev(run.percent for run in self.runs), 2)
+        return round(statistics.stdev(self.values), 2)
 
     @property
     def difference(self) -> float | None:
@@ -59,7 +65,19 @@ class CellResult:
         return round(self.ours - self.cell.spec.published, 2)
 
 
-def read_result(evaluation: Evaluation, root: Path = Path(".")) -> RunResult | None:
+def metric_value(cell: Cell, metrics: dict[str, Any]) -> float | None:
+    """The cell's metric in percent, rounded to two places as the benchmarks do."""
+    fraction = metrics["miou"]
+    if cell.spec.metric != "miou":
+        name = cell.spec.metric.removeprefix("iou.")
+        classes = cell.dataset.classes if cell.dataset else ()
+        if name not in classes:
+            return None
+        fraction = metrics["per_class_iou"][classes.index(name)]
+    return None if fraction is None else round(100 * fraction, 2)
+
+
+def read_result(cell: Cell, evaluation: Evaluation, root: Path = Path(".")) -> RunResult | None:
     """None while pending. Raises ResultError for a result of another run, protocol or weights."""
     path = root / evaluation.path
     trained_path = root / "runs" / evaluation.run_key / "train.json"
@@ -67,13 +85,14 @@ def read_result(evaluation: Evaluation, root: Path = Path(".")) -> RunResult | N
         return None
     metrics, trained = read_json(path), read_json(trained_path)
     try:
+        value = metric_value(cell, metrics)
         facts = (
             ("run", metrics["run"], evaluation.run_key),
             ("evaluation", metrics["evaluation_hash"], content_hash(evaluation.config)),
             ("weights", metrics["weights_sha256"], trained["weights"]["sha256"]),
             ("data", metrics["data_fingerprint"], trained["data_fingerprint"]),
         )
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, IndexError) as error:
         raise ResultError(f"{path}: {error} is missing; delete the file and run again") from error
     for name, found, expected in facts:
         if found != expected:
@@ -81,9 +100,25 @@ def read_result(evaluation: Evaluation, root: Path = Path(".")) -> RunResult | N
                 f"{path}: is of another {name} ({str(found)[:16]}, expected "
                 f"{str(expected)[:16]}); delete the file and run again"
             )
-    return RunResult(evaluation, metrics, trained)
+    return RunResult(evaluation, value, metrics, trained)
+
+
+def read_profile(cell: Cell, root: Path = Path(".")) -> float | None:
+    """The counted number in the published unit; None while pending. Raises ResultError."""
+    profile, spec = cell.profile, cell.spec.profile
+    if profile is None or spec is None or not (root / profile.path).exists():
+        return None
+    content = read_json(root / profile.path)
+    if content.get("profile") != profile.key or spec.measure not in content:
+        raise ResultError(
+            f"{profile.path}: is of another profile, or has no {spec.measure!r}; delete the file "
+            "and run again"
+        )
+    return round(content[spec.measure] / spec.per, 2)
 
 
 def read_cell(cell: Cell, root: Path = Path(".")) -> CellResult:
-    results = [read_result(evaluation, root) for evaluation in cell.evaluations]
-    return CellResult(cell, tuple(result for result in results if result is not None))
+    """What there is of a cell by now."""
+    results = [read_result(cell, evaluation, root) for evaluation in cell.evaluations]
+    runs = tuple(result for result in results if result is not None)
+    return CellResult(cell, runs, read_profile(cell, root))

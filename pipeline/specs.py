@@ -10,13 +10,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from dmnet.config import (
     DatasetConfig,
     ExecutionConfig,
     InferenceConfig,
     Section,
+    SplitRole,
     parse,
 )
 from pipeline.errors import SpecError
@@ -26,27 +27,41 @@ from pipeline.yaml_files import load_named, load_yaml
 Identifier = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
 
 
-class CellSpec(Section):
+class ProfileSpec(Section):
+    """A number that needs no training: what the model's multi-scale module costs."""
+
+    measure: Literal["convolution_weights", "parameters", "macs"]
+    per: int = Field(1, ge=1)  # the published unit, such as 1048576 for 2^20
+    input_size: tuple[int, int]
+
+
+class HowSpec(Section):
+    """How a number of ours is made; in a cell, what is left out falls back to the defaults."""
+
+    model: Identifier | None = None
+    dataset: Identifier | None = None
+    recipe: Identifier | None = None
+    inference: Identifier | None = None
+    train_on: SplitRole | None = None
+    continues: str | None = None  # the cell whose run's final weights training starts from
+    settings: dict[str, Any] = Field({}, alias="with")  # path -> value, over model and recipe
+
+
+class CellSpec(HowSpec):
     """One number's place: how ours is made, and the published one."""
 
     cell: Identifier
     published: float | None = None
-    model: Identifier | None = None  # the rest falls back to the table's defaults
-    dataset: Identifier | None = None
-    recipe: Identifier | None = None
-    inference: Identifier | None = None
-    settings: dict[str, Any] = Field({}, alias="with")  # path -> value, over model and recipe
+    metric: str = "miou"  # or iou.<class name>
+    profile: ProfileSpec | None = None
     note: str | None = None
 
-
-class DefaultsSpec(Section):
-    """What a table's cells share."""
-
-    model: Identifier | None = None
-    dataset: Identifier
-    recipe: Identifier
-    inference: Identifier
-    split: Literal["train", "val"] = "val"
+    @field_validator("metric")
+    @classmethod
+    def _known_metric(cls, value: str) -> str:
+        if value != "miou" and not value.startswith("iou."):
+            raise ValueError("expected miou or iou.<class name>")
+        return value
 
 
 class TableSpec(Section):
@@ -57,8 +72,9 @@ class TableSpec(Section):
     unit: str = "mIoU %"
     decimals: int = 2
     columns: tuple[str, ...] = Field(min_length=2)
-    defaults: DefaultsSpec
-    rows: tuple[dict[str, str | CellSpec | None], ...] = Field(min_length=1)
+    defaults: HowSpec = HowSpec()
+    # A text is a label, a bare number is quoted from the source, a mapping is a cell of ours.
+    rows: tuple[dict[str, str | float | CellSpec | None], ...] = Field(min_length=1)
     notes: tuple[str, ...] = ()
 
     @model_validator(mode="after")
@@ -99,6 +115,7 @@ class PresetSpec(Section):
     shows: str  # what results at this scale do and do not show
     datasets: dict[Identifier, Identifier] = {}  # published dataset -> stand-in
     settings: dict[str, Any] = Field({}, alias="set")  # path -> number, over model and recipe
+    recipes: dict[Identifier, dict[str, Any]] = {}  # the same for one recipe, over `set`
     cpu_threads: int = Field(1, ge=1)  # of a training process
     gpus: int = Field(0, ge=0)  # that a training or evaluation asks Snakemake for
     execution: ExecutionConfig
@@ -116,7 +133,10 @@ class ModelSpec(Section):
 
 
 class RecipeSpec(Section):
+    """`extends` another recipe and replaces single settings."""
+
     title: str
+    extends: Identifier | None = None
     settings: dict[str, Any]
 
 
@@ -164,11 +184,15 @@ class Params:
         spec: InferenceSpec = self._named("inference", InferenceSpec, name, asked_by)
         return spec
 
-    def recipe(self, name: str, asked_by: str) -> Settings:
+    def recipe(self, name: str, asked_by: str, below: tuple[str, ...] = ()) -> Settings:
         if ("settings", name) not in self._cache:
             spec: RecipeSpec = self._named("recipes", RecipeSpec, name, asked_by)
             where = str(self.folder / "recipes" / f"{name}.yaml")
-            self._cache["settings", name] = read_settings(spec.settings, where, "recipe.")
+            if name in below:
+                raise SpecError(f"{where}: extends itself ({' -> '.join([*below, name])})")
+            inherited = self.recipe(spec.extends, where, (*below, name)) if spec.extends else {}
+            own = read_settings(spec.settings, where, "recipe.")
+            self._cache["settings", name] = inherited | own
         settings: Settings = self._cache["settings", name]
         return settings
 

@@ -31,15 +31,18 @@ def run_status(run: Run, root: Path = Path(".")) -> RunStatus:
         return RunStatus(run, "done", iterations, None, trained.get("val_miou"))
     held = _is_held(root / "runs" / ".locks" / f"{run.key}.lock")
     progress = _read(folder / "progress.json")
-    if progress is None:
-        return RunStatus(run, "running" if held else "pending", 0, None, None)
-    return RunStatus(
-        run,
-        "running" if held else "interrupted",
-        progress["iteration"],
-        progress["eta_seconds"] if held else None,
-        progress["val_miou"],
-    )
+    try:
+        if progress is not None:
+            return RunStatus(
+                run,
+                "running" if held else "interrupted",
+                int(progress["iteration"]),
+                float(progress["eta_seconds"]) if held else None,
+                progress["val_miou"],
+            )
+    except (KeyError, TypeError, ValueError):
+        pass  # a damaged file must not hide the other runs
+    return RunStatus(run, "running" if held else "pending", 0, None, None)
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -26,17 +26,23 @@ RECORD_REVISION = "1"  # raise it when ingestion writes more than it did
 BATCH = 900  # MLflow takes at most 1000 metrics in one call
 
 
-def ingest(experiment: Experiment, root: Path = Path(".")) -> str:
-    """Write what MLflow does not have yet; returns one line for people.
+def ingest(experiment: Experiment, keys: set[str], root: Path = Path(".")) -> str:
+    """Write what MLflow does not have yet of the runs `keys`; returns one line for people.
 
+    `experiment` has all tables, so that a run's tags name every cell that it serves.
     Raises RecordError when the store cannot be reached or written.
     """
     finished = [
-        run for run in experiment.runs.values() if (root / "runs" / run.key / "train.json").exists()
+        run
+        for run in experiment.runs.values()
+        if run.key in keys and (root / "runs" / run.key / "train.json").exists()
     ]
     if not finished:
         return "MLflow: no finished run to record"
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    # A server that is down must not hold the workflow for minutes: the record can be made later.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     import mlflow

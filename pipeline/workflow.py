@@ -17,6 +17,7 @@ from pipeline.errors import PipelineError, SpecError
 from pipeline.experiments import Experiment, build_experiment
 
 REPORTING_CODE = ("results.py", "report.py", "render.py", "dvc_views.py")
+WRITTEN = ("runs", "reports", "data", "logs", "benchmarks")  # by the rules
 DEFAULTS: dict[str, Any] = {"preset": "mini", "seeds": 1, "sources": "data/sources"}
 
 
@@ -60,6 +61,10 @@ class Workflow:
     def gpus(self) -> int:
         return self.experiment.preset.gpus
 
+    def job_hash(self, key: str) -> str:
+        """Changes with the run's configuration file; the preset's name and seeds are not in it."""
+        return content_hash(self._run(key).job)[:16]
+
     def dataset_hash(self, name: str) -> str:
         if name not in self.experiment.datasets:
             raise workflow_error(
@@ -74,6 +79,17 @@ class Workflow:
         """A drawn dataset has no sources, so moving them must not make Snakemake draw it again."""
         dataset = self.experiment.datasets.get(name)
         return "-" if dataset is not None and dataset.generate else self.sources
+
+    def parent(self, key: str) -> list[str]:
+        """The finished run that this one starts from, if any."""
+        parent = self._run(key).job.run.parent
+        return [f"runs/{parent}/train.json"] if parent else []
+
+    def profile_json(self, key: str) -> str:
+        profile = self.experiment.profiles.get(key)
+        if profile is None:
+            raise workflow_error(SpecError(f"counts/{key}.json: no table asks for this profile"))
+        return canonical_json(profile.config)
 
     def manifest(self, key: str) -> str:
         run = self._run(key)
@@ -93,13 +109,14 @@ class Workflow:
                 )
             )
         cells = self.experiment.cells_of(table)
-        return list(dict.fromkeys(e.path for cell in cells for e in cell.evaluations))
+        return list(dict.fromkeys(path for cell in cells for path in cell.inputs))
 
     def report_hash(self, table: str) -> str:
         """Changes with what a report prints beside the results, and with the code that prints."""
         spec, preset = self.experiment.tables[table], self.experiment.preset
         settings = [cell.settings for cell in self.experiment.cells_of(table)]
-        content = f"{canonical_json(spec)} {content_hash(preset)} {settings}".encode()
+        scale = f"{self.options} {content_hash(preset)}"
+        content = f"{canonical_json(spec)} {scale} {settings}".encode()
         folder = Path(__file__).parent
         code = [sha256_file(folder / name) for name in REPORTING_CODE]
         return sha256_bytes(content + "".join(code).encode())[:16]
@@ -123,6 +140,18 @@ class Workflow:
         Snakemake's own lock survives `kill -9` and then needs --unlock, so the default profile
         turns it off in favour of this one.
         """
+        for name in WRITTEN:
+            try:
+                Path(name).mkdir(exist_ok=True)
+                (Path(name) / ".writable.tmp").touch()
+                (Path(name) / ".writable.tmp").unlink()
+            except OSError as error:
+                raise workflow_error(
+                    PipelineError(
+                        f"{Path(name).absolute()}: cannot be written ({error.strerror}); make it a "
+                        "writable folder"
+                    )
+                ) from None
         path = Path(".snakemake") / "dmnet.lock"
         path.parent.mkdir(exist_ok=True)
         self._tree: TextIO = path.open("a+")

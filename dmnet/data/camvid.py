@@ -28,10 +28,15 @@ def prepare(config: DatasetConfig, source: Path | None, folder: Path) -> None:
         raise _missing(config, "its folder is not set", splits)
     if not source.is_dir():
         raise _missing(config, f"{source} is not a folder", splits)
+    # CamVid has no list for it: train and val together.
+    joined = [split for split in splits if split == "trainval"]
+    splits = [split for split in splits if split not in joined]
     for split in splits:
         if not (source / f"{split}.txt").is_file():
             raise _missing(config, f"{source / split}.txt is missing", splits)
     pairs = {split: read_list(source / f"{split}.txt") for split in splits}
+    for split in joined:
+        pairs[split] = [pair for part in splits for pair in pairs[part]]
     write_manifest(folder, config, source, pairs)
 
 

@@ -84,6 +84,14 @@ class Manifest:
             )
         return manifest
 
+    def require(self, config: DatasetConfig) -> None:
+        """Raises DataError unless this is the dataset that `config` describes."""
+        if (self.dataset, self.layout) != (config.name, config.layout):
+            raise DataError(
+                f"{self.folder / MANIFEST}: holds {self.dataset} ({self.layout}), expected "
+                f"{config.name} ({config.layout}); give the folder of that dataset"
+            )
+
     def pairs(self, split: str) -> list[tuple[Path, Path]]:
         """Absolute (image, label) paths of `split`, in list order.
 

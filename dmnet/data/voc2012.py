@@ -14,13 +14,8 @@ VOC: Everingham et al., "The PASCAL Visual Object Classes Challenge 2012". SBD: 
 
 from __future__ import annotations
 
-import gzip
-import hashlib
-import re
 import shutil
-import tarfile
-import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -28,7 +23,15 @@ import numpy.typing as npt
 import scipy.io
 from PIL import Image
 
-from dmnet.config import ArchiveConfig, DatasetConfig
+from dmnet.config import DatasetConfig
+from dmnet.data.archives import (
+    check_disjoint,
+    extract_tar,
+    incomplete,
+    locate,
+    read_ids,
+    unpacking,
+)
 from dmnet.data.manifest import clear, write_manifest
 from dmnet.errors import DataError
 from dmnet.files import write_text
@@ -38,9 +41,7 @@ SBD_ARCHIVE = "benchmark.tgz"
 VOC_ROOT = "VOCdevkit/VOC2012"
 SBD_ROOT = "benchmark_RELEASE/dataset"
 
-_UNPACKING = ".unpacking"  # everything happens here until the result is complete
 _VOC_FOLDERS = ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation")
-_SAMPLE_ID = re.compile(r"[0-9A-Za-z_-]+")
 
 
 def prepare(config: DatasetConfig, archives: Path, folder: Path) -> None:
@@ -51,21 +52,12 @@ def prepare(config: DatasetConfig, archives: Path, folder: Path) -> None:
     a sample is not valid; then `folder` has no manifest.
     """
     clear(folder)
-    voc_archive, sbd_archive = _locate(config, archives)
-    work, result = folder / _UNPACKING, folder / "VOCdevkit"
-    for leftover in (work, result):
-        if leftover.exists():
-            shutil.rmtree(leftover)
-    work.mkdir(parents=True)
-    try:
+    voc_archive, sbd_archive = locate(config, archives, (VOC_ARCHIVE, SBD_ARCHIVE))
+    with unpacking(folder, "VOCdevkit") as work:
         voc, sbd = work / VOC_ROOT, work / SBD_ROOT
-        _extract(voc_archive, work, _is_voc_member)
-        _extract(sbd_archive, work, lambda path: _is_sbd_member(path, voc / "JPEGImages"))
+        _extract(voc_archive, sbd_archive, work)
         splits = _write_splits(voc, sbd)
         _write_labels(voc, sbd, splits)
-        (work / "VOCdevkit").rename(result)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     pairs = {
         split: [(f"JPEGImages/{i}.jpg", f"SegmentationClassAug/{i}.png") for i in ids]
         for split, ids in splits.items()
@@ -120,33 +112,10 @@ def read_sbd_label(path: Path) -> npt.NDArray[np.uint8]:
 # ------------------------------------------------------------------------------- the archives
 
 
-def _locate(config: DatasetConfig, archives: Path) -> list[Path]:
-    """Paths of the two archives, present and with the MD5 that `config` states."""
-    stated = {archive.file: archive for archive in config.archives}
-    wanted = [
-        stated.get(file, ArchiveConfig(file=file, url="")) for file in (VOC_ARCHIVE, SBD_ARCHIVE)
-    ]
-    missing = [archive for archive in wanted if not (archives / archive.file).is_file()]
-    if missing:
-        what = " and ".join(
-            f"{archive.file} (from {archive.url})" if archive.url else archive.file
-            for archive in missing
-        )
-        raise DataError(f"{config.name}: missing {what}; download and put into {archives}/")
-    for archive in wanted:
-        path = archives / archive.file
-        if archive.md5 is not None and (found := _md5(path)) != archive.md5:
-            raise DataError(
-                f"{path}: MD5 {found}, expected {archive.md5}; "
-                f"delete it and download it again from {archive.url}"
-            )
-    return [archives / archive.file for archive in wanted]
-
-
-def _md5(path: Path) -> str:
-    with path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False))
-    return digest.hexdigest()
+def _extract(voc_archive: Path, sbd_archive: Path, work: Path) -> None:
+    photographs = work / VOC_ROOT / "JPEGImages"
+    extract_tar(voc_archive, work, _is_voc_member)
+    extract_tar(sbd_archive, work, lambda path: _is_sbd_member(path, photographs))
 
 
 def _is_voc_member(path: PurePosixPath) -> bool:
@@ -163,53 +132,16 @@ def _is_sbd_member(path: PurePosixPath, photographs: Path) -> bool:
     )
 
 
-def _extract(archive: Path, target: Path, wanted: Callable[[PurePosixPath], bool]) -> None:
-    """Unpack the wanted files of a tar into `target`; DataError if it is unsafe or truncated."""
-    try:
-        with tarfile.open(archive, "r:*") as tar:
-            for member in tar:
-                path = PurePosixPath(member.name)
-                if path.is_absolute() or ".." in path.parts:
-                    raise _unsafe(archive, member)
-                if member.isdir() or not wanted(path):
-                    continue
-                if not member.isreg():
-                    raise _unsafe(archive, member)
-                tar.extract(member, target, filter="data")
-            # tarfile takes the end of a file cut between two members for the end of the archive.
-            stream = tar.fileobj
-            assert stream is not None
-            stream.seek(tar.offset)
-            if stream.read(tarfile.BLOCKSIZE) != tarfile.NUL * tarfile.BLOCKSIZE:
-                raise tarfile.ReadError("no end-of-archive mark")
-    except tarfile.FilterError as error:
-        raise _unsafe(archive, error.tarinfo) from error
-    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(
-            f"{archive}: truncated or not a tar archive ({error}); delete it and download it again"
-        ) from error
-
-
-def _unsafe(archive: Path, member: tarfile.TarInfo) -> DataError:
-    return DataError(
-        f"{archive}: member {member.name!r} is a link or leaves the archive's folder; nothing of "
-        "it is used; delete the archive and download the published one"
-    )
-
-
 # ----------------------------------------------------------------------- the splits and labels
 
 
 def _write_splits(voc: Path, sbd: Path) -> dict[str, list[str]]:
     """Sample IDs of every split, sorted; writes `trainaug.txt` and `trainval.txt`."""
     lists = voc / "ImageSets/Segmentation"
-    train = _read_ids(lists / "train.txt", VOC_ARCHIVE)
-    val = _read_ids(lists / "val.txt", VOC_ARCHIVE)
-    if both := sorted(train & val):
-        raise DataError(
-            f"{VOC_ARCHIVE}: {both[0]} is in train and in val; download the published archive"
-        )
-    extra = _read_ids(sbd / "train.txt", SBD_ARCHIVE) | _read_ids(sbd / "val.txt", SBD_ARCHIVE)
+    train = read_ids(lists / "train.txt", VOC_ARCHIVE)
+    val = read_ids(lists / "val.txt", VOC_ARCHIVE)
+    check_disjoint(train, val, VOC_ARCHIVE)
+    extra = read_ids(sbd / "train.txt", SBD_ARCHIVE) | read_ids(sbd / "val.txt", SBD_ARCHIVE)
     splits = {
         "train": sorted(train),
         "val": sorted(val),
@@ -219,23 +151,6 @@ def _write_splits(voc: Path, sbd: Path) -> dict[str, list[str]]:
     for split in ("trainval", "trainaug"):
         write_text(lists / f"{split}.txt", "".join(f"{i}\n" for i in splits[split]))
     return splits
-
-
-def _read_ids(path: Path, archive: str) -> set[str]:
-    try:
-        ids = path.read_text(encoding="ascii").split()
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"{archive}: list {path.name} is missing or unreadable ({error}); "
-            "download the published archive"
-        ) from error
-    for sample in ids:
-        if not _SAMPLE_ID.fullmatch(sample):
-            raise DataError(
-                f"{archive}: {path.name} lists {sample!r}, expected an ID such as 2007_000032; "
-                "download the published archive"
-            )
-    return set(ids)
 
 
 def _write_labels(voc: Path, sbd: Path, splits: dict[str, list[str]]) -> None:
@@ -250,7 +165,7 @@ def _write_labels(voc: Path, sbd: Path, splits: dict[str, list[str]]) -> None:
     for sample in _without(splits["trainaug"], own):
         source = sbd / "cls" / f"{sample}.mat"
         if not source.is_file():
-            raise _incomplete(SBD_ARCHIVE, source)
+            raise incomplete(SBD_ARCHIVE, source)
         label = Image.fromarray(read_sbd_label(source))
         label.putpalette(colours)
         label.save(target / f"{sample}.png")
@@ -264,12 +179,5 @@ def _without(samples: Iterable[str], excluded: set[str]) -> list[str]:
 
 def _copy(source: Path, target: Path, archive: str) -> None:
     if not source.is_file():
-        raise _incomplete(archive, source)
+        raise incomplete(archive, source)
     shutil.copyfile(source, target / source.name)
-
-
-def _incomplete(archive: str, file: Path) -> DataError:
-    return DataError(
-        f"{archive}: {file.parent.name}/{file.name} is listed but not in the archive; "
-        "download the published archive"
-    )

@@ -6,6 +6,7 @@ import torch
 
 from dmnet.config import InferenceConfig, RecipeConfig
 from dmnet.data.dataset import SegmentationDataset
+from dmnet.errors import DataError
 from dmnet.inference.augmented import predict_scores
 from dmnet.inference.metrics import ConfusionMatrix
 from dmnet.segmentor import Segmentor
@@ -26,9 +27,13 @@ def evaluate(
     was_training = model.training
     model.eval()
     matrix = ConfusionMatrix.empty(dataset.data.classes)
-    for index in range(len(dataset)):
-        image, label = dataset.read(index)
-        scores = predict_scores(model, image.to(device), recipe, inference)
-        matrix.add(scores.argmax(0).cpu(), label, dataset.data.ignore_index)
-    model.train(was_training)
+    try:
+        for index in range(len(dataset)):
+            image, label = dataset.read(index)
+            scores = predict_scores(model, image.to(device), recipe, inference)
+            matrix.add(scores.argmax(0).cpu(), label, dataset.data.ignore_index)
+    finally:
+        model.train(was_training)
+    if not matrix.counts.any():
+        raise DataError(f"{dataset.pairs[0][1].parent}: no pixel of this split is labelled")
     return matrix

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dmnet.errors import DataError
+
 
 @dataclass
 class ConfusionMatrix:
@@ -25,8 +27,17 @@ class ConfusionMatrix:
         return len(self.counts)
 
     def add(self, predictions: Tensor, labels: Tensor, ignore_index: int) -> None:
-        """Count predictions (..., h, w) against labels of the same shape; ignored pixels do not."""
+        """Count predictions (..., h, w) against labels of the same shape; ignored pixels do not.
+
+        Raises DataError for a label or prediction that is no class: it would be counted elsewhere.
+        """
         labelled = labels != ignore_index
+        for name, classes in (("label", labels[labelled]), ("prediction", predictions[labelled])):
+            if classes.numel() and not 0 <= int(classes.min()) <= int(classes.max()) < self.classes:
+                raise DataError(
+                    f"a {name} of {int(classes.max())}, expected 0 to {self.classes - 1}; "
+                    "the model and the dataset do not belong together"
+                )
         flat = labels[labelled] * self.classes + predictions[labelled]
         counts = torch.bincount(flat, minlength=self.classes**2)
         self.counts += counts.reshape(self.classes, self.classes).cpu().numpy()
@@ -56,9 +67,14 @@ class ConfusionMatrix:
     def summary(self) -> dict[str, Any]:
         """JSON-ready; fractions, None where a class does not occur."""
         return {
-            "miou": self.miou(),
-            "per_class_iou": [None if np.isnan(x) else float(x) for x in self.iou()],
-            "pixel_accuracy": self.pixel_accuracy(),
-            "majority_class_miou": self.majority_class().miou(),
+            "miou": _number(self.miou()),
+            "per_class_iou": [_number(x) for x in self.iou()],
+            "pixel_accuracy": _number(self.pixel_accuracy()),
+            "majority_class_miou": _number(self.majority_class().miou()),
             "confusion_matrix": self.counts.tolist(),
         }
+
+
+def _number(value: float) -> float | None:
+    """NaN is not JSON; what cannot be measured is None."""
+    return None if np.isnan(value) else float(value)

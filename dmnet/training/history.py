@@ -7,6 +7,7 @@ where `iteration` counts finished iterations. No times in it: equal runs have eq
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +20,18 @@ def _dump(row: dict[str, Any]) -> str:
 
 
 def read_history(path: Path) -> list[dict[str, Any]]:
-    """All whole rows; a last line that a kill cut short is left out."""
+    """All rows up to the first that is not whole (a kill may cut the last one short)."""
     if not path.exists():
         return []
     rows = []
-    for line in path.read_text().splitlines():
+    for line in path.read_text(errors="replace").splitlines():
         try:
-            rows.append(json.loads(line))
+            row = json.loads(line)
         except ValueError:
             break
+        if not isinstance(row, dict) or not isinstance(row.get("iteration"), int):
+            break
+        rows.append(row)
     return rows
 
 
@@ -43,6 +47,8 @@ class History:
         try:
             with self.path.open("a") as stream:
                 stream.write(_dump(row) + "\n")
+                stream.flush()
+                os.fsync(stream.fileno())
         except OSError as error:
             raise RunError(
                 f"{self.path}: cannot be written ({error.strerror}); free space, then run again"

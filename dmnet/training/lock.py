@@ -43,7 +43,15 @@ def run_lock(path: Path, poll_seconds: float = 1.0) -> Iterator[None]:
                     log.warning("%s is being trained by %s; waiting for it", path.stem, holder)
                     announced = True
                 time.sleep(poll_seconds)
-        stream.truncate(0)
-        stream.write(f"process {os.getpid()} on {socket.gethostname()}")
-        stream.flush()
+            except OSError as error:
+                raise RunError(
+                    f"{path}: this file system gives no locks ({error.strerror}); put `runs` on "
+                    "one that does, or mount it with locking"
+                ) from error
+        try:
+            stream.truncate(0)
+            stream.write(f"process {os.getpid()} on {socket.gethostname()}")
+            stream.flush()
+        except OSError as error:
+            raise RunError(f"{path}: cannot be written ({error.strerror}); free space") from error
         yield

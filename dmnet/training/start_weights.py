@@ -1,4 +1,4 @@
-"""ImageNet weights for the backbone, in torchvision's format, verified by hash."""
+"""What a run starts from: ImageNet weights, or the final weights of another run. Hash-verified."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from pathlib import Path
 from dmnet.backbones import ResNet
 from dmnet.config import WeightsConfig
 from dmnet.errors import CheckpointError
-from dmnet.files import sha256_file
-from dmnet.weights import load_strictly, read_state_dict
+from dmnet.files import read_json, sha256_file
+from dmnet.segmentor import Segmentor
+from dmnet.weights import load_strictly, read_state_dict, read_trained
 
 
 def load_start_weights(backbone: ResNet, weights: WeightsConfig, folder: Path) -> str:
@@ -32,3 +33,15 @@ def load_start_weights(backbone: ResNet, weights: WeightsConfig, folder: Path) -
     state = {key: value for key, value in state.items() if not key.startswith("fc.")}
     load_strictly(backbone, state, path)
     return digest
+
+
+def load_parent(model: Segmentor, parent_dir: Path) -> str:
+    """Load the final weights of the finished run `parent_dir` and return their SHA-256.
+
+    Raises CheckpointError if they are missing, damaged, or of another model, RunError if the run
+    is not finished.
+    """
+    weights = read_json(parent_dir / "train.json")["weights"]
+    path = parent_dir / weights["file"]
+    load_strictly(model, read_trained(path, weights["sha256"]), path)
+    return str(weights["sha256"])

@@ -41,7 +41,7 @@ from dmnet.training.history import History
 from dmnet.training.lock import run_lock
 from dmnet.training.resume import ResumeStates
 from dmnet.training.schedule import poly_lr
-from dmnet.training.start_weights import load_start_weights
+from dmnet.training.start_weights import load_parent, load_start_weights
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +63,7 @@ def train(job: JobConfig, run_dir: Path, data_dir: Path, weights_dir: Path) -> N
     """
     with run_lock(run_dir.parent / ".locks" / f"{job.run.key}.lock"):
         manifest = Manifest.load(data_dir)
+        manifest.require(job.dataset)
         finished = finished_run(run_dir, job.run.key, manifest.fingerprint)
         if finished is not None:
             log.info("finished earlier, weights verified: nothing to train")
@@ -85,9 +86,11 @@ def finished_run(run_dir: Path, key: str, fingerprint: str) -> dict[str, Any] | 
         if manifest["key"] != key or manifest["data_fingerprint"] != fingerprint:
             log.warning("%s: of another configuration or data; training again", path)
             return None
-        if sha256_file(weights) != manifest["weights"]["sha256"]:
-            log.warning("%s: damaged (its SHA-256 differs); training again", weights)
-            return None
+        history = run_dir / manifest["history"]["file"]
+        for file, entry in ((weights, manifest["weights"]), (history, manifest["history"])):
+            if sha256_file(file) != entry["sha256"]:
+                log.warning("%s: damaged (its SHA-256 differs); training again", file)
+                return None
     except (DMNetError, OSError, KeyError, TypeError) as error:
         log.warning("%s: damaged (%s); training again", path, error)
         return None
@@ -107,11 +110,13 @@ class Trainer:
         torch.manual_seed(job.run.seed)
         self.model = Segmentor(job.run.model, job.run.data.classes)
         backbone = job.run.model.backbone
-        self.start_weights = (
-            load_start_weights(self.model.backbone, backbone.weights, weights_dir)
-            if backbone.weights
-            else None
-        )
+        self.start_weights: str | None = None
+        if job.run.parent is not None:
+            self.start_weights = load_parent(self.model, run_dir.parent / job.run.parent)
+        elif backbone.weights is not None:
+            self.start_weights = load_start_weights(
+                self.model.backbone, backbone.weights, weights_dir
+            )
         self.model.to(self.device)
         self.optimizer = torch.optim.SGD(
             self.model.parameters(),
@@ -208,13 +213,12 @@ class Trainer:
 
     def _open_data(self) -> None:
         data, execution = self.job.run.data, self.job.execution
-        splits = self.job.dataset.splits
         scale = self.recipe.load_scale
         self.train_data = SegmentationDataset(
-            self.manifest, splits["train"], data, scale, execution.cache_mib
+            self.manifest, data.split, data, scale, execution.cache_mib
         )
         self.val_data = SegmentationDataset(
-            self.manifest, splits["val"], data, scale, execution.cache_mib
+            self.manifest, self.job.dataset.splits["val"], data, scale, execution.cache_mib
         )
 
     def _listen_for_stop(self) -> None:

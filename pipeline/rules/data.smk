@@ -9,12 +9,11 @@ rule describe:
     output:
         "data/{dataset}.json",
     params:
-        options=study.options,
         content=lambda wildcards: study.dataset_hash(wildcards.dataset),
     message:
         "Describing dataset {wildcards.dataset}"
     shell:
-        "{study.python} -m pipeline describe {wildcards.dataset} {params.options} --output {output}"
+        "{study.python} -m pipeline describe {wildcards.dataset} {study.options} --output {output}"
 
 
 rule prepare:

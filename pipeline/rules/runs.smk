@@ -1,4 +1,4 @@
-# Runs: one training per key, whatever number of cells it serves, and its evaluations.
+# Runs: one training per key, whatever number of cells it serves, and its evaluations; profiles.
 
 
 localrules:
@@ -9,17 +9,18 @@ rule resolve:
     output:
         "runs/{key}/config.json",
     params:
-        options=study.options,
+        content=lambda wildcards: study.job_hash(wildcards.key),
     message:
         "Resolving run {wildcards.key}"
     shell:
-        "{study.python} -m pipeline resolve {wildcards.key} {params.options} --output {output}"
+        "{study.python} -m pipeline resolve {wildcards.key} {study.options} --output {output}"
 
 
 rule train:
     input:
         config="runs/{key}/config.json",
         data=lambda wildcards: study.manifest(wildcards.key),
+        parent=lambda wildcards: study.parent(wildcards.key),
     output:
         "runs/{key}/train.json",
     log:
@@ -58,3 +59,17 @@ rule evaluate:
     shell:
         "{study.python} -m dmnet evaluate --run runs/{wildcards.key} --config {params.config:q} "
         "--data $(dirname {input.data}) --output {output} --label {wildcards.key} 2>&1 | tee {log}"
+
+
+rule profile:
+    output:
+        "counts/{key}.json",
+    log:
+        "logs/counts/{key}.log",
+    params:
+        config=lambda wildcards: study.profile_json(wildcards.key),
+    message:
+        "Counting {wildcards.key}"
+    shell:
+        "{study.python} -m dmnet profile --config {params.config:q} --output {output} "
+        "2>&1 | tee {log}"

@@ -58,6 +58,7 @@ def drawn_data(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
             "splits": {"train": "trainaug", "val": "val"},
             "counts": {"trainaug": 9, "val": 3},
             "generate": {
+                "revision": 1,
                 "images": {"train": 5, "sbd": 4, "val": 3},
                 "height": 32,
                 "width": 40,
@@ -116,7 +117,7 @@ def make_job() -> Callable[..., JobConfig]:
         values = {
             "run": {
                 "model": {
-                    "backbone": {"width": 4},
+                    "backbone": {"name": "resnet", "width": 4},
                     "head": {"name": "dmnet", "channels": 4, "kernel_sizes": [1, 2, 3]},
                     "auxiliary": {"head": {"name": "fcn", "channels": 4}},
                 },

@@ -16,7 +16,7 @@ torchvision_resnet = torchvision.models.resnet
 
 
 def resnet(**values: Any) -> ResNet:
-    return ResNet(ResNetConfig(**values))
+    return ResNet(ResNetConfig(name="resnet", **values))
 
 
 @pytest.mark.parametrize("size", [(64, 64), (65, 97), (33, 40)])

@@ -91,7 +91,9 @@ def test_fusion_adds_a_1x1_convolution_and_nothing_else() -> None:
 
 @pytest.mark.parametrize("stage", [2, 3, 4, 5])
 def test_context_stage_picks_the_stage_that_the_filters_come_from(stage: int) -> None:
-    config = DMNetHeadConfig(channels=4, kernel_sizes=(3,), context_stage=stage, dropout=0.0)
+    config = DMNetHeadConfig(
+        name="dmnet", channels=4, kernel_sizes=(3,), context_stage=stage, dropout=0.0
+    )
     head = DMNetHead(config, (5, 6, 7, 8), 3).eval()
     features = [torch.randn(1, c, 6, 6) for c in (5, 6, 7, 8)]
     with torch.no_grad():

@@ -40,7 +40,7 @@ SETTINGS = [
 def make(settings: dict[str, Any]) -> nn.Module:
     torch.manual_seed(0)
     values = {"channels": 8, **settings}
-    config = ModelConfig.model_validate({"backbone": {}, "head": values}).head
+    config = ModelConfig.model_validate({"backbone": {"name": "resnet"}, "head": values}).head
     return build_head(config, IN_CHANNELS, CLASSES)
 
 

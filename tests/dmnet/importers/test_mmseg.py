@@ -34,6 +34,7 @@ def our_config(theirs: dict[str, Any]) -> ModelConfig:
     return ModelConfig.model_validate(
         {
             "backbone": {
+                "name": "resnet",
                 "depth": backbone["depth"],
                 "stem": "deep",
                 "output_stride": 8,
@@ -187,7 +188,7 @@ def test_a_foreign_state_on_our_side_is_an_error_too(
 
 def test_the_plain_stem_keeps_its_names() -> None:
     config = ModelConfig.model_validate(
-        {"backbone": {"width": 4}, "head": {"name": "fcn", "channels": 4}}
+        {"backbone": {"name": "resnet", "width": 4}, "head": {"name": "fcn", "channels": 4}}
     )
     model = Segmentor(config, 3)
     theirs = to_mmseg(model.state_dict(), model)
@@ -196,7 +197,7 @@ def test_the_plain_stem_keeps_its_names() -> None:
 
 def test_a_head_that_mmsegmentation_does_not_have_is_an_error() -> None:
     config = ModelConfig.model_validate(
-        {"backbone": {"width": 4}, "head": {"name": "dilated", "channels": 4}}
+        {"backbone": {"name": "resnet", "width": 4}, "head": {"name": "dilated", "channels": 4}}
     )
     model = Segmentor(config, 3)
     with pytest.raises(CheckpointError, match=r"head `dilated`: .*expected one of dmnet, fcn"):

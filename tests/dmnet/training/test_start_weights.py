@@ -1,0 +1,161 @@
+"""ImageNet weights: accepted by hash, in torchvision's format, as plain tensors only."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from dmnet.backbones import ResNet
+from dmnet.compat import torchvision
+from dmnet.config import ResNetConfig, WeightsConfig
+from dmnet.errors import CheckpointError
+from dmnet.files import sha256_file
+from dmnet.training.start_weights import load_start_weights
+
+State = dict[str, Tensor]
+
+
+@pytest.fixture(scope="module")
+def published() -> State:
+    """The state dict of torchvision's own ResNet-50, classifier included, randomly drawn."""
+    torch.manual_seed(0)
+    model = torchvision.models.resnet.resnet50()
+    model.bn1.running_mean.fill_(0.25)
+    return model.state_dict()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Callable[[Any], WeightsConfig]:
+    """Save an object as a weights file and give the configuration that names its true hash."""
+
+    def save(content: Any) -> WeightsConfig:
+        path = tmp_path / "resnet50.pth"
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+        else:
+            torch.save(content, path)
+        return WeightsConfig(
+            name="ResNet-50",
+            file=path.name,
+            url="https://example.org/resnet50.pth",
+            sha256_prefix=sha256_file(path)[:8],
+        )
+
+    return save
+
+
+@pytest.fixture(scope="module")
+def backbone() -> ResNet:
+    return ResNet(ResNetConfig(name="resnet"))
+
+
+def refused(
+    backbone: ResNet, weights: WeightsConfig, folder: Path, reason: str
+) -> pytest.ExceptionInfo[CheckpointError]:
+    """Loading fails with one line that names the file and the reason."""
+    with pytest.raises(CheckpointError, match=reason) as caught:
+        load_start_weights(backbone, weights, folder)
+    assert str(caught.value).startswith(f"{folder / weights.file}: ")
+    assert "\n" not in str(caught.value)
+    return caught
+
+
+def test_every_tensor_but_the_classifiers_is_loaded_and_the_hash_returned(
+    tmp_path: Path, published: State, store: Callable[[Any], WeightsConfig]
+) -> None:
+    weights, backbone = store(published), ResNet(ResNetConfig(name="resnet"))
+    digest = load_start_weights(backbone, weights, tmp_path)
+    assert digest == sha256_file(tmp_path / weights.file)
+    for name, tensor in backbone.state_dict().items():
+        assert torch.equal(tensor, published[name]), name
+
+
+def test_a_missing_file_says_what_to_download(
+    tmp_path: Path, backbone: ResNet, published: State, store: Callable[[Any], WeightsConfig]
+) -> None:
+    weights = store({})
+    (tmp_path / weights.file).unlink()
+    refused(backbone, weights, tmp_path, r"missing; download https://example\.org/resnet50\.pth")
+
+
+def test_another_hash_is_refused(
+    tmp_path: Path, backbone: ResNet, published: State, store: Callable[[Any], WeightsConfig]
+) -> None:
+    weights = store(published).model_copy(update={"sha256_prefix": "0" * 8})
+    refused(backbone, weights, tmp_path, "does not start with 00000000")
+
+
+def test_a_truncated_download_is_refused_by_its_hash(
+    tmp_path: Path, backbone: ResNet, published: State, store: Callable[[Any], WeightsConfig]
+) -> None:
+    weights = store(published)
+    path = tmp_path / weights.file
+    path.write_bytes(path.read_bytes()[: 2**20])
+    refused(backbone, weights, tmp_path, "does not start with")
+
+
+def test_a_file_that_was_truncated_before_it_was_hashed_is_refused(
+    tmp_path: Path, backbone: ResNet, published: State, store: Callable[[Any], WeightsConfig]
+) -> None:
+    store(published)
+    half = (tmp_path / "resnet50.pth").read_bytes()[: 2**20]
+    refused(backbone, store(half), tmp_path, "not a (plain )?state dict")
+
+
+@pytest.mark.parametrize("content", [b"", b"text, not weights", bytes(range(256)) * 8])
+def test_a_file_that_is_no_checkpoint_is_refused(
+    tmp_path: Path, backbone: ResNet, store: Callable[[Any], WeightsConfig], content: bytes
+) -> None:
+    refused(backbone, store(content), tmp_path, "not a (plain )?state dict")
+
+
+def test_missing_and_foreign_keys_are_refused(
+    tmp_path: Path, backbone: ResNet, published: State, store: Callable[[Any], WeightsConfig]
+) -> None:
+    foreign = {**published, "extra.weight": torch.zeros(1)}
+    refused(backbone, store(foreign), tmp_path, r"does not fit.*extra\.weight")
+    missing = {name: t for name, t in published.items() if name != "layer4.2.bn3.weight"}
+    refused(backbone, store(missing), tmp_path, r"does not fit.*layer4\.2\.bn3\.weight")
+    wrapped = store({"state_dict": published})
+    refused(backbone, wrapped, tmp_path, "not a plain state dict|does not fit")
+
+
+@pytest.mark.parametrize("content", [[torch.zeros(1)], {1: torch.zeros(1)}, torch.zeros(2)])
+def test_a_file_of_plain_tensors_that_is_no_state_dict_is_refused(
+    tmp_path: Path, backbone: ResNet, store: Callable[[Any], WeightsConfig], content: Any
+) -> None:
+    refused(backbone, store(content), tmp_path, "not a (plain )?state dict")
+
+
+def test_a_wrong_shape_is_refused(
+    tmp_path: Path, backbone: ResNet, published: State, store: Callable[[Any], WeightsConfig]
+) -> None:
+    wrong = {**published, "conv1.weight": torch.zeros(64, 3, 3, 3)}
+    refused(backbone, store(wrong), tmp_path, r"does not fit.*conv1\.weight")
+
+
+class RunsCode:
+    """Its pickle opens a file when it is loaded."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (open, (str(self.target), "w"))
+
+
+@pytest.mark.parametrize("how", ["torch", "pickle"])
+def test_a_pickle_that_runs_code_is_refused_and_not_run(
+    tmp_path: Path, backbone: ResNet, store: Callable[[Any], WeightsConfig], how: str
+) -> None:
+    target = tmp_path / "was-here"
+    attack = {"conv1.weight": RunsCode(target)}
+    weights = store(attack if how == "torch" else pickle.dumps(attack, protocol=2))
+    refused(backbone, weights, tmp_path, "not a (plain )?state dict")
+    assert not target.exists()

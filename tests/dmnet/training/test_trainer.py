@@ -1,0 +1,336 @@
+"""One run: the same weights bit for bit, interrupted or not, however the data are loaded."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from dmnet.config import DatasetConfig, JobConfig
+from dmnet.data.prepare import prepare_dataset
+from dmnet.errors import CheckpointError, DataError, RunError
+from dmnet.files import read_json, sha256_file, write_text
+from dmnet.segmentor import Segmentor
+from dmnet.training import trainer
+from dmnet.training.history import read_history
+from dmnet.training.trainer import InterruptedRunError, clock, train
+from dmnet.weights import load_trained
+
+ROOT = Path(__file__).resolve().parents[3]
+
+Prepared = tuple[DatasetConfig, Path]
+MakeJob = Callable[..., JobConfig]
+
+
+def run_dir(folder: Path, job: JobConfig) -> Path:
+    """`runs/<key>` below `folder`, with its `config.json`."""
+    directory = folder / "runs" / job.run.key
+    write_text(directory / "config.json", job.model_dump_json())
+    return directory
+
+
+def trained(folder: Path, job: JobConfig, data: Path) -> dict[str, Any]:
+    """Train in this process and return `train.json`, after comparing it with the files."""
+    directory = run_dir(folder, job)
+    train(job, directory, data, folder / "no-weights")
+    manifest = read_json(directory / "train.json")
+    for part in ("weights", "history"):
+        assert sha256_file(directory / manifest[part]["file"]) == manifest[part]["sha256"]
+    return manifest
+
+
+def results(manifest: dict[str, Any]) -> tuple[str, str]:
+    return manifest["weights"]["sha256"], manifest["history"]["sha256"]
+
+
+def stop_at(
+    monkeypatch: pytest.MonkeyPatch, iteration: int, action: Callable[[], None]
+) -> Callable[[], None]:
+    """Do `action` after `iteration` steps of every training from now on; gives the way back."""
+    after_step = trainer.Trainer._after_step
+
+    def step(self: trainer.Trainer) -> None:
+        if self.iteration == iteration:
+            action()
+        after_step(self)
+
+    monkeypatch.setattr(trainer.Trainer, "_after_step", step)
+    return monkeypatch.undo
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(
+    drawn_data: Prepared, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[JobConfig], dict[str, Any]]:
+    """`train.json` of a run that was left alone; each job is trained once for all tests."""
+    found: dict[str, dict[str, Any]] = {}
+
+    def get(job: JobConfig) -> dict[str, Any]:
+        if job.run.key not in found:
+            before = torch.get_num_threads()
+            folder = tmp_path_factory.mktemp("uninterrupted")
+            found[job.run.key] = trained(folder, job, drawn_data[1])
+            torch.set_num_threads(before)
+        return found[job.run.key]
+
+    return get
+
+
+Uninterrupted = Callable[[JobConfig], dict[str, Any]]
+
+
+# ------------------------------------------------------------------------------ a finished run
+
+
+def test_a_run_leaves_verified_weights_its_curve_and_nothing_unfinished(
+    tmp_path: Path, drawn_data: Prepared, make_job: MakeJob
+) -> None:
+    job = make_job(drawn_data[0])
+    manifest = trained(tmp_path, job, drawn_data[1])
+    directory = tmp_path / "runs" / job.run.key
+    assert {path.name for path in directory.iterdir()} == {
+        "config.json",
+        "finished.json",
+        "history.jsonl",
+        "train.json",
+        "weights.pt",
+    }
+    assert manifest["key"] == job.run.key and manifest["iterations"] == 6
+    assert manifest["stand_in"] is True
+    rows = read_history(directory / "history.jsonl")
+    assert [row["iteration"] for row in rows if "loss" in row] == [3, 6]
+    assert [row["iteration"] for row in rows if "val_miou" in row] == [4, 6]
+    assert rows[-1]["val_miou"] == manifest["val_miou"]
+    for row in rows:
+        if "loss" in row:
+            assert row["loss"] == pytest.approx(row["loss_main"] + row["loss_auxiliary"])
+
+
+def test_the_weights_are_those_of_the_model_and_have_moved(
+    tmp_path: Path, drawn_data: Prepared, make_job: MakeJob
+) -> None:
+    job = make_job(drawn_data[0])
+    manifest = trained(tmp_path, job, drawn_data[1])
+    path = tmp_path / "runs" / job.run.key / "weights.pt"
+    model = load_trained(job.run, path, manifest["weights"]["sha256"])
+    torch.manual_seed(job.run.seed)
+    start = Segmentor(job.run.model, 21).state_dict()
+    moved = {name for name, t in model.state_dict().items() if not torch.equal(t, start[name])}
+    assert moved == set(start)
+    assert not model.training
+    with pytest.raises(CheckpointError, match=r"weights\.pt: damaged"):
+        load_trained(job.run, path, "0" * 64)
+
+
+def test_weights_with_the_right_hash_that_do_not_fit_are_a_checkpoint_error(
+    tmp_path: Path, drawn_data: Prepared, make_job: MakeJob
+) -> None:
+    run, path = make_job(drawn_data[0]).run, tmp_path / "weights.pt"
+    state = Segmentor(run.model, 21).state_dict()
+    torch.save({**state, "another.weight": torch.zeros(1)}, path)
+    with pytest.raises(CheckpointError, match=r"weights\.pt: .*another\.weight"):
+        load_trained(run, path, sha256_file(path))
+    torch.save([1, 2], path)
+    with pytest.raises(CheckpointError, match=r"weights\.pt: not a (plain )?state dict"):
+        load_trained(run, path, sha256_file(path))
+
+
+# --------------------------------------------------------------------- bit for bit the same
+
+
+def test_training_twice_gives_the_same_weights_and_history(
+    tmp_path: Path, drawn_data: Prepared, make_job: MakeJob, uninterrupted: Uninterrupted
+) -> None:
+    job = make_job(drawn_data[0])
+    assert results(trained(tmp_path, job, drawn_data[1])) == results(uninterrupted(job))
+
+
+def test_another_seed_gives_other_weights(
+    tmp_path: Path, drawn_data: Prepared, make_job: MakeJob, uninterrupted: Uninterrupted
+) -> None:
+    job = make_job(drawn_data[0])
+    other = trained(tmp_path, make_job(drawn_data[0], seed=1), drawn_data[1])
+    assert other["weights"]["sha256"] != uninterrupted(job)["weights"]["sha256"]
+
+
+@pytest.mark.parametrize(
+    "execution",
+    [
+        {"workers": 2},
+        {"cache_mib": 4},
+        {"checkpoint_every": 1, "validate_every": 1, "log_every": 1},
+        {"checkpoint_every": 100, "validate_every": 100, "log_every": 100},
+    ],
+    ids=str,
+)
+def test_how_a_run_is_executed_does_not_change_its_weights(
+    tmp_path: Path,
+    drawn_data: Prepared,
+    make_job: MakeJob,
+    uninterrupted: Uninterrupted,
+    execution: dict[str, int],
+) -> None:
+    other = trained(tmp_path, make_job(drawn_data[0], execution=execution), drawn_data[1])
+    expected = uninterrupted(make_job(drawn_data[0]))
+    assert other["weights"]["sha256"] == expected["weights"]["sha256"]
+
+
+@pytest.mark.parametrize("iteration", range(1, 6))
+def test_a_run_stopped_by_sigterm_goes_on_to_the_same_weights(
+    tmp_path: Path,
+    drawn_data: Prepared,
+    make_job: MakeJob,
+    uninterrupted: Uninterrupted,
+    monkeypatch: pytest.MonkeyPatch,
+    iteration: int,
+) -> None:
+    job = make_job(drawn_data[0])
+    go_on = stop_at(monkeypatch, iteration, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(InterruptedRunError, match=rf"stopped at iteration {iteration} by SIGTERM"):
+        trained(tmp_path, job, drawn_data[1])
+    assert not (tmp_path / "runs" / job.run.key / "train.json").exists()
+    go_on()
+    assert results(trained(tmp_path, job, drawn_data[1])) == results(uninterrupted(job))
+
+
+def test_a_damaged_newest_state_costs_time_but_not_the_result(
+    tmp_path: Path,
+    drawn_data: Prepared,
+    make_job: MakeJob,
+    uninterrupted: Uninterrupted,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    job = make_job(drawn_data[0])
+    go_on = stop_at(monkeypatch, 5, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(InterruptedRunError):
+        trained(tmp_path, job, drawn_data[1])
+    go_on()
+    newest = tmp_path / "runs" / job.run.key / "resume" / "state-00000005.pt"
+    newest.write_bytes(newest.read_bytes()[:-100])
+    assert results(trained(tmp_path, job, drawn_data[1])) == results(uninterrupted(job))
+
+
+def test_a_run_killed_at_a_random_moment_goes_on_to_the_same_weights(
+    tmp_path: Path, drawn_data: Prepared, make_job: MakeJob, uninterrupted: Uninterrupted
+) -> None:
+    """SIGKILL, in another process, somewhere between the second and the last iteration."""
+    job = make_job(
+        drawn_data[0],
+        recipe={"iterations": 24},
+        execution={"checkpoint_every": 3, "log_every": 1, "validate_every": 5},
+    )
+    directory = run_dir(tmp_path, job)
+    command = [sys.executable, "-m", "dmnet", "train", "--config", directory / "config.json"]
+    process = subprocess.Popen([*command, "--data", drawn_data[1]], cwd=ROOT)
+    wanted, delay = random.randint(2, 16), random.uniform(0, 0.05)
+    deadline = time.monotonic() + 60
+    while True:
+        assert process.poll() is None, f"ended before it was killed (wanted {wanted})"
+        assert time.monotonic() < deadline
+        rows = read_history(directory / "history.jsonl")
+        if rows and rows[-1]["iteration"] >= wanted:
+            break
+        time.sleep(0.002)
+    time.sleep(delay)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert not (directory / "train.json").exists()
+    moment = f"killed {delay:.4f} s after iteration {wanted}"
+    assert results(trained(tmp_path, job, drawn_data[1])) == results(uninterrupted(job)), moment
+
+
+# --------------------------------------------------------------- what is finished, stays so
+
+
+def never(*_: object) -> None:
+    raise AssertionError("trained again")
+
+
+def test_a_finished_run_is_not_trained_again_though_snakemake_deleted_its_output(
+    tmp_path: Path, drawn_data: Prepared, make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = make_job(drawn_data[0])
+    first = trained(tmp_path, job, drawn_data[1])
+    (tmp_path / "runs" / job.run.key / "train.json").unlink()
+    monkeypatch.setattr(trainer, "Trainer", never)
+    assert trained(tmp_path, job, drawn_data[1]) == first
+
+
+@pytest.mark.parametrize("file", ["weights.pt", "finished.json"])
+@pytest.mark.parametrize("content", [b"", None])
+def test_a_finished_run_with_a_damaged_or_missing_file_is_trained_again(
+    tmp_path: Path,
+    drawn_data: Prepared,
+    make_job: MakeJob,
+    uninterrupted: Uninterrupted,
+    file: str,
+    content: bytes | None,
+) -> None:
+    job = make_job(drawn_data[0])
+    trained(tmp_path, job, drawn_data[1])
+    path = tmp_path / "runs" / job.run.key / file
+    path.unlink() if content is None else path.write_bytes(content)
+    assert results(trained(tmp_path, job, drawn_data[1])) == results(uninterrupted(job))
+
+
+def test_a_run_on_other_data_is_trained_again(
+    tmp_path: Path, drawn_data: Prepared, make_job: MakeJob
+) -> None:
+    job = make_job(drawn_data[0])
+    first = trained(tmp_path, job, drawn_data[1])
+    assert drawn_data[0].generate is not None
+    other_images = drawn_data[0].generate.model_copy(update={"seed": 1})
+    other = drawn_data[0].model_copy(update={"generate": other_images})
+    prepare_dataset(other, tmp_path / "other", tmp_path / "archives", None)
+    second = trained(tmp_path, job, tmp_path / "other")
+    assert first["data_fingerprint"] != second["data_fingerprint"]
+    assert first["weights"]["sha256"] != second["weights"]["sha256"]
+
+
+# -------------------------------------------------------------------------------- what fails
+
+
+def test_a_diverging_loss_is_a_run_error_that_says_what_to_do(
+    tmp_path: Path, drawn_data: Prepared, make_job: MakeJob
+) -> None:
+    job = make_job(drawn_data[0], recipe={"lr": 1e30}, execution={"log_every": 1})
+    with pytest.raises(RunError, match=r"the loss became .* before iteration \d; lower `lr`"):
+        trained(tmp_path, job, drawn_data[1])
+    directory = tmp_path / "runs" / job.run.key
+    assert not (directory / "train.json").exists() and not (directory / "weights.pt").exists()
+    for line in (directory / "history.jsonl").read_text().splitlines():
+        assert json.loads(line)["loss"] < float("inf")
+
+
+def test_data_that_are_not_prepared_are_a_data_error(
+    tmp_path: Path, drawn_data: Prepared, make_job: MakeJob
+) -> None:
+    with pytest.raises(DataError, match=r"manifest\.json: missing"):
+        trained(tmp_path, make_job(drawn_data[0]), tmp_path / "nothing")
+
+
+def test_start_weights_that_are_missing_are_a_checkpoint_error(
+    tmp_path: Path, drawn_data: Prepared, make_job: MakeJob
+) -> None:
+    values = make_job(drawn_data[0]).model_dump(mode="json")
+    weights = {"name": "n", "file": "f.pth", "url": "u", "sha256_prefix": "0" * 8}
+    values["run"]["model"]["backbone"].update(width=64, weights=weights)
+    with pytest.raises(CheckpointError, match=r"no-weights/f\.pth: n weights are missing"):
+        trained(tmp_path, JobConfig.model_validate(values), drawn_data[1])
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0:00:00"), (59.6, "0:01:00"), (3661, "1:01:01"), (90000, "25:00:00")]
+)
+def test_durations_read_as_hours_minutes_seconds(seconds: float, text: str) -> None:
+    assert clock(seconds) == text

@@ -1,0 +1,159 @@
+"""A small `params/` folder whose every number is chosen here, and results made up for it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dmnet.config import content_hash
+from pipeline.experiments import build_experiment
+from pipeline.specs import Params
+
+FILES = {
+    "tables/toy.yaml": """\
+title: Toy table
+source: nobody 2020, Table 9
+columns: [Kind, A, B]
+defaults: {dataset: photos, recipe: short, inference: plain}
+rows:
+  - {Kind: first, A: {cell: wide, model: net, published: 70.0}, B: {cell: deep, model: deeper}}
+  - Kind: second
+    A: {cell: quick, model: net, with: {recipe.lr: 0.5}, published: 60.5, note: "a note"}
+notes: [A note of the table.]
+""",
+    "tables/twin.yaml": """\
+title: Twin
+source: nobody
+columns: [Kind, A]
+defaults: {dataset: photos, recipe: short, inference: plain, model: net}
+rows:
+  - {Kind: other name, A: {cell: same-as-wide, published: 1.0}}
+""",
+    "models/net.yaml": """\
+title: Net
+backbone:
+  name: {value: resnet, stated: "section 1"}
+  width: {value: 8, inherited: "somebody"}
+head:
+  name: {value: fcn, stated: "section 2"}
+  channels: {value: 16, assumed: "a guess"}
+align_corners: {value: false, assumed: "a guess"}
+""",
+    "models/deeper.yaml": """\
+title: Deeper
+extends: net
+head:
+  name: {value: dmnet, stated: "section 3"}
+  channels: {value: 32, stated: "section 3"}
+""",
+    "recipes/short.yaml": """\
+title: Short
+settings:
+  lr: {value: 0.25, stated: "section 4"}
+  weight_decay: {value: 0.0, assumed: "none"}
+  epochs: {value: 3, stated: "section 4"}
+  iterations: {value: null, stated: "section 4 counts epochs"}
+  batch_size: {value: 4, stated: "section 4"}
+  crop_size: {value: [32, 48], stated: "section 4"}
+""",
+    "inference/plain.yaml": "title: Plain\nmode: whole\n",
+    "datasets/photos.yaml": """\
+title: Photographs
+layout: voc2012aug
+classes: [nothing, thing]
+splits: {train: train, val: val}
+counts: {train: 10, val: 2}
+""",
+    "datasets/drawings.yaml": """\
+title: Drawings
+layout: voc2012aug
+classes: [nothing, thing]
+splits: {train: train, val: val}
+counts: {train: 4, val: 2}
+generate: {images: {train: 4, val: 2}, height: 32, width: 32}
+""",
+    "presets/full.yaml": """\
+title: full scale
+judged: true
+shows: Everything.
+execution: {checkpoint_every: 1, validate_every: 1, log_every: 1}
+""",
+    "presets/toy.yaml": """\
+title: toy scale
+judged: false
+shows: Nothing.
+datasets: {photos: drawings}
+set: {recipe.iterations: 7, backbone.width: 4}
+execution: {checkpoint_every: 1, validate_every: 1, log_every: 1}
+""",
+    "costs.yaml": """\
+cpu: {title: one core, flops_per_second: 1.0e9, fixed_seconds: 0.5}
+per_job_seconds: 10
+""",
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name, text in FILES.items():
+        path = tmp_path / "params" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return tmp_path / "params"
+
+
+@pytest.fixture
+def edit(folder):
+    """Change a text of one file of the folder."""
+
+    def change(name: str, old: str, new: str) -> None:
+        text = (folder / name).read_text()
+        assert old in text
+        (folder / name).write_text(text.replace(old, new))
+
+    return change
+
+
+@pytest.fixture
+def build(folder):
+    """The experiment of the folder as it is now; `toy` at preset `full` unless told otherwise."""
+
+    def experiment(preset="full", seeds=1, tables=("toy",)):
+        return build_experiment(preset, seeds, tables, Params(folder))
+
+    return experiment
+
+
+@pytest.fixture
+def finish(tmp_path):
+    """Write what a finished, evaluated run leaves in `runs/`, with this mIoU (a fraction)."""
+
+    def write(evaluation, miou, trained=None, **metrics):
+        weights = f"{evaluation.run_key}{'0' * 48}"
+        run = {
+            "iterations": 7,
+            "weights": {"file": "weights.pt", "sha256": weights},
+            "data_fingerprint": "f" * 64,
+            "val_miou": miou,
+            "code": {"commit": "c" * 40, "modified": False},
+            "environment": {"device": {"type": "cpu", "name": "a processor"}},
+        } | (trained or {})
+        result = {
+            "run": evaluation.run_key,
+            "evaluation_hash": content_hash(evaluation.config),
+            "weights_sha256": weights,
+            "data_fingerprint": "f" * 64,
+            "images": 2,
+            "device": "cpu",
+            "miou": miou,
+            "majority_class_miou": 0.125,
+        } | metrics
+        path = tmp_path / evaluation.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(result))
+        (path.parents[1] / "train.json").write_text(json.dumps(run))
+        return path
+
+    return write

@@ -1,0 +1,51 @@
+"""One set of versions, whichever way the environment is made."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def requirements(name):
+    """canonical name -> pinned version, or None"""
+    found = {}
+    for line in (ROOT / name).read_text().splitlines():
+        if requirement := line.split("#")[0].strip():
+            package, _, version = requirement.partition("==")
+            found[re.sub(r"[-_.]+", "-", package).lower()] = version or None
+    return found
+
+
+LOCK = requirements("requirements.lock")
+
+
+@pytest.mark.parametrize(("package", "version"), requirements("requirements.in").items())
+def test_a_direct_requirement_is_locked_at_its_pin(package, version):
+    assert package in LOCK
+    assert version in (None, LOCK[package])
+
+
+def test_everything_in_the_lock_has_one_exact_version():
+    assert all(LOCK.values())
+    assert not [version for version in LOCK.values() if "+" in version], "no local builds"
+
+
+def test_conda_installs_the_same_lock():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    (pip,) = [entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict)]
+    assert pip == ["-r requirements.lock"]
+
+
+def test_conda_and_the_project_ask_for_the_same_python():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    (python,) = [e for e in environment["dependencies"] if str(e).startswith("python=")]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    major, minor = map(int, python.removeprefix("python=").split("."))
+    assert project["requires-python"] == f">={major}.{minor},<{major}.{minor + 1}"
+    assert f"PYTHON ?= python{major}.{minor}" in (ROOT / "Makefile").read_text()

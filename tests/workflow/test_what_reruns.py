@@ -1,0 +1,135 @@
+"""Which change makes which jobs necessary: asked by dry-runs on a finished Table 2."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+TABLE2 = "params/tables/table2.yaml"
+TINY = "params/presets/tiny.yaml"
+CONTEXT_AWARE = (
+    "{cell: context-aware, model: dmnet, with: {head.kernel_sizes: [1, 3, 5, 7]}, published: 78.21}"
+)
+REORDERED = (
+    "{published: 78.21, with: {head.kernel_sizes: [1, 3, 5, 7]}, model: dmnet, cell: context-aware}"
+)
+REPORT_ONLY = {"report": 1}
+EVERYTHING = {"train": 15, "evaluate": 15, "report": 1}
+
+
+@pytest.fixture(scope="module")
+def finished(whole, tmp_path_factory):
+    return whole.copy(tmp_path_factory.mktemp("reruns") / "clone")
+
+
+@pytest.fixture
+def dry_run(finished):
+    """Ask what is to do; afterwards params/ is as it was, its times included."""
+    kept = finished.path.parent / "params"
+    shutil.copytree(finished.path / "params", kept)
+    yield lambda *arguments: finished.snakemake("-n", *(arguments or ("reports/table2.md",)))
+    shutil.rmtree(finished.path / "params")
+    shutil.move(kept, finished.path / "params")
+
+
+def test_nothing_without_a_change(dry_run):
+    result = dry_run()
+    assert "Nothing to be done" in result.text
+    assert result.jobs == {}
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('title: "Table 2.', 'title: "Tab. 2.'),
+        ("cell: context-aware,", "cell: ours,"),
+        ("Filter types: Context-aware", "Filter types: Dynamic"),
+        ("published: 78.21", "published: 78.22"),
+        ("notes:", 'notes:\n  - "One more note."'),
+    ],
+    ids=["title", "cell name", "row label", "published value", "note"],
+)
+def test_what_only_the_report_prints_renders_it_again_and_trains_nothing(
+    finished, dry_run, old, new
+):
+    finished.replace(TABLE2, old, new)
+    assert dry_run().jobs == REPORT_ONLY
+
+
+def test_order_of_yaml_keys_changes_nothing(finished, dry_run):
+    finished.replace(TABLE2, CONTEXT_AWARE, REORDERED)
+    assert "Nothing to be done" in dry_run().text
+
+
+def test_another_spelling_of_a_number_changes_nothing(finished, dry_run):
+    finished.replace(TINY, "recipe.lr: 0.05", "recipe.lr: 5.0e-2")
+    assert "Nothing to be done" in dry_run().text
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("recipe.lr: 0.05", "recipe.lr: 0.06"), ("backbone.width: 4", "backbone.width: 8")],
+    ids=["learning rate", "width"],
+)
+def test_a_value_that_changes_weights_needs_new_runs(finished, dry_run, old, new):
+    finished.replace(TINY, old, new)
+    assert dry_run().jobs == EVERYTHING
+
+
+def test_one_cells_own_value_needs_one_new_run(finished, dry_run):
+    finished.replace(TABLE2, "head.dilations: [1, 2, 3, 4], head.depthwise: false", CHANGED_CELL)
+    assert dry_run().jobs == {"train": 1, "evaluate": 1, "report": 1}
+
+
+CHANGED_CELL = "head.dilations: [1, 2, 3, 5], head.depthwise: false"
+
+
+def test_a_second_seed_trains_only_the_second_seed(dry_run):
+    result = dry_run("reports/table2.md", "--config", "preset=tiny", "seeds=2")
+    assert result.jobs == EVERYTHING
+
+
+def test_moved_sources_do_not_draw_a_stand_in_again(dry_run):
+    result = dry_run("reports/table2.md", "--config", "preset=tiny", "sources=/elsewhere")
+    assert "Nothing to be done" in result.text
+
+
+def test_a_touched_file_of_params_changes_nothing(finished, dry_run):
+    for path in (finished.path / "params").rglob("*.yaml"):
+        path.touch()
+    assert "Nothing to be done" in dry_run().text
+
+
+def test_how_a_run_is_carried_out_does_not_train_it_again(finished, dry_run):
+    finished.replace(TINY, "log_every: 1", "log_every: 2")
+    assert "train" not in dry_run().jobs
+
+
+def test_table1_shares_the_context_aware_run_with_table2(dry_run):
+    """12 cells, one of which Table 2 has trained already."""
+    result = dry_run("reports/table1.md")
+    assert result.jobs == {"train": 11, "evaluate": 11, "report": 1}
+
+
+def test_both_tables_from_nothing_are_27_cells_and_26_runs(template, tmp_path):
+    clone = template.copy(tmp_path / "clone")
+    jobs = clone.snakemake("-n", "reports/table1.md", "reports/table2.md").jobs
+    assert (jobs["train"], jobs["evaluate"], jobs["report"]) == (26, 26, 2)
+    assert "27 cells, 26 training runs, 26 evaluations" in clone.pipeline("plan").text
+
+
+@pytest.mark.parametrize("table", ["table1", "table2"])
+def test_a_dry_run_imports_no_torch(finished, tmp_path, table):
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch" / "__init__.py").write_text("raise ImportError('torch was imported')\n")
+    bait = {"PYTHONPATH": str(tmp_path)}
+    assert "torch was imported" in finished.python("-c", "import torch", **bait).text
+    result = finished.snakemake("-n", f"reports/{table}.md", **bait)
+    assert result.code == 0, result.text
+
+
+def test_a_dry_run_writes_nothing(template, tmp_path):
+    clone = template.copy(tmp_path / "clone")
+    assert clone.snakemake("-n", "reports/table2.md").code == 0
+    assert clone.git("status", "--porcelain", "--ignored").split() in ([], ["!!", ".snakemake/"])
