@@ -268,9 +268,11 @@ class CellResolver:
         except ValidationError as error:
             where = self.where
             for problem in error.errors(include_url=False):
-                path = ".".join(str(part) for part in problem["loc"] if part not in HEADS)
-                if path in settings and settings[path].origin == "preset":
-                    where = settings[path].source
+                parts = [str(part) for part in problem["loc"] if part not in HEADS]
+                for end in range(len(parts), 0, -1):
+                    setting = settings.get(".".join(parts[:end]))
+                    if setting is not None and setting.origin == "preset":
+                        where = setting.source
             raise ConfigError(f"{where}: {describe(error)}") from None
 
     def _dataset(self, published: str) -> DatasetConfig:

@@ -26,6 +26,7 @@ class Workflow:
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         try:
+            check_writable()
             for key in config:
                 if key not in DEFAULTS:
                     raise SpecError(
@@ -89,7 +90,7 @@ class Workflow:
         profile = self.experiment.profiles.get(key)
         if profile is None:
             raise workflow_error(SpecError(f"counts/{key}.json: no table asks for this profile"))
-        return canonical_json(profile.config)
+        return profile.config.model_dump_json()
 
     def manifest(self, key: str) -> str:
         run = self._run(key)
@@ -140,18 +141,6 @@ class Workflow:
         Snakemake's own lock survives `kill -9` and then needs --unlock, so the default profile
         turns it off in favour of this one.
         """
-        for name in WRITTEN:
-            try:
-                Path(name).mkdir(exist_ok=True)
-                (Path(name) / ".writable.tmp").touch()
-                (Path(name) / ".writable.tmp").unlink()
-            except OSError as error:
-                raise workflow_error(
-                    PipelineError(
-                        f"{Path(name).absolute()}: cannot be written ({error.strerror}); make it a "
-                        "writable folder"
-                    )
-                ) from None
         path = Path(".snakemake") / "dmnet.lock"
         path.parent.mkdir(exist_ok=True)
         self._tree: TextIO = path.open("a+")
@@ -168,6 +157,17 @@ class Workflow:
         self._tree.truncate(0)
         self._tree.write(f"process {os.getpid()}")
         self._tree.flush()
+
+
+def check_writable() -> None:
+    """Raises PipelineError unless every folder the rules write to is one, or can be made."""
+    for name in WRITTEN:
+        path = Path(name).absolute()
+        folder = path if path.exists() else path.parent
+        if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+            raise PipelineError(
+                f"{path}: results cannot be written here; make it a writable folder (or remove it)"
+            )
 
 
 def workflow_error(error: DMNetError) -> Exception:

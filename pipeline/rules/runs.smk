@@ -18,7 +18,8 @@ rule resolve:
 
 rule train:
     input:
-        config="runs/{key}/config.json",
+        # Ancient: the key already names all of it that changes weights.
+        config=ancient("runs/{key}/config.json"),
         data=lambda wildcards: study.manifest(wildcards.key),
         parent=lambda wildcards: study.parent(wildcards.key),
     output:
