@@ -106,14 +106,7 @@ def _numbers(cell: dict[str, Any], decimals: int) -> list[str]:
 
 def _notes(report: dict[str, Any]) -> list[str]:
     notes = list(report["notes"])
-    if not report["preset"]["judged"]:
-        notes.insert(
-            0,
-            f"Δ is ours minus published. At preset `{report['preset']['name']}` it is no verdict: "
-            "the two numbers were measured on different data at a different scale.",
-        )
-    else:
-        notes.insert(0, "Δ is ours minus published.")
+    notes.insert(0, _meaning_of_difference(report))
     for cells in report["same_weights"]:
         notes.append(
             f"{' and '.join(cells)} were trained apart and ended with the same weights, bit for "
@@ -153,6 +146,17 @@ def _origins(report: dict[str, Any]) -> str:
 
 def _value(number: float | None) -> str:
     return "" if number is None else f"{number:.2f}"
+
+
+def _meaning_of_difference(report: dict[str, Any]) -> str:
+    if all(cell["profile"] for cell in cells_of(report)):
+        return "Δ is ours minus published. Counted at full width, so it is final at every preset."
+    if report["preset"]["judged"]:
+        return "Δ is ours minus published."
+    return (
+        f"Δ is ours minus published. At preset `{report['preset']['name']}` it is no verdict: the "
+        "two numbers were measured on different data at a different scale."
+    )
 
 
 SECTIONS = {

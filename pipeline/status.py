@@ -11,6 +11,7 @@ from tabulate import tabulate
 
 from dmnet.errors import DMNetError
 from dmnet.files import read_json
+from dmnet.text import clock
 from pipeline.experiments import Experiment, Run
 
 
@@ -94,10 +95,3 @@ def render_status(experiment: Experiment, root: Path = Path(".")) -> str:
             "Logs: logs/runs/<run>/train.log",
         ]
     )
-
-
-def clock(seconds: float) -> str:
-    """h:mm:ss, as people read it."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}"

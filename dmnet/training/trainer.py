@@ -37,6 +37,7 @@ from dmnet.inference.evaluate import evaluate
 from dmnet.losses import segmentation_losses
 from dmnet.provenance import code_version, environment
 from dmnet.segmentor import Segmentor
+from dmnet.text import clock
 from dmnet.training.history import History
 from dmnet.training.lock import run_lock
 from dmnet.training.resume import ResumeStates
@@ -334,10 +335,3 @@ class Trainer:
         shutil.rmtree(self.run_dir / "resume", ignore_errors=True)
         (self.run_dir / "progress.json").unlink(missing_ok=True)
         return finished
-
-
-def clock(seconds: float) -> str:
-    """h:mm:ss, as people read it."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}"
