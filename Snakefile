@@ -13,12 +13,14 @@ wildcard_constraints:
     dataset="[^/]+",
     key="[0-9a-f]{16}",
     evaluation="[^/]+",
-    table="[a-z0-9_]+",
+    table=r"(?!(claims|index)\.)[a-z0-9_]+",
 
 
 rule reports:
     input:
         expand("reports/{table}.md", table=study.tables),
+        "reports/claims.md",
+        "reports/index.md",
     message:
         "All reports are up to date"
 

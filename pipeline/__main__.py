@@ -1,9 +1,13 @@
 """Command line of the pipeline: look ahead, look around, write reports, keep records.
 
-python -m pipeline plan [TARGET] [--preset P] [--seeds N]     the cost, before anything runs
-python -m pipeline status [TARGET] [--preset P] [--seeds N]   done, running, pending
-python -m pipeline record [TARGET] [--preset P] [--seeds N]   hand finished runs to MLflow, DVC
-python -m pipeline report TABLE, resolve KEY, describe DATASET   what the rules call
+python -m pipeline plan [TARGET]      the cost, before anything runs
+python -m pipeline status [TARGET]    done, running, pending
+python -m pipeline data [TARGET]      which datasets are there, and what to do
+python -m pipeline show CELL          where a cell's number comes from
+python -m pipeline record [TARGET]    hand finished runs to MLflow and DVC
+python -m pipeline report TABLE, summary, resolve KEY, describe DATASET: what the rules call
+
+All take --preset P and --seeds N.
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ import sys
 from pathlib import Path
 
 from dmnet.errors import DMNetError
-from dmnet.files import to_json, write_text
+from dmnet.files import read_json, to_json, write_text
 from pipeline.errors import SpecError
 from pipeline.experiments import PARAMS, Experiment, build_experiment
 from pipeline.specs import Params
@@ -36,6 +40,19 @@ def status(arguments: argparse.Namespace) -> None:
     from pipeline.status import render_status
 
     print(render_status(experiment_of(arguments)))
+
+
+def data(arguments: argparse.Namespace) -> None:
+    from pipeline.data_status import render_data
+
+    experiment = experiment_of(arguments)
+    print(render_data(experiment, arguments.sources, check=arguments.check))
+
+
+def show(arguments: argparse.Namespace) -> None:
+    from pipeline.show import render_show
+
+    print(render_show(experiment_of(arguments), arguments.cell))
 
 
 def resolve(arguments: argparse.Namespace) -> None:
@@ -71,6 +88,20 @@ def report(arguments: argparse.Namespace) -> None:
     write_text(folder / f"{table}.md", render_markdown(content))
 
 
+def summary(arguments: argparse.Namespace) -> None:
+    """Claims and index, from the JSON reports of all tables."""
+    from pipeline.claims import evaluate_claims, load_claims, render_claims
+    from pipeline.index import render_index
+
+    experiment, folder = experiment_of(arguments), arguments.folder
+    reports = {table: read_json(folder / f"{table}.json") for table in experiment.tables}
+    claims = evaluate_claims(load_claims(PARAMS, experiment.tables), reports)
+    preset = next(iter(reports.values()))["preset"]
+    write_text(folder / "claims.json", to_json(claims))
+    write_text(folder / "claims.md", render_claims(claims, preset))
+    write_text(folder / "index.md", render_index(reports, preset["name"], preset["title"]))
+
+
 def record(arguments: argparse.Namespace) -> None:
     from pipeline.record import record_runs
 
@@ -80,19 +111,27 @@ def record(arguments: argparse.Namespace) -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    summary = (__doc__ or "").splitlines()[0]
-    root = argparse.ArgumentParser(prog="python -m pipeline", description=summary)
+    about = (__doc__ or "").splitlines()[0]
+    root = argparse.ArgumentParser(prog="python -m pipeline", description=about)
     commands = root.add_subparsers(required=True, metavar="COMMAND")
 
     for name, action, text in (
         ("plan", plan, "cells, shared runs, iterations and an estimate of the cost"),
         ("status", status, "what is done, running (iteration, ETA, mIoU) and pending"),
+        ("data", data, "which datasets are there, complete or damaged, and what to do"),
         ("record", record, "hand finished runs to MLflow and DVC"),
     ):
         command = commands.add_parser(name, help=text)
         command.add_argument("target", nargs="?", help="a table, e.g. table2; default: all")
         command.set_defaults(action=action)
-    command.add_argument("--no-dvc", action="store_true", help="MLflow only")
+    commands.choices["record"].add_argument("--no-dvc", action="store_true", help="MLflow only")
+    command = commands.choices["data"]
+    command.add_argument("--sources", type=Path, default=Path("data/sources"))
+    command.add_argument("--check", action="store_true", help="read and hash every file")
+
+    command = commands.add_parser("show", help="where a cell's number comes from")
+    command.add_argument("cell", help="such as table2/context-aware")
+    command.set_defaults(action=show)
 
     command = commands.add_parser("resolve", help="write a run's config.json")
     command.add_argument("key")
@@ -108,6 +147,10 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("target", metavar="table")
     command.add_argument("--folder", type=Path, default=Path("reports"))
     command.set_defaults(action=report)
+
+    command = commands.add_parser("summary", help="write claims.md and index.md")
+    command.add_argument("--folder", type=Path, default=Path("reports"))
+    command.set_defaults(action=summary)
 
     for command in commands.choices.values():
         command.add_argument("--preset", default="mini", help="mini (default), small or paper")

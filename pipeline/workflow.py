@@ -14,10 +14,11 @@ from dmnet.config import canonical_json, content_hash
 from dmnet.errors import DMNetError
 from dmnet.files import sha256_bytes, sha256_file
 from pipeline.errors import PipelineError, SpecError
-from pipeline.experiments import Experiment, build_experiment
+from pipeline.experiments import PARAMS, Experiment, build_experiment
 
 REPORTING_CODE = ("results.py", "report.py", "render.py", "dvc_views.py")
 WRITTEN = ("runs", "reports", "data", "logs", "benchmarks")  # by the rules
+SUMMARY_CODE = ("claims.py", "index.py")
 DEFAULTS: dict[str, Any] = {"preset": "mini", "seeds": 1, "sources": "data/sources"}
 
 
@@ -124,6 +125,12 @@ class Workflow:
 
     def cells_of(self, key: str) -> str:
         return ", ".join(self._run(key).cells)
+
+    def summary_hash(self) -> str:
+        """Changes with the claims and with the code that judges and lists them."""
+        folder = Path(__file__).parent
+        files = [folder / name for name in SUMMARY_CODE] + [PARAMS / "claims.yaml"]
+        return sha256_bytes("".join(map(sha256_file, files)).encode())[:16]
 
     def _run(self, key: str) -> Any:
         if key not in self.experiment.runs:

@@ -1,4 +1,4 @@
-# Reports: a published table beside ours, as Markdown and JSON.
+# Reports: a published table beside ours, as Markdown and JSON; the claims; an index of all.
 
 
 rule report:
@@ -16,3 +16,18 @@ rule report:
     shell:
         "{study.python} -m pipeline report {wildcards.table} {study.options} "
         "--folder $(dirname {output.json})"
+
+
+rule summary:
+    input:
+        expand("reports/{table}.json", table=study.tables),
+    output:
+        claims="reports/claims.md",
+        claims_json="reports/claims.json",
+        index="reports/index.md",
+    params:
+        content=study.summary_hash(),
+    message:
+        "Writing {output.claims} and {output.index}"
+    shell:
+        "{study.python} -m pipeline summary {study.options} --folder $(dirname {output.index})"

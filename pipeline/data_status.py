@@ -1,0 +1,280 @@
+"""Which datasets an experiment uses, whether they are prepared and whole, and what to do next.
+
+    data/<name>/manifest.json     the prepared dataset (dmnet.data.manifest)
+    <sources>/<archive>           what a user downloaded, by the name in params/datasets
+    <sources>/<name>/             the same for a dataset that is used where it lies (CamVid)
+
+Nothing is written, and no torch is imported.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tabulate import tabulate
+
+from dmnet.config import DatasetConfig
+from dmnet.data.manifest import MANIFEST, Manifest, verify
+from dmnet.errors import DataError
+from pipeline.experiments import Experiment
+
+SOURCES = Path("data/sources")
+PREPARED, DAMAGED, NOT_PREPARED = "prepared", "damaged", "not prepared"
+STATES = (PREPARED, DAMAGED, NOT_PREPARED)
+SHOWN_PROBLEMS = 5
+FINGERPRINT_DIGITS = 12
+IN_PLACE = ("camvid",)  # layouts that are read where the user's folder lies
+LOGIN = {"cityscapes": "which needs a login (register at https://www.cityscapes-dataset.com)"}
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file or folder that a user obtains; `path` is relative to the folder of the sources."""
+
+    path: str
+    url: str | None
+    present: bool
+
+
+@dataclass(frozen=True)
+class DatasetStatus:
+    """One dataset as it is on disk. `problems` are one line each; empty unless damaged."""
+
+    config: DatasetConfig
+    stands_for: tuple[str, ...]  # published datasets whose place it takes
+    state: str  # prepared, damaged or not prepared
+    problems: tuple[str, ...]
+    splits: dict[str, int] = field(default_factory=dict)  # images per split, where known
+    fingerprint: str | None = None
+    sources: tuple[Source, ...] = ()
+    next_step: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.config.name
+
+    @property
+    def missing(self) -> tuple[Source, ...]:
+        return tuple(source for source in self.sources if not source.present)
+
+
+def data_status(
+    experiment: Experiment,
+    sources: Path = SOURCES,
+    root: Path = Path("."),
+    check: bool = False,
+) -> list[DatasetStatus]:
+    """Every dataset of the experiment, in order of first use.
+
+    A relative `sources` is relative to `root`. With `check` every sample is hashed, which takes
+    minutes for a large dataset. Raises nothing: what is wrong is in `problems`.
+    """
+    return [
+        _status(experiment, config, sources, root, check) for config in experiment.datasets.values()
+    ]
+
+
+def _status(
+    experiment: Experiment, config: DatasetConfig, sources: Path, root: Path, check: bool
+) -> DatasetStatus:
+    found = tuple(_sources(config, root / sources))
+    missing = [source for source in found if not source.present]
+    manifest, problems = _inspect(config, root, check)
+    if manifest is None and not problems:
+        state, problems = NOT_PREPARED, []
+        step = _prepare_step(experiment, config, missing, sources)
+    elif problems:
+        state = DAMAGED
+        step = _repair_step(experiment, config, missing, sources, manifest)
+    else:
+        state, step = PREPARED, "nothing"
+    return DatasetStatus(
+        config=config,
+        stands_for=_stands_for(experiment, config.name),
+        state=state,
+        problems=tuple(problems),
+        splits=dict(manifest.splits) if manifest else {},
+        fingerprint=manifest.fingerprint if manifest else None,
+        sources=found,
+        next_step=step,
+    )
+
+
+def _inspect(config: DatasetConfig, root: Path, check: bool) -> tuple[Manifest | None, list[str]]:
+    """(manifest, problems); neither where the dataset is not prepared."""
+    folder = root / "data" / config.name
+    if not os.path.lexists(folder / MANIFEST):
+        return None, []
+    try:
+        manifest = Manifest.load(folder)
+        manifest.require(config)
+        problems = _wrong_counts(config, manifest)
+        if check:
+            problems += verify(folder)
+    except DataError as error:
+        return None, [_relative(str(error), root)]
+    return manifest, [_relative(problem, root) for problem in problems]
+
+
+def _wrong_counts(config: DatasetConfig, manifest: Manifest) -> list[str]:
+    """Splits that were prepared from another configuration than today's."""
+    path = f"{manifest.folder / MANIFEST}"
+    wanted = dict.fromkeys([*config.splits.values(), *config.counts])
+    problems = []
+    for split in wanted:
+        images = manifest.splits.get(split)
+        expected = config.counts.get(split, images)
+        if images is None:
+            problems.append(f"{path}: has no split `{split}`, which {config.name} now asks for")
+        elif images != expected:
+            problems.append(f"{path}: split `{split}` has {images} images, expected {expected}")
+    return problems
+
+
+def _sources(config: DatasetConfig, folder: Path) -> list[Source]:
+    """What a user must obtain; nothing for a stand-in, which is drawn."""
+    if config.generate is not None:
+        return []
+    if config.layout not in IN_PLACE:
+        return [
+            Source(archive.file, archive.url, (folder / archive.file).is_file())
+            for archive in config.archives
+        ]
+    if not (folder / config.name).is_dir():
+        return [Source(f"{config.name}/", None, False)]
+    splits = dict.fromkeys([*config.splits.values(), *config.counts])
+    lists = [f"{config.name}/{split}.txt" for split in splits if split != "trainval"]
+    return [Source(path, None, (folder / path).is_file()) for path in lists]
+
+
+def _stands_for(experiment: Experiment, name: str) -> tuple[str, ...]:
+    published = (
+        cell.published_dataset
+        for cell in experiment.cells
+        if cell.dataset is not None and cell.dataset.name == name
+    )
+    return tuple(dict.fromkeys(other for other in published if other and other != name))
+
+
+# ------------------------------------------------------------------------------ what to do next
+
+
+def _prepare_step(
+    experiment: Experiment, config: DatasetConfig, missing: list[Source], sources: Path
+) -> str:
+    command = _prepare_command(experiment, config, sources)
+    if not missing:
+        return f"run `{command}`"
+    return f"{_obtain(config, missing, sources)}, then run `{command}`"
+
+
+def _repair_step(
+    experiment: Experiment,
+    config: DatasetConfig,
+    missing: list[Source],
+    sources: Path,
+    manifest: Manifest | None,
+) -> str:
+    again = f"delete data/{config.name} and prepare it again"
+    again += f": `{_prepare_command(experiment, config, sources)}`"
+    if missing:
+        return f"{_obtain(config, missing, sources)}, then {again}"
+    if manifest is not None and not manifest.root.is_relative_to(os.path.abspath(manifest.folder)):
+        # Preparing anew would only hash what is there now: a damaged file would count as right.
+        return f"put the original files back; only if the change was meant, {again}"
+    return again
+
+
+def _obtain(config: DatasetConfig, missing: list[Source], sources: Path) -> str:
+    if config.layout in IN_PLACE:
+        names = ", ".join(source.path for source in missing)
+        return f"put {names} into {sources}, or name its parent folder with `sources`"
+    login = f", {LOGIN[config.layout]}," if config.layout in LOGIN else ""
+    # Cityscapes' addresses end in a number, so the file's name is said as well.
+    names = " and ".join(
+        source.url
+        if source.url and source.url.endswith(f"/{source.path}")
+        else f"{source.path} from {source.url}"
+        for source in missing
+    )
+    return f"download {names}{login} into {sources}"
+
+
+def _prepare_command(experiment: Experiment, config: DatasetConfig, sources: Path) -> str:
+    command = f"snakemake --cores all data/{config.name}/{MANIFEST}"
+    command += f" --config preset={shlex.quote(experiment.preset_name)}"
+    if config.generate is None and sources != SOURCES:
+        command += f" sources={shlex.quote(str(sources))}"
+    return command
+
+
+# ------------------------------------------------------------------------------------ for people
+
+
+def render_data(
+    experiment: Experiment,
+    sources: Path = SOURCES,
+    root: Path = Path("."),
+    check: bool = False,
+) -> str:
+    """One row per dataset, then what is wrong with each and what to do next."""
+    statuses = data_status(experiment, sources, root, check)
+    if not statuses:
+        return f"Preset {experiment.preset_name}: no dataset is needed; every cell is profiled"
+    counts = {state: sum(s.state == state for s in statuses) for state in STATES}
+    depth = "every file hashed" if check else "files not hashed; --check does that"
+    headers = ["state", "dataset", "in place of", "images", "fingerprint", "sources"]
+    rows = [_row(status) for status in statuses]
+    return "\n".join(
+        [
+            f"Preset {experiment.preset_name}, sources {sources}: "
+            + ", ".join(f"{count} {state}" for state, count in counts.items())
+            + f" ({depth})",
+            "",
+            tabulate(rows, headers, tablefmt="simple", disable_numparse=True),
+            *(line for status in statuses for line in _details(status)),
+        ]
+    )
+
+
+def _row(status: DatasetStatus) -> list[str]:
+    return [
+        status.state,
+        status.name,
+        ", ".join(status.stands_for),
+        ", ".join(f"{split} {images}" for split, images in sorted(status.splits.items())),
+        (status.fingerprint or "")[:FINGERPRINT_DIGITS],
+        _sources_text(status),
+    ]
+
+
+def _sources_text(status: DatasetStatus) -> str:
+    if status.config.generate is not None:
+        return "none needed (drawn)"
+    if not status.sources:
+        return "not stated"
+    if not status.missing:
+        return "present"
+    return "missing: " + ", ".join(source.path for source in status.missing)
+
+
+def _details(status: DatasetStatus) -> list[str]:
+    if status.state == PREPARED:
+        return []
+    lines = ["", f"{status.name}: {status.state}"]
+    lines += [f"  {problem}" for problem in status.problems[:SHOWN_PROBLEMS]]
+    if len(status.problems) > SHOWN_PROBLEMS:
+        rest = len(status.problems) - SHOWN_PROBLEMS
+        lines.append(f"  and {rest} more; {len(status.problems)} problems in all")
+    return [*lines, f"  next: {status.next_step}"]
+
+
+def _relative(text: str, root: Path) -> str:
+    """Without the path of `root`, so that the same state reads the same in every clone."""
+    for prefix in (os.path.abspath(root), str(root)):
+        if prefix not in ("/", "."):
+            text = text.replace(f"{prefix}/", "")
+    return text
