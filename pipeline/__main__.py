@@ -90,7 +90,8 @@ def report(arguments: argparse.Namespace) -> None:
 
 def summary(arguments: argparse.Namespace) -> None:
     """Claims and index, from the JSON reports of all tables."""
-    from pipeline.claims import evaluate_claims, load_claims, render_claims
+    from pipeline.claims import evaluate_claims, load_claims
+    from pipeline.claims_report import render_claims
     from pipeline.index import render_index
 
     experiment, folder = experiment_of(arguments), arguments.folder

@@ -9,7 +9,8 @@ import pytest
 
 from dmnet.errors import ConfigError
 from dmnet.files import to_json
-from pipeline.claims import Claim, ClaimSpec, evaluate_claims, load_claims, render_claims
+from pipeline.claims import Claim, ClaimSpec, evaluate_claims, load_claims
+from pipeline.claims_report import render_claims
 from pipeline.errors import ResultError, SpecError
 from pipeline.report import build_report
 from pipeline.specs import Params
