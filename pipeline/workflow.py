@@ -17,7 +17,7 @@ from pipeline.errors import PipelineError, SpecError
 from pipeline.experiments import PARAMS, Experiment, build_experiment
 
 REPORTING_CODE = ("results.py", "report.py", "render.py", "dvc_views.py")
-WRITTEN = ("runs", "reports", "data", "logs", "benchmarks")  # by the rules
+WRITTEN = ("runs", "reports", "data", "counts", "logs", "benchmarks")  # by the rules
 SUMMARY_CODE = ("predicates.py", "claims.py", "claims_report.py", "index.py")
 DEFAULTS: dict[str, Any] = {"preset": "mini", "seeds": 1, "sources": "data/sources"}
 

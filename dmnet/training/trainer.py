@@ -66,6 +66,12 @@ def train(job: JobConfig, run_dir: Path, data_dir: Path, weights_dir: Path) -> N
         manifest = Manifest.load(data_dir)
         manifest.require(job.dataset)
         finished = finished_run(run_dir, job.run.key, manifest.fingerprint)
+        if finished is not None and job.run.parent is not None:
+            # Trained again with other data or on another machine, the parent has other weights.
+            start = read_json(run_dir.parent / job.run.parent / "train.json")["weights"]["sha256"]
+            if finished["start_weights"] != start:
+                log.warning("%s: its parent's weights have changed; training again", run_dir)
+                finished = None
         if finished is not None:
             log.info("finished earlier, weights verified: nothing to train")
         else:
