@@ -5,7 +5,8 @@ python -m pipeline status [TARGET]    done, running, pending
 python -m pipeline data [TARGET]      which datasets are there, and what to do
 python -m pipeline show CELL          where a cell's number comes from
 python -m pipeline record [TARGET]    hand finished runs to MLflow and DVC
-python -m pipeline report TABLE, summary, resolve KEY, describe DATASET: what the rules call
+python -m pipeline report TABLE        what there is of a table by now, to reports/partial/
+python -m pipeline summary, partial, resolve KEY, describe DATASET: what the rules call
 
 All take --preset P and --seeds N.
 """
@@ -76,31 +77,37 @@ def describe(arguments: argparse.Namespace) -> None:
 
 
 def report(arguments: argparse.Namespace) -> None:
-    from pipeline.dvc_views import metrics_of, points_of
-    from pipeline.render import render_markdown
     from pipeline.report import build_report
+    from pipeline.written import write_partial, write_report
 
-    table, folder = arguments.target, arguments.folder
-    content = build_report(experiment_of(arguments), table)
-    write_text(folder / f"{table}.json", to_json(content))
-    write_text(folder / "metrics" / f"{table}.json", to_json(metrics_of(content)))
-    write_text(folder / "metrics" / f"{table}.csv", points_of(content))
-    write_text(folder / f"{table}.md", render_markdown(content))
+    content = build_report(experiment_of(arguments), arguments.target)
+    if arguments.complete:
+        write_report(content, arguments.folder)
+    else:
+        print(write_partial(content, arguments.folder))
+
+
+def partial(arguments: argparse.Namespace) -> None:
+    """After a failure: the tables with a failed cell, as far as they have come."""
+    from pipeline.report import build_report, count_sources
+    from pipeline.written import write_partial
+
+    experiment = experiment_of(arguments)
+    for table in experiment.tables:
+        content = build_report(experiment, table)
+        counts = count_sources(content)
+        if counts["failed"]:
+            text = ", ".join(f"{count} {source}" for source, count in sorted(counts.items()))
+            print(f"{write_partial(content, arguments.folder)}: {text}")
 
 
 def summary(arguments: argparse.Namespace) -> None:
     """Claims and index, from the JSON reports of all tables."""
-    from pipeline.claims import evaluate_claims, load_claims
-    from pipeline.claims_report import render_claims
-    from pipeline.index import render_index
+    from pipeline.written import write_summary
 
     experiment, folder = experiment_of(arguments), arguments.folder
     reports = {table: read_json(folder / f"{table}.json") for table in experiment.tables}
-    claims = evaluate_claims(load_claims(PARAMS, experiment.tables), reports)
-    preset = next(iter(reports.values()))["preset"]
-    write_text(folder / "claims.json", to_json(claims))
-    write_text(folder / "claims.md", render_claims(claims, preset))
-    write_text(folder / "index.md", render_index(reports, preset["name"], preset["title"]))
+    write_summary(experiment, reports, folder)
 
 
 def record(arguments: argparse.Namespace) -> None:
@@ -144,10 +151,17 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--output", type=Path, required=True)
     command.set_defaults(action=describe)
 
-    command = commands.add_parser("report", help="write a table's report")
+    command = commands.add_parser("report", help="what there is of a table, to reports/partial/")
     command.add_argument("target", metavar="table")
     command.add_argument("--folder", type=Path, default=Path("reports"))
+    command.add_argument(
+        "--complete", action="store_true", help="into its place, or not at all (the rules say this)"
+    )
     command.set_defaults(action=report)
+
+    command = commands.add_parser("partial", help="write the tables that miss a failed run")
+    command.add_argument("--folder", type=Path, default=Path("reports"))
+    command.set_defaults(action=partial)
 
     command = commands.add_parser("summary", help="write claims.md and index.md")
     command.add_argument("--folder", type=Path, default=Path("reports"))

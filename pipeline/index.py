@@ -2,21 +2,43 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 from tabulate import tabulate
 
-from pipeline.report import cells_of
+from pipeline.ranking import describe_agreement, rank_agreement
+from pipeline.report import cells_of, count_sources
 
 
 def render_index(reports: dict[str, dict[str, Any]], preset: str, title: str) -> str:
     """reports: table name -> its JSON report, in the order they shall stand."""
     rows = []
     for name, report in reports.items():
-        sources = Counter(cell["source"] for cell in cells_of(report))
-        counts = ", ".join(f"{count} {source}" for source, count in sorted(sources.items()))
-        rows.append([f"[{name}]({name}.md)", report["title"], counts])
-    table = tabulate(rows, ["Report", "What", "Cells"], tablefmt="pipe", disable_numparse=True)
+        sources = count_sources(report).items()
+        counts = ", ".join(f"{count} {source}" for source, count in sorted(sources))
+        rows.append([f"[{name}]({name}.md)", report["title"], counts, _order([report])])
+    headers = ["Report", "What", "Cells", "Agreement with the published order"]
+    table = tabulate(rows, headers, tablefmt="pipe", disable_numparse=True)
+    together = [
+        f"Tables on `{dataset}` together: agreement with the published order {order}."
+        for dataset, group in _by_dataset(reports).items()
+        if len(group) > 1 and (order := _order(group))
+    ]
     claims = "[claims](claims.md): what the paper says, on its numbers and on ours."
-    return f"# Reports at preset `{preset}`\n\n{title}.\n\n{table}\n\n{claims}\n"
+    parts = [f"# Reports at preset `{preset}`", f"{title}.", table, *together, claims]
+    return "\n\n".join(parts) + "\n"
+
+
+def _by_dataset(reports: dict[str, dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """The tables that rest on one published dataset each."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for report in reports.values():
+        names = {data["published"] for data in report["datasets"]}
+        if len(names) == 1:
+            groups.setdefault(names.pop(), []).append(report)
+    return groups
+
+
+def _order(reports: list[dict[str, Any]]) -> str:
+    agreement = rank_agreement([cell for report in reports for cell in cells_of(report)])
+    return "" if agreement is None else describe_agreement(agreement)

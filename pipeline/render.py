@@ -6,7 +6,8 @@ from typing import Any
 
 from tabulate import tabulate
 
-from pipeline.report import cells_of
+from pipeline.ranking import describe_agreement
+from pipeline.report import cells_of, count_sources
 
 
 def render_markdown(report: dict[str, Any]) -> str:
@@ -48,7 +49,14 @@ def _header(report: dict[str, Any]) -> str:
         if data["majority_class_miou"] is not None:
             text = f"{data['majority_class_miou']:.2f} (the most frequent class everywhere)"
             rows.append(["mIoU of the majority class", text])
+    counts = count_sources(report)
+    if counts["pending"] or counts["failed"]:
+        text = ", ".join(f"{count} {source}" for source, count in sorted(counts.items()))
+        rows.append(["Cells", f"**partial**: {text}"])
     rows.append(["Seeds", f"{report['seeds']}"])
+    if report["rank_agreement"] is not None:
+        text = describe_agreement(report["rank_agreement"])
+        rows.append(["Agreement with the published order", text])
     rows.append(["Trained at commit", ", ".join(map(_commit, report["code"])) or "-"])
     rows.append(["What this shows", preset["shows"].strip()])
     return tabulate(rows, headers=["", ""], tablefmt="pipe", disable_numparse=True)
@@ -114,6 +122,9 @@ def _notes(report: dict[str, Any]) -> list[str]:
             "one) has no effect."
         )
     for cell in cells_of(report):
+        if cell["failed"]:
+            text = f"**{cell['cell']} failed**: {cell['failed']['error']}"
+            notes.append(f"{text} (log: `{cell['failed']['log']}`)")
         if cell["note"]:
             notes.append(f"{cell['cell']}: {cell['note']}")
     return notes

@@ -6,10 +6,12 @@ equal bytes.
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from pipeline.experiments import Cell, Experiment, settings_with_origin
+from pipeline.ranking import rank_agreement
 from pipeline.results import CellResult, read_cell
 from pipeline.settings import ORIGINS, Setting
 from pipeline.specs import CellSpec
@@ -19,7 +21,7 @@ def build_report(experiment: Experiment, table: str, root: Path = Path(".")) -> 
     """JSON-ready. Raises ResultError when a result does not belong to its cell."""
     spec = experiment.tables[table]
     cells = experiment.cells_of(table)
-    results = {cell.name: read_cell(cell, root) for cell in cells}
+    results = {cell.name: read_cell(cell, experiment, root) for cell in cells}
     return {
         "table": table,
         "title": spec.title,
@@ -48,6 +50,7 @@ def build_report(experiment: Experiment, table: str, root: Path = Path(".")) -> 
         },
         "notes": list(spec.notes),
         "same_weights": _same_weights(results),
+        "rank_agreement": rank_agreement([_cell(result) for result in results.values()]),
     }
 
 
@@ -59,6 +62,11 @@ def cells_of(report: dict[str, Any]) -> list[dict[str, Any]]:
         for column in report["columns"]
         if isinstance(row.get(column), dict)
     ]
+
+
+def count_sources(report: dict[str, Any]) -> Counter[str]:
+    """How many cells there are of each source."""
+    return Counter(cell["source"] for cell in cells_of(report))
 
 
 def _cell(result: CellResult) -> dict[str, Any]:
@@ -73,6 +81,7 @@ def _cell(result: CellResult) -> dict[str, Any]:
         "profile": cell.profile.key if cell.profile else None,
         "metric": cell.spec.profile.measure if cell.spec.profile else cell.spec.metric,
         "note": cell.spec.note,
+        "failed": result.failed_job,
         "runs": [
             {
                 "run": run.evaluation.run_key,

@@ -10,7 +10,8 @@ from typing import Any
 from dmnet.config import content_hash
 from dmnet.files import read_json
 from pipeline.errors import ResultError
-from pipeline.experiments import Cell, Evaluation
+from pipeline.experiments import Cell, Evaluation, Experiment
+from pipeline.failures import Failure, failure_of
 
 
 @dataclass(frozen=True)
@@ -30,15 +31,23 @@ class CellResult:
     cell: Cell
     runs: tuple[RunResult, ...]
     profiled: float | None = None
+    failure: Failure | None = None
 
     @property
     def source(self) -> str:
-        """Where the value comes from: trained, profiled, pending, or absent (no such class)."""
+        """Where the value comes from: trained, profiled, pending, failed, or absent (no such
+        class in the data)."""
+        missing = "pending" if self.failure is None else "failed"
         if self.cell.profile is not None:
-            return "pending" if self.profiled is None else "profiled"
+            return missing if self.profiled is None else "profiled"
         if len(self.runs) < len(self.cell.evaluations):
-            return "pending"
+            return missing
         return "trained" if all(run.value is not None for run in self.runs) else "absent"
+
+    @property
+    def failed_job(self) -> dict[str, str] | None:
+        """Log and reason, while the cell misses a result because of it."""
+        return self.failure.as_json() if self.failure and self.source == "failed" else None
 
     @property
     def values(self) -> list[float]:
@@ -117,8 +126,8 @@ def read_profile(cell: Cell, root: Path = Path(".")) -> float | None:
     return round(content[spec.measure] / spec.per, 2)
 
 
-def read_cell(cell: Cell, root: Path = Path(".")) -> CellResult:
+def read_cell(cell: Cell, experiment: Experiment, root: Path = Path(".")) -> CellResult:
     """What there is of a cell by now."""
     results = [read_result(cell, evaluation, root) for evaluation in cell.evaluations]
     runs = tuple(result for result in results if result is not None)
-    return CellResult(cell, runs, read_profile(cell, root))
+    return CellResult(cell, runs, read_profile(cell, root), failure_of(cell, experiment, root))

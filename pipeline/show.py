@@ -34,7 +34,7 @@ def render_show(experiment: Experiment, cell_id: str, root: Path = Path(".")) ->
     SpecError for an unknown cell, ResultError or RunError for a result that is damaged or foreign.
     """
     cell = find_cell(experiment, cell_id)
-    result = read_cell(cell, root)
+    result = read_cell(cell, experiment, root)
     blocks = [
         _block(f"Cell {cell.id} at preset {experiment.preset_name}", _value(experiment, result))
     ]

@@ -13,15 +13,17 @@ from dmnet.errors import DMNetError
 from dmnet.files import read_json
 from dmnet.text import clock
 from pipeline.experiments import Experiment, Run
+from pipeline.failures import Failure, read_failure, train_log
 
 
 @dataclass(frozen=True)
 class RunStatus:
     run: Run
-    state: str  # done, running, interrupted or pending
+    state: str  # done, running, failed, interrupted or pending
     iteration: int
     eta_seconds: float | None
     miou: float | None  # latest on the validation split, a fraction
+    failure: Failure | None = None
 
 
 def run_status(run: Run, root: Path = Path(".")) -> RunStatus:
@@ -31,19 +33,23 @@ def run_status(run: Run, root: Path = Path(".")) -> RunStatus:
     if trained is not None:
         return RunStatus(run, "done", iterations, None, trained.get("val_miou"))
     held = _is_held(root / "runs" / ".locks" / f"{run.key}.lock")
+    failure = None if held else read_failure(train_log(run.key), root)
+    stopped = "interrupted" if failure is None else "failed"
     progress = _read(folder / "progress.json")
     try:
         if progress is not None:
             return RunStatus(
                 run,
-                "running" if held else "interrupted",
+                "running" if held else stopped,
                 int(progress["iteration"]),
                 float(progress["eta_seconds"]) if held else None,
                 progress["val_miou"],
+                failure,
             )
     except (KeyError, TypeError, ValueError):
         pass  # a damaged file must not hide the other runs
-    return RunStatus(run, "running" if held else "pending", 0, None, None)
+    state = "running" if held else "pending" if failure is None else "failed"
+    return RunStatus(run, state, 0, None, None, failure)
 
 
 def _read(path: Path) -> dict[str, Any] | None:
@@ -68,7 +74,7 @@ def _is_held(path: Path) -> bool:
 
 def render_status(experiment: Experiment, root: Path = Path(".")) -> str:
     states = [run_status(run, root) for run in experiment.runs.values()]
-    order = {"running": 0, "interrupted": 1, "done": 2, "pending": 3}
+    order = {"running": 0, "failed": 1, "interrupted": 2, "done": 3, "pending": 4}
     states.sort(key=lambda status: order[status.state])
     rows = [
         [
@@ -92,6 +98,11 @@ def render_status(experiment: Experiment, root: Path = Path(".")) -> str:
             "",
             tabulate(rows, headers, tablefmt="simple", disable_numparse=True),
             "",
+            *(
+                f"failed: {status.run.key}: {status.failure.error} (log: {status.failure.log})"
+                for status in states
+                if status.failure is not None
+            ),
             "Logs: logs/runs/<run>/train.log",
         ]
     )

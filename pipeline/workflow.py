@@ -16,9 +16,16 @@ from dmnet.files import sha256_bytes, sha256_file
 from pipeline.errors import PipelineError, SpecError
 from pipeline.experiments import PARAMS, Experiment, build_experiment
 
-REPORTING_CODE = ("results.py", "report.py", "render.py", "dvc_views.py")
+REPORTING_CODE = (
+    "results.py",
+    "failures.py",
+    "report.py",
+    "ranking.py",
+    "render.py",
+    "dvc_views.py",
+)
 WRITTEN = ("runs", "reports", "data", "counts", "logs", "benchmarks")  # by the rules
-SUMMARY_CODE = ("predicates.py", "claims.py", "claims_report.py", "index.py")
+SUMMARY_CODE = ("predicates.py", "claims.py", "claims_report.py", "ranking.py", "index.py")
 DEFAULTS: dict[str, Any] = {"preset": "mini", "seeds": 1, "sources": "data/sources"}
 
 
@@ -54,6 +61,11 @@ class Workflow:
     def python(self) -> str:
         """This interpreter: a rule must not depend on what `python` means in the user's shell."""
         return shlex.quote(sys.executable)
+
+    @property
+    def attempt(self) -> str:
+        """What jobs run in, so that a failed one leaves a mark; LOG COMMAND follow."""
+        return f"{self.python} -m pipeline.attempt"
 
     @property
     def cpu_threads(self) -> int:

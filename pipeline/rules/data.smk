@@ -29,5 +29,5 @@ rule prepare:
     message:
         "Preparing dataset {wildcards.dataset}"
     shell:
-        "{study.python} -m dmnet prepare --dataset {input} --folder data/{wildcards.dataset} "
-        "--sources {params.sources:q} 2>&1 | tee {log}"
+        "{study.attempt} {log} {study.python} -m dmnet prepare --dataset {input} "
+        "--folder data/{wildcards.dataset} --sources {params.sources:q}"

@@ -1,4 +1,5 @@
-# After the jobs: MLflow and DVC take a record. Neither can fail, slow or alter a job.
+# After the jobs: MLflow and DVC take a record. Neither can fail, slow or alter a job. Where a job
+# failed, the tables that miss it are written with what there is, and say which cell failed.
 
 
 onstart:
@@ -10,4 +11,5 @@ onsuccess:
 
 
 onerror:
+    shell("{study.python} -m pipeline partial {study.options} || true")
     shell("{study.python} -m pipeline record {study.options} --no-dvc || true")

@@ -14,7 +14,7 @@ rule report:
     message:
         "Writing {output.markdown}"
     shell:
-        "{study.python} -m pipeline report {wildcards.table} {study.options} "
+        "{study.python} -m pipeline report {wildcards.table} {study.options} --complete "
         "--folder $(dirname {output.json})"
 
 

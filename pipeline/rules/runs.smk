@@ -36,8 +36,8 @@ rule train:
     message:
         "Training {wildcards.key}: {resources.cells}"
     shell:
-        "{study.python} -m dmnet train --config {input.config} --data $(dirname {input.data}) "
-        "--label {wildcards.key} 2>&1 | tee -a {log}"
+        "{study.attempt} {log} {study.python} -m dmnet train --config {input.config} "
+        "--data $(dirname {input.data}) --label {wildcards.key}"
 
 
 rule evaluate:
@@ -58,8 +58,8 @@ rule evaluate:
     message:
         "Evaluating {wildcards.key} ({wildcards.evaluation})"
     shell:
-        "{study.python} -m dmnet evaluate --run runs/{wildcards.key} --config {params.config:q} "
-        "--data $(dirname {input.data}) --output {output} --label {wildcards.key} 2>&1 | tee {log}"
+        "{study.attempt} {log} {study.python} -m dmnet evaluate --run runs/{wildcards.key} "
+        "--config {params.config:q} --data $(dirname {input.data}) --output {output} --label {wildcards.key}"
 
 
 rule profile:
@@ -72,5 +72,5 @@ rule profile:
     message:
         "Counting {wildcards.key}"
     shell:
-        "{study.python} -m dmnet profile --config {params.config:q} --output {output} "
-        "2>&1 | tee {log}"
+        "{study.attempt} {log} {study.python} -m dmnet profile --config {params.config:q} "
+        "--output {output}"

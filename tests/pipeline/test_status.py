@@ -59,7 +59,8 @@ def test_the_overview_counts_and_shows_running_ones_first(build, finish, tmp_pat
     finish(experiment.cells[1].evaluations[0], 0.5)
     text = render_status(experiment, tmp_path)
     assert text.startswith(
-        "Preset toy, seeds 1: 0 running, 1 interrupted, 1 done, 1 pending; 1 of 3 evaluations done"
+        "Preset toy, seeds 1: 0 running, 0 failed, 1 interrupted, 1 done, 1 pending; "
+        "1 of 3 evaluations done"
     )
     states = [line.split()[0] for line in text.splitlines()[4:7]]
     assert states == ["interrupted", "done", "pending"]

@@ -1,0 +1,91 @@
+"""Run a job's command: what it prints goes on and into its log; a failure leaves a mark.
+
+python -m pipeline.attempt LOG COMMAND [ARGUMENT ...]
+
+Snakemake forgets why a job failed; the mark beside the log (`train.log` -> `train.failed.json`)
+lets a table say which cell failed and where to look. Whoever stops the job (Ctrl-C, SIGTERM) does
+not make it a failure. A killed or out-of-memory command does, as this process outlives it. Only
+light imports here: every job starts through this file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import FrameType
+
+SHOWN = 300  # characters of the last line that the mark keeps
+
+
+def mark_of(log: Path) -> Path:
+    """Where a failure of the job with this log is written down."""
+    return log.with_suffix(".failed.json")
+
+
+def attempt(log: Path, command: list[str]) -> int:
+    """The command's exit status, in the shell's manner for a signal (128 + its number)."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    mark_of(log).unlink(missing_ok=True)
+    stopped: list[int] = []
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        stopped.append(number)
+        if number != signal.SIGINT and process.poll() is None:  # Ctrl-C reaches the whole group
+            process.send_signal(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, stop)
+    last = _pass_on(process, log)
+    status = process.wait()
+    if status != 0 and not stopped:
+        _write_mark(log, status, last)
+    return status if status >= 0 else 128 - status
+
+
+def _pass_on(process: subprocess.Popen[bytes], log: Path) -> str:
+    """Copy the output line by line; the last line with `error:` in front, else the last of all."""
+    assert process.stdout is not None
+    last = ""
+    reader, terminal = process.stdout, True
+    with log.open("ab") as stream:
+        for line in iter(reader.readline, b""):
+            if terminal:
+                terminal = _write(sys.stdout.fileno(), line)
+            _write(stream.fileno(), line)
+            text = line.decode(errors="replace").strip()
+            if text and (text.startswith("error:") or not last.startswith("error:")):
+                last = text
+    return last
+
+
+def _write(descriptor: int, line: bytes) -> bool:
+    """False when nobody reads any more, or the disk is full: neither may stop the command."""
+    try:
+        while line:
+            line = line[os.write(descriptor, line) :]
+    except OSError:
+        return False
+    return True
+
+
+def _write_mark(log: Path, status: int, last: str) -> None:
+    if status < 0:
+        last = f"killed by signal {-status} ({signal.Signals(-status).name}); last line: {last}"
+    content = {"log": str(log), "exit": status, "error": last.removeprefix("error: ")[:SHOWN]}
+    path, temporary = mark_of(log), mark_of(log).with_suffix(".tmp")
+    try:
+        temporary.write_text(json.dumps(content, indent=2) + "\n")
+        temporary.replace(path)
+    except OSError:  # a full disk: the job has failed anyway, and its exit status says so
+        temporary.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 3:
+        sys.exit("usage: python -m pipeline.attempt LOG COMMAND [ARGUMENT ...]")
+    sys.exit(attempt(Path(sys.argv[1]), sys.argv[2:]))

@@ -1,0 +1,58 @@
+"""The files of the reports. What is not complete goes to `reports/partial/`.
+
+Snakemake takes a report that lies in its place for made, even with results missing; so nothing but
+the rules' complete reports may ever lie there.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from dmnet.files import to_json, write_text
+from pipeline.claims import evaluate_claims, load_claims
+from pipeline.claims_report import render_claims
+from pipeline.dvc_views import metrics_of, points_of
+from pipeline.errors import ResultError
+from pipeline.experiments import PARAMS, Experiment
+from pipeline.index import render_index
+from pipeline.render import render_markdown
+from pipeline.report import cells_of
+
+PARTIAL = "partial"
+
+
+def write_report(report: dict[str, Any], folder: Path) -> None:
+    """Markdown, JSON and what DVC reads, in place of a partial one. Raises ResultError if a cell
+    is missing."""
+    table = report["table"]
+    missing = [c["cell"] for c in cells_of(report) if c["source"] in ("pending", "failed")]
+    if missing:
+        raise ResultError(
+            f"{folder}/{table}.md: no result for {', '.join(missing)}; run "
+            f"`snakemake {folder}/{table}.md`, or `python -m pipeline report {table}` for what "
+            "there is"
+        )
+    write_text(folder / f"{table}.json", to_json(report))
+    write_text(folder / "metrics" / f"{table}.json", to_json(metrics_of(report)))
+    write_text(folder / "metrics" / f"{table}.csv", points_of(report))
+    write_text(folder / f"{table}.md", render_markdown(report))
+    for suffix in ("md", "json"):
+        (folder / PARTIAL / f"{table}.{suffix}").unlink(missing_ok=True)
+
+
+def write_partial(report: dict[str, Any], folder: Path) -> Path:
+    """What there is of a table by now; returns the Markdown's path."""
+    path = folder / PARTIAL / f"{report['table']}.md"
+    write_text(path.with_suffix(".json"), to_json(report))
+    write_text(path, render_markdown(report))
+    return path
+
+
+def write_summary(experiment: Experiment, reports: dict[str, dict[str, Any]], folder: Path) -> None:
+    """Claims and index over the JSON reports of all tables."""
+    claims = evaluate_claims(load_claims(PARAMS, experiment.tables), reports)
+    preset = next(iter(reports.values()))["preset"]
+    write_text(folder / "claims.json", to_json(claims))
+    write_text(folder / "claims.md", render_claims(claims, preset))
+    write_text(folder / "index.md", render_index(reports, preset["name"], preset["title"]))
