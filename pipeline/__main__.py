@@ -5,9 +5,10 @@ python -m pipeline status [TARGET]    done, running, pending
 python -m pipeline data [TARGET]      which datasets are there, and what to do
 python -m pipeline show CELL          where a cell's number comes from
 python -m pipeline record [TARGET]    hand finished runs to MLflow and DVC
+python -m pipeline verdict-rates      how often a verdict is wrong (docs/verdicts.md)
 python -m pipeline report TABLE, summary, resolve KEY, describe DATASET: what the rules call
 
-All take --preset P and --seeds N.
+All but verdict-rates take --preset P and --seeds N.
 """
 
 from __future__ import annotations
@@ -79,9 +80,10 @@ def report(arguments: argparse.Namespace) -> None:
     from pipeline.dvc_views import metrics_of, points_of
     from pipeline.render import render_markdown
     from pipeline.report import build_report
+    from pipeline.verdict import load_rules
 
     table, folder = arguments.target, arguments.folder
-    content = build_report(experiment_of(arguments), table)
+    content = build_report(experiment_of(arguments), table, rules=load_rules(PARAMS))
     write_text(folder / f"{table}.json", to_json(content))
     write_text(folder / "metrics" / f"{table}.json", to_json(metrics_of(content)))
     write_text(folder / "metrics" / f"{table}.csv", points_of(content))
@@ -109,6 +111,13 @@ def record(arguments: argparse.Namespace) -> None:
     everything = build_experiment(arguments.preset, arguments.seeds)
     keys = set(experiment_of(arguments).runs)
     record_runs(everything, keys, dvc=not arguments.no_dvc)
+
+
+def verdict_rates(arguments: argparse.Namespace) -> None:
+    from pipeline.verdict import load_rules
+    from pipeline.verdict_rates import render_rates
+
+    print(render_rates(load_rules(PARAMS)))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -153,7 +162,13 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--folder", type=Path, default=Path("reports"))
     command.set_defaults(action=summary)
 
-    for command in commands.choices.values():
+    own_options = {"verdict-rates"}  # about the rule, not about a preset's runs
+    command = commands.add_parser("verdict-rates", help="how often a verdict is wrong, measured")
+    command.set_defaults(action=verdict_rates)
+
+    for name, command in commands.choices.items():
+        if name in own_options:
+            continue
         command.add_argument("--preset", default="mini", help="mini (default), small or paper")
         command.add_argument("--seeds", type=int, default=1, help="seeds per run; default 1")
     return root

@@ -7,6 +7,7 @@ from typing import Any
 from tabulate import tabulate
 
 from pipeline.report import cells_of
+from pipeline.verdict_report import count_verdicts, render_verdicts, shows_verdicts, verdict_of
 
 
 def render_markdown(report: dict[str, Any]) -> str:
@@ -16,6 +17,7 @@ def render_markdown(report: dict[str, Any]) -> str:
         _header(report),
         _table(report),
         *(f"- {note}" for note in _notes(report)),
+        *render_verdicts(report),
         "## Where each number comes from",
         _origins(report),
         "## What the numbers rest on",
@@ -49,6 +51,8 @@ def _header(report: dict[str, Any]) -> str:
             text = f"{data['majority_class_miou']:.2f} (the most frequent class everywhere)"
             rows.append(["mIoU of the majority class", text])
     rows.append(["Seeds", f"{report['seeds']}"])
+    if shows_verdicts(report):
+        rows.append(["Verdicts", count_verdicts(report)])
     rows.append(["Trained at commit", ", ".join(map(_commit, report["code"])) or "-"])
     rows.append(["What this shows", preset["shows"].strip()])
     return tabulate(rows, headers=["", ""], tablefmt="pipe", disable_numparse=True)
@@ -66,9 +70,12 @@ def _table(report: dict[str, Any]) -> str:
         for column in report["columns"]
         if any(isinstance(row.get(column), dict) for row in report["rows"])
     ]
-    headers = []
+    judged = shows_verdicts(report)
+    verdict_header = ["verdict"] if judged else []
+    headers: list[str] = []
     for column in report["columns"]:
-        headers += [f"{column} published", "ours", "Δ"] if column in values else [column]
+        numbers = [f"{column} published", "ours", "Δ", *verdict_header]
+        headers += numbers if column in values else [column]
     rows = []
     for row in report["rows"]:
         line: list[str] = []
@@ -78,8 +85,9 @@ def _table(report: dict[str, Any]) -> str:
                 line.append(_text(entry, report["decimals"]))
             elif isinstance(entry, dict):
                 line += _numbers(entry, report["decimals"])
+                line += [verdict_of(entry, report)] if judged else []
             else:
-                line += [_text(entry, report["decimals"]), "", ""]
+                line += [_text(entry, report["decimals"]), "", "", *([""] if judged else [])]
         rows.append(line)
     align = ["right" if "published" in h or h in ("ours", "Δ") else "left" for h in headers]
     return tabulate(rows, headers, tablefmt="pipe", colalign=align, disable_numparse=True)

@@ -13,13 +13,20 @@ from pipeline.experiments import Cell, Experiment, settings_with_origin
 from pipeline.results import CellResult, read_cell
 from pipeline.settings import ORIGINS, Setting
 from pipeline.specs import CellSpec
+from pipeline.verdict import Rules, Verdict, judge
 
 
-def build_report(experiment: Experiment, table: str, root: Path = Path(".")) -> dict[str, Any]:
-    """JSON-ready. Raises ResultError when a result does not belong to its cell."""
+def build_report(
+    experiment: Experiment, table: str, root: Path = Path("."), rules: Rules | None = None
+) -> dict[str, Any]:
+    """JSON-ready; `rules` of the verdicts are needed at judged presets only.
+
+    Raises ResultError when a result does not belong to its cell, SpecError when a rule lacks.
+    """
     spec = experiment.tables[table]
     cells = experiment.cells_of(table)
     results = {cell.name: read_cell(cell, root) for cell in cells}
+    verdicts = {name: judge(result, experiment, rules) for name, result in results.items()}
     return {
         "table": table,
         "title": spec.title,
@@ -38,7 +45,9 @@ def build_report(experiment: Experiment, table: str, root: Path = Path(".")) -> 
         "columns": list(spec.columns),
         "rows": [
             {
-                column: _cell(results[entry.cell]) if isinstance(entry, CellSpec) else entry
+                column: _cell(results[entry.cell], verdicts[entry.cell])
+                if isinstance(entry, CellSpec)
+                else entry
                 for column, entry in row.items()
             }
             for row in spec.rows
@@ -61,7 +70,7 @@ def cells_of(report: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _cell(result: CellResult) -> dict[str, Any]:
+def _cell(result: CellResult, verdict: Verdict | None) -> dict[str, Any]:
     cell = result.cell
     return {
         "cell": cell.id,
@@ -69,6 +78,7 @@ def _cell(result: CellResult) -> dict[str, Any]:
         "ours": result.ours,
         "spread": result.spread,
         "difference": result.difference,
+        "verdict": verdict.as_json() if verdict else None,
         "source": result.source,
         "profile": cell.profile.key if cell.profile else None,
         "metric": cell.spec.profile.measure if cell.spec.profile else cell.spec.metric,
