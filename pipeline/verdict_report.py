@@ -45,8 +45,9 @@ def render_verdicts(report: dict[str, Any]) -> list[str]:
     return [
         "## Verdicts",
         "The interval is where the true difference lies, by both one-sided confidence bounds; "
-        "wholly within ± margin is `reproduced`, wholly beyond it `not reproduced`. Spread is the standard deviation of one training that "
-        "was reckoned with, from a prior and the seeds. The rule, and how often it is wrong: "
+        "wholly within ± margin is `reproduced`, wholly beyond it `not reproduced`. Spread is the "
+        "standard deviation of one training that was reckoned with, from a prior and the seeds. "
+        "The rule, and how often it is wrong: "
         f"[{RULE}](../{RULE}).",
         tabulate(rows, headers, tablefmt="pipe", colalign=align, disable_numparse=True),
     ]
