@@ -224,7 +224,7 @@ def judge_counted(ours: float, published: float, decimals: int) -> Verdict:
         REPRODUCED if same else NOT_REPRODUCED,
         difference,
         margin=half_unit,
-        remark="counted: the margin is half a unit of the last printed place",
+        remark="counted as the notes say; the margin is half a unit of the last printed place",
     )
 
 

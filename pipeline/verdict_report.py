@@ -44,13 +44,23 @@ def render_verdicts(report: dict[str, Any]) -> list[str]:
     align = ("left", "left", "right", "right", "right", "right", "right", "left")
     return [
         "## Verdicts",
-        "The interval is where the true difference lies, by both one-sided confidence bounds; "
-        "wholly within ± margin is `reproduced`, wholly beyond it `not reproduced`. Spread is the "
-        "standard deviation of one training that was reckoned with, from a prior and the seeds. "
-        "The rule, and how often it is wrong: "
-        f"[{RULE}](../{RULE}).",
+        f"{_meaning(report)}The rule, and how often it is wrong: [{RULE}](../{RULE}).",
         tabulate(rows, headers, tablefmt="pipe", colalign=align, disable_numparse=True),
     ]
+
+
+def _meaning(report: dict[str, Any]) -> str:
+    """What the columns of the section say; nothing where all is counted and has no interval."""
+    verdicts = [cell["verdict"] for cell in cells_of(report) if verdict_of(cell, report)]
+    confidence = {verdict["confidence"] for verdict in verdicts if verdict["interval"]}
+    if not confidence:
+        return ""
+    return (
+        f"The interval has two one-sided bounds of the true difference, each at "
+        f"{100 * max(confidence):g} % confidence; wholly within ± margin is `reproduced`, wholly "
+        "beyond it `not reproduced`. Spread is the standard deviation of one training that was "
+        "reckoned with, from a prior and the seeds. "
+    )
 
 
 def _is_judged(cell: dict[str, Any], report: dict[str, Any]) -> bool:

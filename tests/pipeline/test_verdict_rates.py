@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.__main__ import main
 from pipeline.verdict import load_rules
-from pipeline.verdict_rates import CELLS, measure, render_rates
+from pipeline.verdict_rates import CELLS, measure
 
 ROOT = Path(__file__).parents[2]
 PROMISE = 0.05
@@ -65,10 +66,12 @@ def test_equal_calls_give_equal_rates(rules):
     assert measure(rule, cells=500) == measure(rule, cells=500)
 
 
-def test_the_page_shows_what_the_command_prints(rules, page):
+def test_the_page_shows_what_the_command_prints(page, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    assert main(["verdict-rates"]) == 0
     shown = page.split("<!-- verdict-rates: begin -->\n")[1]
     shown = shown.split("\n<!-- verdict-rates: end -->")[0]
-    assert shown == render_rates(rules), (
+    assert shown == capsys.readouterr().out.rstrip("\n"), (
         "put the output of `python -m pipeline verdict-rates` between the markers of "
         "docs/verdicts.md, and read the sentences above them again"
     )
