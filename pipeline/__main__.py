@@ -6,9 +6,10 @@ python -m pipeline data [TARGET]      which datasets are there, and what to do
 python -m pipeline show CELL          where a cell's number comes from
 python -m pipeline record [TARGET]    hand finished runs to MLflow and DVC
 python -m pipeline report TABLE        what there is of a table by now, to reports/partial/
+python -m pipeline verdict-rates      how often a verdict is wrong (docs/verdicts.md)
 python -m pipeline summary, partial, resolve KEY, describe DATASET: what the rules call
 
-All take --preset P and --seeds N.
+All but verdict-rates take --preset P and --seeds N.
 """
 
 from __future__ import annotations
@@ -78,9 +79,11 @@ def describe(arguments: argparse.Namespace) -> None:
 
 def report(arguments: argparse.Namespace) -> None:
     from pipeline.report import build_report
+    from pipeline.verdict import load_rules
     from pipeline.written import write_partial, write_report
 
-    content = build_report(experiment_of(arguments), arguments.target)
+    experiment = experiment_of(arguments)
+    content = build_report(experiment, arguments.target, rules=load_rules(PARAMS))
     if arguments.complete:
         write_report(content, arguments.folder)
     else:
@@ -90,11 +93,12 @@ def report(arguments: argparse.Namespace) -> None:
 def partial(arguments: argparse.Namespace) -> None:
     """After a failure: the tables with a failed cell, as far as they have come."""
     from pipeline.report import build_report, count_sources
+    from pipeline.verdict import load_rules
     from pipeline.written import write_partial
 
     experiment = experiment_of(arguments)
     for table in experiment.tables:
-        content = build_report(experiment, table)
+        content = build_report(experiment, table, rules=load_rules(PARAMS))
         counts = count_sources(content)
         if counts["failed"]:
             text = ", ".join(f"{count} {source}" for source, count in sorted(counts.items()))
@@ -116,6 +120,13 @@ def record(arguments: argparse.Namespace) -> None:
     everything = build_experiment(arguments.preset, arguments.seeds)
     keys = set(experiment_of(arguments).runs)
     record_runs(everything, keys, dvc=not arguments.no_dvc)
+
+
+def verdict_rates(arguments: argparse.Namespace) -> None:
+    from pipeline.verdict import load_rules
+    from pipeline.verdict_rates import render_rates
+
+    print(render_rates(load_rules(PARAMS)))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -167,7 +178,13 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--folder", type=Path, default=Path("reports"))
     command.set_defaults(action=summary)
 
-    for command in commands.choices.values():
+    own_options = {"verdict-rates"}  # about the rule, not about a preset's runs
+    command = commands.add_parser("verdict-rates", help="how often a verdict is wrong, measured")
+    command.set_defaults(action=verdict_rates)
+
+    for name, command in commands.choices.items():
+        if name in own_options:
+            continue
         command.add_argument("--preset", default="mini", help="mini (default), small or paper")
         command.add_argument("--seeds", type=int, default=1, help="seeds per run; default 1")
     return root

@@ -34,7 +34,7 @@ def _by_dataset(reports: dict[str, dict[str, Any]]) -> dict[str, list[dict[str, 
     groups: dict[str, list[dict[str, Any]]] = {}
     for report in reports.values():
         names = {data["published"] for data in report["datasets"]}
-        if len(names) == 1:
+        if len(names) == 1 and report["not_comparable"] is None:
             groups.setdefault(names.pop(), []).append(report)
     return groups
 

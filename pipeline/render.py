@@ -8,6 +8,7 @@ from tabulate import tabulate
 
 from pipeline.ranking import describe_agreement
 from pipeline.report import cells_of, count_sources
+from pipeline.verdict_report import count_verdicts, render_verdicts, shows_verdicts, verdict_of
 
 
 def render_markdown(report: dict[str, Any]) -> str:
@@ -17,6 +18,7 @@ def render_markdown(report: dict[str, Any]) -> str:
         _header(report),
         _table(report),
         *(f"- {note}" for note in _notes(report)),
+        *render_verdicts(report),
         "## Where each number comes from",
         _origins(report),
         "## What the numbers rest on",
@@ -57,6 +59,8 @@ def _header(report: dict[str, Any]) -> str:
     if report["rank_agreement"] is not None:
         text = describe_agreement(report["rank_agreement"])
         rows.append(["Agreement with the published order", text])
+    if shows_verdicts(report):
+        rows.append(["Verdicts", count_verdicts(report)])
     rows.append(["Trained at commit", ", ".join(map(_commit, report["code"])) or "-"])
     rows.append(["What this shows", preset["shows"].strip()])
     return tabulate(rows, headers=["", ""], tablefmt="pipe", disable_numparse=True)
@@ -74,9 +78,12 @@ def _table(report: dict[str, Any]) -> str:
         for column in report["columns"]
         if any(isinstance(row.get(column), dict) for row in report["rows"])
     ]
-    headers = []
+    judged = shows_verdicts(report)
+    verdict_header = ["verdict"] if judged else []
+    headers: list[str] = []
     for column in report["columns"]:
-        headers += [f"{column} published", "ours", "Δ"] if column in values else [column]
+        numbers = [f"{column} published", "ours", "Δ", *verdict_header]
+        headers += numbers if column in values else [column]
     rows = []
     for row in report["rows"]:
         line: list[str] = []
@@ -86,8 +93,9 @@ def _table(report: dict[str, Any]) -> str:
                 line.append(_text(entry, report["decimals"]))
             elif isinstance(entry, dict):
                 line += _numbers(entry, report["decimals"])
+                line += [verdict_of(entry, report)] if judged else []
             else:
-                line += [_text(entry, report["decimals"]), "", ""]
+                line += [_text(entry, report["decimals"]), "", "", *([""] if judged else [])]
         rows.append(line)
     align = ["right" if "published" in h or h in ("ours", "Δ") else "left" for h in headers]
     return tabulate(rows, headers, tablefmt="pipe", colalign=align, disable_numparse=True)

@@ -15,13 +15,22 @@ from pipeline.ranking import rank_agreement
 from pipeline.results import CellResult, read_cell
 from pipeline.settings import ORIGINS, Setting
 from pipeline.specs import CellSpec
+from pipeline.verdict import Rules, Verdict, judge
 
 
-def build_report(experiment: Experiment, table: str, root: Path = Path(".")) -> dict[str, Any]:
-    """JSON-ready. Raises ResultError when a result does not belong to its cell."""
+def build_report(
+    experiment: Experiment, table: str, root: Path = Path("."), rules: Rules | None = None
+) -> dict[str, Any]:
+    """JSON-ready; `rules` of the verdicts are needed at judged presets only.
+
+    Raises ResultError when a result does not belong to its cell, SpecError when a rule lacks.
+    """
     spec = experiment.tables[table]
     cells = experiment.cells_of(table)
     results = {cell.name: read_cell(cell, experiment, root) for cell in cells}
+    contents = {
+        name: _cell(result, judge(result, experiment, rules)) for name, result in results.items()
+    }
     return {
         "table": table,
         "title": spec.title,
@@ -40,7 +49,7 @@ def build_report(experiment: Experiment, table: str, root: Path = Path(".")) -> 
         "columns": list(spec.columns),
         "rows": [
             {
-                column: _cell(results[entry.cell]) if isinstance(entry, CellSpec) else entry
+                column: contents[entry.cell] if isinstance(entry, CellSpec) else entry
                 for column, entry in row.items()
             }
             for row in spec.rows
@@ -49,8 +58,9 @@ def build_report(experiment: Experiment, table: str, root: Path = Path(".")) -> 
             origin: _settings(cells, (origin,)) for origin in (*ORIGINS, "table", "preset")
         },
         "notes": list(spec.notes),
+        "not_comparable": spec.defaults.not_comparable,
         "same_weights": _same_weights(results),
-        "rank_agreement": rank_agreement([_cell(result) for result in results.values()]),
+        "rank_agreement": rank_agreement(list(contents.values())),
     }
 
 
@@ -69,7 +79,7 @@ def count_sources(report: dict[str, Any]) -> Counter[str]:
     return Counter(cell["source"] for cell in cells_of(report))
 
 
-def _cell(result: CellResult) -> dict[str, Any]:
+def _cell(result: CellResult, verdict: Verdict | None) -> dict[str, Any]:
     cell = result.cell
     return {
         "cell": cell.id,
@@ -77,6 +87,7 @@ def _cell(result: CellResult) -> dict[str, Any]:
         "ours": result.ours,
         "spread": result.spread,
         "difference": result.difference,
+        "verdict": verdict.as_json() if verdict else None,
         "source": result.source,
         "profile": cell.profile.key if cell.profile else None,
         "metric": cell.spec.profile.measure if cell.spec.profile else cell.spec.metric,

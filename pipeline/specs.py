@@ -45,6 +45,8 @@ class HowSpec(Section):
     train_on: SplitRole | None = None
     continues: str | None = None  # the cell whose run's final weights training starts from
     settings: dict[str, Any] = Field({}, alias="with")  # path -> value, over model and recipe
+    # Why ours and the published number never measure the same thing, whatever the preset.
+    not_comparable: str | None = Field(None, min_length=1)
 
 
 class CellSpec(HowSpec):

@@ -15,6 +15,7 @@ from dmnet.errors import DMNetError
 from dmnet.files import sha256_bytes, sha256_file
 from pipeline.errors import PipelineError, SpecError
 from pipeline.experiments import PARAMS, Experiment, build_experiment
+from pipeline.verdict import load_rules
 
 REPORTING_CODE = (
     "results.py",
@@ -22,6 +23,8 @@ REPORTING_CODE = (
     "report.py",
     "ranking.py",
     "render.py",
+    "verdict.py",
+    "verdict_report.py",
     "dvc_views.py",
 )
 WRITTEN = ("runs", "reports", "data", "counts", "logs", "benchmarks")  # by the rules
@@ -44,6 +47,9 @@ class Workflow:
             self.experiment: Experiment = build_experiment(
                 config.get("preset", DEFAULTS["preset"]), config.get("seeds", DEFAULTS["seeds"])
             )
+            rules = load_rules(PARAMS)
+            if self.experiment.preset.judged:
+                rules.check(self.experiment)
         except DMNetError as error:
             raise workflow_error(error) from None
 
@@ -133,6 +139,7 @@ class Workflow:
         content = f"{canonical_json(spec)} {scale} {settings}".encode()
         folder = Path(__file__).parent
         code = [sha256_file(folder / name) for name in REPORTING_CODE]
+        code.append(sha256_file(PARAMS / "verdicts.yaml"))
         return sha256_bytes(content + "".join(code).encode())[:16]
 
     def cells_of(self, key: str) -> str:

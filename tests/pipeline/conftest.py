@@ -10,6 +10,7 @@ import pytest
 from dmnet.config import content_hash
 from pipeline.experiments import build_experiment
 from pipeline.specs import Params
+from pipeline.verdict import load_rules
 
 FILES = {
     "tables/toy.yaml": """\
@@ -88,6 +89,15 @@ datasets: {photos: drawings}
 set: {recipe.iterations: 7, backbone.width: 4}
 execution: {checkpoint_every: 1, validate_every: 1, log_every: 1}
 """,
+    "verdicts.yaml": """\
+confidence: {value: 0.95, assumed: "the usual"}
+rules:
+  photos:
+    miou:
+      margin: {value: 1.0, assumed: "a choice"}
+      prior_sd: {value: 0.3, assumed: "a guess"}
+      prior_df: {value: 8, assumed: "a guess"}
+""",
     "costs.yaml": """\
 cpu: {title: one core, flops_per_second: 1.0e9, fixed_seconds: 0.5}
 per_job_seconds: 10
@@ -124,6 +134,12 @@ def build(folder):
         return build_experiment(preset, seeds, tables, Params(folder))
 
     return experiment
+
+
+@pytest.fixture
+def rules(folder):
+    """The verdicts' rules of the folder."""
+    return load_rules(folder)
 
 
 @pytest.fixture

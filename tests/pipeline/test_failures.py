@@ -14,7 +14,7 @@ from pipeline.status import render_status
 
 @pytest.fixture
 def experiment(build):
-    return build()
+    return build("toy")
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def test_without_a_mark_a_cell_is_pending(experiment, tmp_path):
 def test_the_first_failed_job_on_the_way_is_named(experiment, fail, tmp_path):
     cell = experiment.cells[0]
     evaluation = cell.evaluations[0]
-    for log in (f"logs/runs/{evaluation.run_key}/{evaluation.name}.log", "logs/data/photos.log"):
+    for log in (f"logs/runs/{evaluation.run_key}/{evaluation.name}.log", "logs/data/drawings.log"):
         fail(log)
         failure = failure_of(cell, experiment, tmp_path)
         assert failure is not None

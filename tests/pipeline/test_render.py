@@ -110,3 +110,43 @@ def test_values_chosen_by_the_tables_own_cells_are_listed(markdown):
         if line.startswith("| `recipe.lr`")
         for entry in line.split("|")
     ]
+
+
+@pytest.fixture
+def judged(build, finish, rules, tmp_path):
+    """At preset `full` with one seed: one cell far off, one without a published number."""
+    experiment = build("full")
+    wide, deep, _ = experiment.cells
+    finish(wide.evaluations[0], 0.65)
+    finish(deep.evaluations[0], 0.65)
+    return render_markdown(build_report(experiment, "toy", tmp_path, rules))
+
+
+def test_at_the_papers_scale_a_verdict_stands_beside_each_difference(judged):
+    header, _, first, second = paragraph(judged, "| Kind").splitlines()
+    assert [entry.strip() for entry in header.strip("|").split("|")] == [
+        *("Kind", "A published", "ours", "Δ", "verdict", "B published", "ours", "Δ", "verdict")
+    ]
+    assert [entry.strip() for entry in first.strip("|").split("|")] == [
+        *("first", "70.00", "65.00", "-5.00", "not reproduced", "", "65.00", "", "not comparable")
+    ]
+    assert [entry.strip() for entry in second.strip("|").split("|")] == [
+        *("second", "60.50", "pending", "", "", "", "", "", "")
+    ]
+    assert "| 1 not reproduced, 1 not comparable; 1 without a result" in judged
+
+
+def test_the_section_of_verdicts_gives_what_each_rests_on(judged):
+    section = judged.split("## Verdicts\n\n")[1].split("\n\n## ")[0]
+    assert "(../docs/verdicts.md)" in section
+    rows = [
+        [entry.strip() for entry in line.strip("|").split("|")] for line in section.splitlines()
+    ]
+    assert ["Cell", "Verdict", "Δ", "Interval", "Margin", "Seeds", "Spread", "Remark"] in rows
+    wide = ["toy/wide", "not reproduced", "-5.00", "-5.79 to -4.21", "1.00", "1", "0.30"]
+    assert [*wide, "ours is worse by more than the margin"] in rows
+
+
+def test_at_another_preset_no_verdict_is_printed(markdown):
+    assert "erdicts" not in markdown
+    assert "| verdict" not in markdown

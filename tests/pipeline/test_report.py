@@ -73,3 +73,29 @@ def test_equal_results_give_equal_bytes(build, finish, tmp_path):
     first = to_json(build_report(experiment, "toy", tmp_path))
     assert to_json(build_report(build("toy"), "toy", tmp_path)) == first
     assert str(tmp_path) not in first.replace(str(tmp_path / "params"), "params")
+
+
+def test_at_a_judged_preset_a_finished_cell_has_a_verdict(build, finish, rules, tmp_path):
+    experiment = build("full", seeds=2)
+    wide, deep, quick = experiment.cells
+    for evaluation, miou in zip(wide.evaluations, (0.700, 0.702), strict=True):
+        finish(evaluation, miou)  # published: 70.0
+    for evaluation in deep.evaluations:
+        finish(evaluation, 0.7)  # nothing published
+    finish(quick.evaluations[0], 0.6)  # one of two seeds
+    first, second = build_report(experiment, "toy", tmp_path, rules)["rows"]
+    verdict = first["A"]["verdict"]
+    assert verdict["status"] == "reproduced"
+    assert (verdict["difference"], verdict["margin"], verdict["seeds"]) == (0.1, 1.0, 2)
+    low, high = verdict["interval"]
+    assert -1 < low < 0.1 < high < 1
+    assert first["B"]["verdict"]["status"] == "not comparable"
+    assert first["B"]["verdict"]["remark"] == "no published number"
+    assert second["A"]["verdict"] is None
+
+
+def test_at_another_preset_nothing_is_judged(report):
+    verdict = report["rows"][0]["A"]["verdict"]
+    assert verdict["status"] == "not comparable"
+    assert verdict["remark"] == "preset toy is not the published scale"
+    assert (verdict["difference"], verdict["interval"], verdict["margin"]) == (None, None, None)
