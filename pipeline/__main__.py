@@ -5,7 +5,7 @@ python -m pipeline status [TARGET]    done, running, pending
 python -m pipeline data [TARGET]      which datasets are there, and what to do
 python -m pipeline show CELL          where a cell's number comes from
 python -m pipeline record [TARGET]    hand finished runs to MLflow and DVC
-python -m pipeline report TABLE, summary, resolve KEY, describe DATASET: what the rules call
+python -m pipeline report TABLE, figure NAME, summary, resolve KEY, describe DATASET: for the rules
 
 All take --preset P and --seeds N.
 """
@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 
 from dmnet.errors import DMNetError
-from dmnet.files import read_json, to_json, write_text
+from dmnet.files import read_json, to_json, write_bytes, write_text
 from pipeline.errors import SpecError
 from pipeline.experiments import PARAMS, Experiment, build_experiment
 from pipeline.specs import Params
@@ -88,19 +88,40 @@ def report(arguments: argparse.Namespace) -> None:
     write_text(folder / f"{table}.md", render_markdown(content))
 
 
+def figure(arguments: argparse.Namespace) -> None:
+    from pipeline.figure_caption import render_caption
+    from pipeline.figure_content import build_figure
+    from pipeline.figure_drawing import draw_figure
+    from pipeline.figures import load_figures
+
+    experiment = build_experiment(arguments.preset, arguments.seeds)
+    figures, name, folder = load_figures(PARAMS, experiment), arguments.name, arguments.folder
+    if name not in figures:
+        raise SpecError(f"unknown figure {name!r}; expected one of {', '.join(figures) or 'none'}")
+    content, rows = build_figure(experiment, figures[name])
+    write_bytes(folder / f"{name}.png", draw_figure(content, rows))
+    write_text(folder / f"{name}.json", to_json(content))
+    write_text(folder / f"{name}.md", render_caption(content))
+
+
 def summary(arguments: argparse.Namespace) -> None:
     """Claims and index, from the JSON reports of all tables."""
     from pipeline.claims import evaluate_claims, load_claims
     from pipeline.claims_report import render_claims
+    from pipeline.figures import load_figures
     from pipeline.index import render_index
 
     experiment, folder = experiment_of(arguments), arguments.folder
     reports = {table: read_json(folder / f"{table}.json") for table in experiment.tables}
+    figures = {
+        name: read_json(folder / f"{name}.json") for name in load_figures(PARAMS, experiment)
+    }
     claims = evaluate_claims(load_claims(PARAMS, experiment.tables), reports)
     preset = next(iter(reports.values()))["preset"]
     write_text(folder / "claims.json", to_json(claims))
     write_text(folder / "claims.md", render_claims(claims, preset))
-    write_text(folder / "index.md", render_index(reports, preset["name"], preset["title"]))
+    index = render_index(reports, preset["name"], preset["title"], figures)
+    write_text(folder / "index.md", index)
 
 
 def record(arguments: argparse.Namespace) -> None:
@@ -148,6 +169,11 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("target", metavar="table")
     command.add_argument("--folder", type=Path, default=Path("reports"))
     command.set_defaults(action=report)
+
+    command = commands.add_parser("figure", help="draw a figure from finished predictions")
+    command.add_argument("name", help="such as figure3")
+    command.add_argument("--folder", type=Path, default=Path("reports"))
+    command.set_defaults(action=figure)
 
     command = commands.add_parser("summary", help="write claims.md and index.md")
     command.add_argument("--folder", type=Path, default=Path("reports"))
