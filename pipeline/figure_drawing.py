@@ -26,8 +26,8 @@ Pixels = npt.NDArray[np.uint8]
 DPI = 150
 WIDTH = 1200  # pixels, as all sizes below
 MARGIN, GAP = 16, 8
-HEADING, UNDER = 30, 44  # above the first row; below each panel, for two lines of numbers
-LINE = 27  # of the title and of the legend
+HEADING, UNDER = 34, 44  # above the first row; below each panel, for two lines of numbers
+LINE = 24  # of the title and of the legend
 LEGEND_COLUMNS = 5
 WHITE, HATCH = 255, 170
 
@@ -86,11 +86,11 @@ def _draw(content: dict[str, Any], rows: Sequence[Row]) -> bytes:
 
     for number, line in enumerate(title):
         style = {"weight": "bold", "size": 9.5} if number == 0 else {"size": 7.5}
-        text(MARGIN, MARGIN + number * LINE, line, **style)
+        text(MARGIN, MARGIN + number * LINE + (4 if number else 0), line, **style)
     headings = ["Image", "Ground truth", *(c["title"] for c in content["columns"])]
     for column, heading in enumerate(headings):
         x = MARGIN + column * (side + GAP) + side / 2
-        text(x, top - HEADING + 4, heading, ha="center", size=8.5, weight="bold")
+        text(x, top - HEADING + 8, heading, ha="center", size=8.5, weight="bold")
     y = top
     for row, size, entry in zip(rows, sizes, content["images"], strict=True):
         captions = [entry["image"], f"models disagree\non {_short(entry['disagreement'])} %"]
@@ -169,15 +169,17 @@ def _add_legend(
 
 
 def _title(content: dict[str, Any]) -> list[str]:
-    """The figure's title, then lines that say what was measured, so that nobody mistakes it."""
+    """The figure's title, then what was measured on what, so that nobody mistakes it."""
     preset, data = content["preset"], content["dataset"]
-    text = f"Preset {preset['name']} ({preset['title']}); {data['title']}, {data['split']}, seed 0"
-    if data["stand_in"]:
-        text += f". A stand-in for {data['published']}: not the paper's figure"
-    chosen = (
-        f"The {len(content['images'])} of {data['images']} images on which the models disagree most"
-    )
-    return [content["title"], *textwrap.wrap(f"{text}.", 118), f"{chosen}."]
+    place = f" in place of {data['published']}: not the paper's images" if data["stand_in"] else ""
+    count = f"{len(content['images'])} of {data['images']}"
+    lines = [
+        f"Preset {preset['name']}: {preset['title']}. Seed 0.",
+        f"Data: {data['title']} (split {data['split']}){place}.",
+        f"The {count} images on which the models disagree most. Below each: pixel accuracy and "
+        "mIoU of this one image, in %.",
+    ]
+    return [content["title"], *(part for line in lines for part in textwrap.wrap(line, 128))]
 
 
 def _short(number: float | None) -> str:
