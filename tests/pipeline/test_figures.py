@@ -19,6 +19,7 @@ from pipeline.figure_caption import render_caption
 from pipeline.figure_content import build_figure, choose, disagreement
 from pipeline.figure_drawing import colour_labels, draw_figure, legend_of
 from pipeline.figures import load_figures
+from pipeline.index import render_index
 
 FIGURE = """\
 title: Figure 7. A toy
@@ -200,6 +201,12 @@ def test_the_caption_states_the_rule_and_every_number(experiment, figure, tmp_pa
     assert "| b | 16.67 | 100.00 | 100.00 | 83.33 | 70.83 |" in caption
     assert "| all 4 | 10.42 | 73.33 |" in caption
     assert content["columns"][1]["weights_sha256"][:12] in caption
+
+
+def test_the_index_links_the_figure(experiment, figure, tmp_path):
+    content, _ = build_figure(experiment, figure, tmp_path)
+    line = re.sub(" +", " ", render_index({}, "full", "Full", {"figure7": content}))
+    assert "| [figure7](figure7.md) | Figure 7. A toy | 2 models on 2 images |" in line
 
 
 @pytest.mark.parametrize(
