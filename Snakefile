@@ -13,12 +13,14 @@ wildcard_constraints:
     dataset="[^/]+",
     key="[0-9a-f]{16}",
     evaluation="[^/]+",
-    table=r"(?!(claims|index)\.)[a-z0-9_]+",
+    table=r"(?!(claims|index|figure\d+)\.)[a-z0-9_]+",
+    figure=r"figure\d+",
 
 
 rule reports:
     input:
         expand("reports/{table}.md", table=study.tables),
+        expand("reports/{figure}.png", figure=study.figures),
         "reports/claims.md",
         "reports/index.md",
     message:
@@ -28,4 +30,5 @@ rule reports:
 include: "pipeline/rules/data.smk"
 include: "pipeline/rules/runs.smk"
 include: "pipeline/rules/reports.smk"
+include: "pipeline/rules/figures.smk"
 include: "pipeline/rules/records.smk"

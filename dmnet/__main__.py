@@ -1,8 +1,9 @@
-"""Command line of the model package: prepare data, train, evaluate, count.
+"""Command line of the model package: prepare data, train, evaluate, predict, count.
 
 python -m dmnet prepare  --dataset FILE --folder data/NAME [--sources DIR]
 python -m dmnet train    --config runs/KEY/config.json --data data/NAME [--weights DIR]
 python -m dmnet evaluate --run runs/KEY --config JSON --data data/NAME --output FILE
+python -m dmnet predict  --run runs/KEY --config JSON --data data/NAME --output FILE
 python -m dmnet profile  --config JSON --output FILE
 """
 
@@ -23,7 +24,7 @@ from dmnet.config import (
     content_hash,
     parse,
 )
-from dmnet.errors import ConfigError, DMNetError, RunError
+from dmnet.errors import ConfigError, DMNetError
 from dmnet.files import read_json, write_json
 
 
@@ -49,50 +50,27 @@ def train(arguments: argparse.Namespace) -> None:
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
-    import torch
-
-    from dmnet.data.dataset import SegmentationDataset
-    from dmnet.data.manifest import Manifest
     from dmnet.inference.evaluate import evaluate as evaluate_model
-    from dmnet.training.trainer import pick_device
-    from dmnet.weights import load_trained
+    from dmnet.inference.trained import open_trained
 
-    run_dir: Path = arguments.run
-    job = parse(JobConfig, read_json(run_dir / "config.json"), str(run_dir / "config.json"))
     evaluation = parse(EvaluationConfig, read_argument(arguments.config), "--config")
-    trained = read_json(run_dir / "train.json")
-    torch.set_num_threads(job.run.cpu_threads)
-    try:
-        digest = str(trained["weights"]["sha256"])
-        path = run_dir / Path(trained["weights"]["file"]).name  # never outside the run's folder
-    except (KeyError, TypeError) as error:
-        raise RunError(f"{run_dir}/train.json: no {error}; delete it and train again") from error
-    manifest = Manifest.load(arguments.data)
-    manifest.require(job.dataset)
-    if evaluation.data.classes != job.run.data.classes:
-        raise ConfigError(
-            f"--config: {evaluation.data.classes} classes, but run {job.run.key} was trained with "
-            f"{job.run.data.classes}"
-        )
-    model = load_trained(job.run, path, digest)
-    dataset = SegmentationDataset(
-        manifest, evaluation.split, evaluation.data, evaluation.load_scale
+    run = open_trained(arguments.run, evaluation, arguments.data)
+    matrix = evaluate_model(
+        run.model, run.dataset, run.job.run.recipe, evaluation.inference, run.device
     )
-    device = pick_device()
-    matrix = evaluate_model(model.to(device), dataset, job.run.recipe, evaluation.inference, device)
-    result: dict[str, Any] = {
-        "run": job.run.key,
-        "weights_sha256": digest,
-        "evaluation": evaluation.model_dump(mode="json"),
-        "evaluation_hash": content_hash(evaluation),
-        "data_fingerprint": manifest.fingerprint,
-        "stand_in": manifest.stand_in,
-        "images": len(dataset),
-        "device": device.type,
-        **matrix.summary(),
-    }
+    result: dict[str, Any] = {**run.origin, **matrix.summary()}
     write_json(arguments.output, result)
-    logging.info("mIoU %.2f over %d images", 100 * result["miou"], len(dataset))
+    logging.info("mIoU %.2f over %d images", 100 * result["miou"], len(run.dataset))
+
+
+def predict(arguments: argparse.Namespace) -> None:
+    from dmnet.inference.predict import predict as predict_split
+    from dmnet.inference.trained import open_trained
+
+    evaluation = parse(EvaluationConfig, read_argument(arguments.config), "--config")
+    run = open_trained(arguments.run, evaluation, arguments.data)
+    manifest = predict_split(run, arguments.output)
+    logging.info("label maps of %d images", manifest["images"])
 
 
 def profile(arguments: argparse.Namespace) -> None:
@@ -136,12 +114,21 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--weights", type=Path, default=Path("weights"))
     command.set_defaults(action=train)
 
-    command = commands.add_parser("evaluate", help="measure a trained run")
-    command.add_argument("--run", type=Path, required=True, help="runs/<key>")
-    command.add_argument("--config", required=True, help="EvaluationConfig: JSON or its file")
-    command.add_argument("--data", type=Path, required=True, help="data/<name>, prepared")
-    command.add_argument("--output", type=Path, required=True, help="metrics.json, written")
-    command.set_defaults(action=evaluate)
+    for name, action, about, output in (
+        ("evaluate", evaluate, "measure a trained run", "metrics.json, written"),
+        (
+            "predict",
+            predict,
+            "keep a trained run's label maps as PNG; needs no labels",
+            "predictions/<key>/<evaluation>.json, written; the PNGs go into the folder beside it",
+        ),
+    ):
+        command = commands.add_parser(name, help=about)
+        command.add_argument("--run", type=Path, required=True, help="runs/<key>")
+        command.add_argument("--config", required=True, help="EvaluationConfig: JSON or its file")
+        command.add_argument("--data", type=Path, required=True, help="data/<name>, prepared")
+        command.add_argument("--output", type=Path, required=True, help=output)
+        command.set_defaults(action=action)
 
     command = commands.add_parser("profile", help="count a multi-scale module's cost")
     command.add_argument("--config", required=True, help="ProfileConfig: JSON or its file")

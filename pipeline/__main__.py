@@ -7,7 +7,7 @@ python -m pipeline show CELL          where a cell's number comes from
 python -m pipeline record [TARGET]    hand finished runs to MLflow and DVC
 python -m pipeline report TABLE        what there is of a table by now, to reports/partial/
 python -m pipeline verdict-rates      how often a verdict is wrong (docs/verdicts.md)
-python -m pipeline summary, partial, resolve KEY, describe DATASET: what the rules call
+python -m pipeline summary, partial, figure NAME, resolve KEY, describe DATASET: for the rules
 
 All but verdict-rates take --preset P and --seeds N.
 """
@@ -19,7 +19,7 @@ import sys
 from pathlib import Path
 
 from dmnet.errors import DMNetError
-from dmnet.files import read_json, to_json, write_text
+from dmnet.files import read_json, to_json, write_bytes, write_text
 from pipeline.errors import SpecError
 from pipeline.experiments import PARAMS, Experiment, build_experiment
 from pipeline.specs import Params
@@ -105,13 +105,30 @@ def partial(arguments: argparse.Namespace) -> None:
             print(f"{write_partial(content, arguments.folder)}: {text}")
 
 
+def figure(arguments: argparse.Namespace) -> None:
+    from pipeline.figure_caption import render_caption
+    from pipeline.figure_content import build_figure
+    from pipeline.figure_drawing import draw_figure
+    from pipeline.figures import load_figures
+
+    experiment = build_experiment(arguments.preset, arguments.seeds)
+    figures, name, folder = load_figures(PARAMS, experiment), arguments.name, arguments.folder
+    if name not in figures:
+        raise SpecError(f"unknown figure {name!r}; expected one of {', '.join(figures) or 'none'}")
+    content, rows = build_figure(experiment, figures[name])
+    write_bytes(folder / f"{name}.png", draw_figure(content, rows))
+    write_text(folder / f"{name}.json", to_json(content))
+    write_text(folder / f"{name}.md", render_caption(content))
+
+
 def summary(arguments: argparse.Namespace) -> None:
     """Claims and index, from the JSON reports of all tables."""
+    from pipeline.figures import load_figures
     from pipeline.written import write_summary
 
     experiment, folder = experiment_of(arguments), arguments.folder
-    reports = {table: read_json(folder / f"{table}.json") for table in experiment.tables}
-    write_summary(experiment, reports, folder)
+    names = [*experiment.tables, *load_figures(PARAMS, experiment)]
+    write_summary(experiment, {name: read_json(folder / f"{name}.json") for name in names}, folder)
 
 
 def record(arguments: argparse.Namespace) -> None:
@@ -173,6 +190,10 @@ def parser() -> argparse.ArgumentParser:
     command = commands.add_parser("partial", help="write the tables that miss a failed run")
     command.add_argument("--folder", type=Path, default=Path("reports"))
     command.set_defaults(action=partial)
+    command = commands.add_parser("figure", help="draw a figure from finished predictions")
+    command.add_argument("name", help="such as figure3")
+    command.add_argument("--folder", type=Path, default=Path("reports"))
+    command.set_defaults(action=figure)
 
     command = commands.add_parser("summary", help="write claims.md and index.md")
     command.add_argument("--folder", type=Path, default=Path("reports"))

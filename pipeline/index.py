@@ -10,13 +10,21 @@ from pipeline.ranking import describe_agreement, rank_agreement
 from pipeline.report import cells_of, count_sources
 
 
-def render_index(reports: dict[str, dict[str, Any]], preset: str, title: str) -> str:
-    """reports: table name -> its JSON report, in the order they shall stand."""
+def render_index(
+    reports: dict[str, dict[str, Any]],
+    preset: str,
+    title: str,
+    figures: dict[str, dict[str, Any]] | None = None,
+) -> str:
+    """reports: table name -> its JSON report, in the order they shall stand; figures likewise."""
     rows = []
     for name, report in reports.items():
         sources = count_sources(report).items()
         counts = ", ".join(f"{count} {source}" for source, count in sorted(sources))
         rows.append([f"[{name}]({name}.md)", report["title"], counts, _order([report])])
+    for name, figure in (figures or {}).items():
+        counts = f"{len(figure['columns'])} models on {len(figure['images'])} images"
+        rows.append([f"[{name}]({name}.md)", figure["title"], counts, ""])
     headers = ["Report", "What", "Cells", "Agreement with the published order"]
     table = tabulate(rows, headers, tablefmt="pipe", disable_numparse=True)
     together = [

@@ -15,6 +15,7 @@ from dmnet.errors import DMNetError
 from dmnet.files import sha256_bytes, sha256_file
 from pipeline.errors import PipelineError, SpecError
 from pipeline.experiments import PARAMS, Experiment, build_experiment
+from pipeline.figures import Figure, load_figures
 from pipeline.verdict import load_rules
 
 REPORTING_CODE = (
@@ -27,8 +28,12 @@ REPORTING_CODE = (
     "verdict_report.py",
     "dvc_views.py",
 )
-WRITTEN = ("runs", "reports", "data", "counts", "logs", "benchmarks")  # by the rules
+WRITTEN = ("runs", "reports", "data", "counts", "predictions", "logs", "benchmarks")  # by the rules
 SUMMARY_CODE = ("predicates.py", "claims.py", "claims_report.py", "ranking.py", "index.py")
+FIGURE_CODE = (
+    *("figures.py", "predictions.py", "figure_content.py", "figure_caption.py"),
+    "figure_drawing.py",
+)
 DEFAULTS: dict[str, Any] = {"preset": "mini", "seeds": 1, "sources": "data/sources"}
 
 
@@ -50,6 +55,7 @@ class Workflow:
             rules = load_rules(PARAMS)
             if self.experiment.preset.judged:
                 rules.check(self.experiment)
+            self.figures: dict[str, Figure] = load_figures(PARAMS, self.experiment)
         except DMNetError as error:
             raise workflow_error(error) from None
 
@@ -150,6 +156,23 @@ class Workflow:
         folder = Path(__file__).parent
         files = [folder / name for name in SUMMARY_CODE] + [PARAMS / "claims.yaml"]
         return sha256_bytes("".join(map(sha256_file, files)).encode())[:16]
+
+    def figure(self, name: str) -> Figure:
+        if name not in self.figures:
+            expected = ", ".join(self.figures) or "none (params/figures is empty)"
+            raise workflow_error(
+                SpecError(f"reports/{name}.png: unknown figure; expected one of {expected}")
+            )
+        return self.figures[name]
+
+    def figure_hash(self, name: str) -> str:
+        """Changes with what a figure says beside the predictions, and with the code that draws."""
+        figure, preset = self.figure(name), self.experiment.preset
+        content = f"{canonical_json(figure.spec)} {self.options} {content_hash(preset)}"
+        content += f" {content_hash(figure.dataset)}"
+        folder = Path(__file__).parent
+        code = [sha256_file(folder / file) for file in FIGURE_CODE]
+        return sha256_bytes((content + "".join(code)).encode())[:16]
 
     def _run(self, key: str) -> Any:
         if key not in self.experiment.runs:

@@ -49,10 +49,15 @@ def write_partial(report: dict[str, Any], folder: Path) -> Path:
     return path
 
 
-def write_summary(experiment: Experiment, reports: dict[str, dict[str, Any]], folder: Path) -> None:
-    """Claims and index over the JSON reports of all tables."""
+def write_summary(
+    experiment: Experiment, contents: dict[str, dict[str, Any]], folder: Path
+) -> None:
+    """Claims and index over the JSON reports of all tables and figures, by name."""
+    reports = {name: content for name, content in contents.items() if name in experiment.tables}
+    figures = {name: content for name, content in contents.items() if name not in reports}
     claims = evaluate_claims(load_claims(PARAMS, experiment.tables), reports)
     preset = next(iter(reports.values()))["preset"]
     write_text(folder / "claims.json", to_json(claims))
     write_text(folder / "claims.md", render_claims(claims, preset))
-    write_text(folder / "index.md", render_index(reports, preset["name"], preset["title"]))
+    index = render_index(reports, preset["name"], preset["title"], figures)
+    write_text(folder / "index.md", index)

@@ -53,8 +53,14 @@ class SegmentationDataset:
             self._cache_bytes_left -= size
         return sample
 
+    def read_image(self, index: int) -> tuple[Tensor, tuple[int, int]]:
+        """The image as `read` gives it, and its size (h, w) on disk; no label is needed."""
+        image = _image(self.pairs[index][0])
+        size = (image.shape[1], image.shape[2])
+        return resize_image(image, scaled_size(*size, self.load_scale)), size
+
     def _decode(self, image_path: Path, label_path: Path) -> tuple[Tensor, Tensor]:
-        image = torch.from_numpy(read_image(image_path)).permute(2, 0, 1).contiguous()
+        image = _image(image_path)
         indices = read_label(label_path)
         if tuple(image.shape[-2:]) != indices.shape:
             raise DataError(
@@ -77,6 +83,11 @@ class SegmentationDataset:
             f"{path}: label {value}, expected 0 to {self.data.classes - 1} or "
             f"{self.data.ignore_index}; prepare the dataset again or correct its label_map"
         )
+
+
+def _image(path: Path) -> Tensor:
+    """(3, h, w) uint8."""
+    return torch.from_numpy(read_image(path)).permute(2, 0, 1).contiguous()
 
 
 UNKNOWN = -1

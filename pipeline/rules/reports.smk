@@ -21,6 +21,7 @@ rule report:
 rule summary:
     input:
         expand("reports/{table}.json", table=study.tables),
+        expand("reports/{figure}.json", figure=study.figures),
     output:
         claims="reports/claims.md",
         claims_json="reports/claims.json",

@@ -74,7 +74,7 @@ class Finished:
     def jobs(self) -> dict[str, int]:
         """The jobs of Snakemake's table that cost something, e.g. {"train": 15, "report": 1}."""
         found = dict(re.findall(r"^([a-z]+) +(\d+)$", self.text, re.M))
-        costly = ("prepare", "train", "evaluate", "report")
+        costly = ("prepare", "train", "evaluate", "predict", "report", "figure")
         return {rule: int(found[rule]) for rule in costly if rule in found}
 
 

@@ -1,0 +1,110 @@
+"""Predict a split and keep the label maps: one palette PNG per image, and a manifest of them.
+
+    predictions/<key>/
+    ├── <evaluation>/<image stem>.png   class indices 0..classes-1, at the photograph's own size
+    └── <evaluation>.json               what they were made of and each PNG's SHA-256; written last
+
+The indices are positions in the dataset's `classes`, as in training. They are not mapped back
+through `label_map`, which may send several values on disk to one class; for PASCAL VOC they are
+the values that its evaluation server expects. The palette is VOC's, for the eye only.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from dmnet.data.augment import resize_label
+from dmnet.data.voc2012 import palette
+from dmnet.errors import ConfigError, DataError, RunError
+from dmnet.files import sha256_bytes, write_json
+from dmnet.inference.augmented import predict_scores
+from dmnet.inference.trained import TrainedRun
+
+PALETTE = "PASCAL VOC 2012 (VOCcolormap.m)"
+
+
+def predict(trained: TrainedRun, output: Path) -> dict[str, Any]:
+    """Write the label maps of the whole split and the manifest `output`, which is returned.
+
+    Needs no labels. The folder is `output` without `.json`; it takes its name when it is complete,
+    in place of an earlier one. Raises ConfigError, DataError and RunError, leaving no manifest.
+    """
+    if output.suffix != ".json":
+        raise ConfigError(f"--output {output}: expected a name that ends in .json; correct it")
+    dataset = trained.dataset
+    names = file_names([pair[0] for pair in dataset.pairs], trained.evaluation.split)
+    folder = output.with_suffix("")
+    work = output.parent / f".{folder.name}.tmp"
+    files: dict[str, str] = {}
+    try:
+        # First of all, so that no manifest ever names what is being replaced.
+        output.unlink(missing_ok=True)
+        for leftover in (work, folder):
+            if leftover.exists():
+                shutil.rmtree(leftover)
+        work.mkdir(parents=True)
+        for index, name in enumerate(names):
+            content = encode(predict_labels(trained, index))
+            (work / name).write_bytes(content)
+            files[name] = sha256_bytes(content)
+        os.replace(work, folder)
+    except OSError as error:
+        raise RunError(
+            f"{error.filename or folder}: cannot be written ({error.strerror or error}); "
+            "free space or make the folder writable, then run the same command again"
+        ) from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    manifest = {**trained.origin, "folder": folder.name, "palette": PALETTE, "files": files}
+    write_json(output, manifest)
+    return manifest
+
+
+@torch.no_grad()
+def predict_labels(trained: TrainedRun, index: int) -> Tensor:
+    """Class indices (h, w) int64 of one image, on the CPU, at its size on disk.
+
+    Scores are computed at the loaded size, as `evaluate` does; where `load_scale` is not 1, the
+    label map (not the scores) is then resized by the nearest neighbour.
+    """
+    image, size = trained.dataset.read_image(index)
+    scores = predict_scores(
+        trained.model,
+        image.to(trained.device),
+        trained.job.run.recipe,
+        trained.evaluation.inference,
+    )
+    return resize_label(scores.argmax(0).cpu(), size)
+
+
+def encode(labels: Tensor) -> bytes:
+    """Class indices (h, w), at most 256 classes -> a palette PNG; equal labels, equal bytes."""
+    image = Image.fromarray(labels.numpy().astype(np.uint8))
+    image.putpalette(palette())
+    stream = io.BytesIO()
+    image.save(stream, "PNG")
+    return stream.getvalue()
+
+
+def file_names(images: Sequence[Path], split: str) -> list[str]:
+    """`<stem>.png` per image. Raises DataError where two images of the split have one stem."""
+    found: dict[str, Path] = {}
+    for path in images:
+        name = f"{path.stem}.png"
+        if name in found:
+            raise DataError(
+                f"{path}: split `{split}` also has {found[name]}, and predictions are named after "
+                "the image's stem; rename one of them and prepare the dataset again"
+            )
+        found[name] = path
+    return list(found)

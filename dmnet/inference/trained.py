@@ -1,0 +1,75 @@
+"""A finished run, opened to be applied to a split: verified weights and prepared data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dmnet.config import EvaluationConfig, JobConfig, content_hash, parse
+from dmnet.data.dataset import SegmentationDataset
+from dmnet.data.manifest import Manifest
+from dmnet.errors import ConfigError, RunError
+from dmnet.files import read_json
+from dmnet.segmentor import Segmentor
+from dmnet.training.trainer import pick_device
+from dmnet.weights import load_trained
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """The model, on `device` and in evaluation mode, and the split it is to be applied to."""
+
+    job: JobConfig
+    evaluation: EvaluationConfig
+    weights_sha256: str
+    model: Segmentor
+    manifest: Manifest
+    dataset: SegmentationDataset
+    device: torch.device
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """JSON-ready: run, weights, protocol and data that a result of it rests on."""
+        return {
+            "run": self.job.run.key,
+            "weights_sha256": self.weights_sha256,
+            "evaluation": self.evaluation.model_dump(mode="json"),
+            "evaluation_hash": content_hash(self.evaluation),
+            "data_fingerprint": self.manifest.fingerprint,
+            "stand_in": self.manifest.stand_in,
+            "images": len(self.dataset),
+            "device": self.device.type,
+        }
+
+
+def open_trained(run_dir: Path, evaluation: EvaluationConfig, data: Path) -> TrainedRun:
+    """Open `runs/<key>` on the prepared dataset `data/<name>`, with the run's number of threads.
+
+    Raises RunError when the run is not finished, CheckpointError when its weights are damaged,
+    DataError when `data` is not its dataset, and ConfigError when `evaluation` does not fit it.
+    """
+    config = run_dir / "config.json"
+    job = parse(JobConfig, read_json(config), str(config))
+    trained = read_json(run_dir / "train.json")
+    torch.set_num_threads(job.run.cpu_threads)
+    try:
+        digest = str(trained["weights"]["sha256"])
+        path = run_dir / Path(trained["weights"]["file"]).name  # never outside the run's folder
+    except (KeyError, TypeError) as error:
+        raise RunError(f"{run_dir}/train.json: no {error}; delete it and train again") from error
+    manifest = Manifest.load(data)
+    manifest.require(job.dataset)
+    if evaluation.data.classes != job.run.data.classes:
+        raise ConfigError(
+            f"--config: {evaluation.data.classes} classes, but run {job.run.key} was trained with "
+            f"{job.run.data.classes}"
+        )
+    model = load_trained(job.run, path, digest)
+    dataset = SegmentationDataset(
+        manifest, evaluation.split, evaluation.data, evaluation.load_scale
+    )
+    device = pick_device()
+    return TrainedRun(job, evaluation, digest, model.to(device), manifest, dataset, device)

@@ -1,0 +1,40 @@
+# Figures: the label maps of the models that a figure compares, and the figure drawn from them.
+
+
+rule predict:
+    input:
+        trained="runs/{key}/train.json",
+        data=lambda wildcards: study.manifest(wildcards.key),
+    output:
+        "predictions/{key}/{evaluation}.json",  # names the PNGs beside it by SHA-256
+    log:
+        "logs/predictions/{key}/{evaluation}.log",
+    threads: study.cpu_threads
+    resources:
+        gpus=study.gpus,
+    params:
+        config=lambda wildcards: study.evaluation_json(
+            wildcards.key, wildcards.evaluation
+        ),
+    message:
+        "Predicting with {wildcards.key} ({wildcards.evaluation})"
+    shell:
+        "{study.attempt} {log} {study.python} -m dmnet predict --run runs/{wildcards.key} "
+        "--config {params.config:q} --data $(dirname {input.data}) --output {output} "
+        "--label {wildcards.key}"
+
+
+rule figure:
+    input:
+        lambda wildcards: study.figure(wildcards.figure).inputs,
+    output:
+        image="reports/{figure}.png",
+        caption="reports/{figure}.md",
+        json="reports/{figure}.json",
+    params:
+        content=lambda wildcards: study.figure_hash(wildcards.figure),
+    message:
+        "Drawing {output.image}"
+    shell:
+        "{study.python} -m pipeline figure {wildcards.figure} {study.options} "
+        "--folder $(dirname {output.json})"
