@@ -28,4 +28,5 @@ rule reports:
 include: "pipeline/rules/data.smk"
 include: "pipeline/rules/runs.smk"
 include: "pipeline/rules/reports.smk"
+include: "pipeline/rules/submission.smk"
 include: "pipeline/rules/records.smk"

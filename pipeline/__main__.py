@@ -5,7 +5,8 @@ python -m pipeline status [TARGET]    done, running, pending
 python -m pipeline data [TARGET]      which datasets are there, and what to do
 python -m pipeline show CELL          where a cell's number comes from
 python -m pipeline record [TARGET]    hand finished runs to MLflow and DVC
-python -m pipeline report TABLE, summary, resolve KEY, describe DATASET: what the rules call
+python -m pipeline report TABLE, submission TABLE, summary, resolve KEY, describe DATASET: what
+    the rules call
 
 All take --preset P and --seeds N.
 """
@@ -88,6 +89,14 @@ def report(arguments: argparse.Namespace) -> None:
     write_text(folder / f"{table}.md", render_markdown(content))
 
 
+def submission(arguments: argparse.Namespace) -> None:
+    from pipeline.submission import describe_submission, write_submission
+
+    experiment, folder = experiment_of(arguments), arguments.folder
+    written = write_submission(experiment, arguments.target, arguments.predictions, folder)
+    print(describe_submission(written, folder))
+
+
 def summary(arguments: argparse.Namespace) -> None:
     """Claims and index, from the JSON reports of all tables."""
     from pipeline.claims import evaluate_claims, load_claims
@@ -148,6 +157,12 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("target", metavar="table")
     command.add_argument("--folder", type=Path, default=Path("reports"))
     command.set_defaults(action=report)
+
+    command = commands.add_parser("submission", help="pack predictions for a test server")
+    command.add_argument("target", metavar="table")
+    command.add_argument("--predictions", type=Path, required=True, help="their JSON manifest")
+    command.add_argument("--folder", type=Path, default=Path("reports"))
+    command.set_defaults(action=submission)
 
     command = commands.add_parser("summary", help="write claims.md and index.md")
     command.add_argument("--folder", type=Path, default=Path("reports"))

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.experiments import Cell, Experiment, settings_with_origin
-from pipeline.results import CellResult, read_cell
+from pipeline.official import official_notes
+from pipeline.results import CellResult, read_cell, weights_of
 from pipeline.settings import ORIGINS, Setting
 from pipeline.specs import CellSpec
 
@@ -19,7 +20,7 @@ def build_report(experiment: Experiment, table: str, root: Path = Path(".")) -> 
     """JSON-ready. Raises ResultError when a result does not belong to its cell."""
     spec = experiment.tables[table]
     cells = experiment.cells_of(table)
-    results = {cell.name: read_cell(cell, root) for cell in cells}
+    results = {cell.name: read_cell(cell, root, experiment.official) for cell in cells}
     return {
         "table": table,
         "title": spec.title,
@@ -46,7 +47,7 @@ def build_report(experiment: Experiment, table: str, root: Path = Path(".")) -> 
         "settings": {
             origin: _settings(cells, (origin,)) for origin in (*ORIGINS, "table", "preset")
         },
-        "notes": list(spec.notes),
+        "notes": [*spec.notes, *_official_notes(experiment, table, results)],
         "same_weights": _same_weights(results),
     }
 
@@ -70,6 +71,7 @@ def _cell(result: CellResult) -> dict[str, Any]:
         "spread": result.spread,
         "difference": result.difference,
         "source": result.source,
+        "official": _official(result),
         "profile": cell.profile.key if cell.profile else None,
         "metric": cell.spec.profile.measure if cell.spec.profile else cell.spec.metric,
         "note": cell.spec.note,
@@ -89,6 +91,23 @@ def _cell(result: CellResult) -> dict[str, Any]:
             for seed, run in enumerate(result.runs)
         ],
     }
+
+
+def _official(result: CellResult) -> dict[str, Any] | None:
+    """Where an official figure comes from; `runs` still holds what was measured here."""
+    if result.official is None:
+        return None
+    entry = result.official.result
+    return {"run": entry.run, "source": entry.source, "date": entry.date.isoformat()}
+
+
+def _official_notes(
+    experiment: Experiment, table: str, results: dict[str, CellResult]
+) -> list[str]:
+    weights: dict[str, str | None] = {}
+    for result in results.values():
+        weights |= weights_of(result.cell, result.runs)
+    return official_notes(experiment.official, table, weights)
 
 
 def _datasets(cells: list[Cell], results: dict[str, CellResult]) -> list[dict[str, Any]]:

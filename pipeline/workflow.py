@@ -14,9 +14,16 @@ from dmnet.config import canonical_json, content_hash
 from dmnet.errors import DMNetError
 from dmnet.files import sha256_bytes, sha256_file
 from pipeline.errors import PipelineError, SpecError
-from pipeline.experiments import PARAMS, Experiment, build_experiment
+from pipeline.experiments import (
+    PARAMS,
+    Experiment,
+    Submission,
+    build_experiment,
+    find_submission,
+)
 
-REPORTING_CODE = ("results.py", "report.py", "render.py", "dvc_views.py")
+REPORTING_CODE = ("results.py", "report.py", "render.py", "dvc_views.py", "official.py")
+SUBMISSION_CODE = ("submission.py",)
 WRITTEN = ("runs", "reports", "data", "counts", "logs", "benchmarks")  # by the rules
 SUMMARY_CODE = ("predicates.py", "claims.py", "claims_report.py", "index.py")
 DEFAULTS: dict[str, Any] = {"preset": "mini", "seeds": 1, "sources": "data/sources"}
@@ -118,10 +125,39 @@ class Workflow:
         spec, preset = self.experiment.tables[table], self.experiment.preset
         settings = [cell.settings for cell in self.experiment.cells_of(table)]
         scale = f"{self.options} {content_hash(preset)}"
-        content = f"{canonical_json(spec)} {scale} {settings}".encode()
+        official = [entry for entry in self.experiment.official if entry.table == table]
+        content = f"{canonical_json(spec)} {scale} {settings} {official}".encode()
         folder = Path(__file__).parent
         code = [sha256_file(folder / name) for name in REPORTING_CODE]
         return sha256_bytes(content + "".join(code).encode())[:16]
+
+    def submission(self, table: str) -> Submission:
+        try:
+            return find_submission(self.experiment, table)
+        except SpecError as error:
+            raise workflow_error(error) from None
+
+    def submission_hash(self, table: str) -> str:
+        """Changes with what the archive is to hold, and with the code that checks and packs."""
+        submission, folder = self.submission(table), Path(__file__).parent
+        content = f"{submission} {self.experiment.preset.judged}"
+        code = [sha256_file(folder / name) for name in SUBMISSION_CODE]
+        return sha256_bytes((content + "".join(code)).encode())[:16]
+
+    def predicted(self, key: str, name: str) -> Submission:
+        """The submission whose predictions are `predictions/<key>/<name>.json`."""
+        for submission in self.experiment.submissions.values():
+            if (submission.run_key, submission.name) == (key, name):
+                return submission
+        raise workflow_error(
+            SpecError(f"predictions/{key}/{name}.json: no table submits these predictions")
+        )
+
+    def prediction_json(self, key: str, name: str) -> str:
+        return canonical_json(self.predicted(key, name).config)
+
+    def prediction_data(self, key: str, name: str) -> str:
+        return f"data/{self.predicted(key, name).dataset.name}/manifest.json"
 
     def cells_of(self, key: str) -> str:
         return ", ".join(self._run(key).cells)

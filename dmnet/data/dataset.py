@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from dmnet.config import DataIdentity, RecipeConfig
 from dmnet.data.augment import augment, resize_image, resize_label, scaled_size
 from dmnet.data.decode import read_image, read_label
-from dmnet.data.manifest import Manifest
+from dmnet.data.manifest import NO_LABEL, Manifest
 from dmnet.errors import DataError
 
 
@@ -54,6 +54,11 @@ class SegmentationDataset:
         return sample
 
     def _decode(self, image_path: Path, label_path: Path) -> tuple[Tensor, Tensor]:
+        if label_path.name == NO_LABEL:
+            raise DataError(
+                f"{image_path}: has no label, so nothing can be trained or measured on it; "
+                "choose a labelled split"
+            )
         image = torch.from_numpy(read_image(image_path)).permute(2, 0, 1).contiguous()
         indices = read_label(label_path)
         if tuple(image.shape[-2:]) != indices.shape:
