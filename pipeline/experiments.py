@@ -384,10 +384,9 @@ def find_submission(experiment: Experiment, table: str) -> Submission:
         return experiment.submissions[table]
     spec = experiment.tables[table].submission if table in experiment.tables else None
     if spec is None:
-        offered = [name for name, other in experiment.tables.items() if other.submission]
         raise SpecError(
-            f"submission of {table}: params/tables/{table}.yaml has no `submission`; "
-            f"expected one of {', '.join(offered) or 'none'}"
+            f"submission of {table}: params/tables/{table}.yaml has no `submission`; name a table "
+            "that has one, as table7"
         )
     cell = next(c for c in experiment.cells_of(table) if c.name == spec.cell)
     used = f"{cell.dataset.name}, {len(cell.dataset.classes)} classes" if cell.dataset else "-"
