@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dmnet.config import content_hash
+from dmnet.config import EvaluationConfig, content_hash
 from dmnet.data.manifest import Manifest
 from dmnet.data.prepare import prepare_dataset
 from dmnet.data.voc2012 import palette
@@ -19,6 +19,7 @@ from dmnet.files import sha256_bytes, sha256_file
 from pipeline.errors import ResultError, SpecError
 from pipeline.experiments import build_experiment, find_submission
 from pipeline.submission import describe_submission, write_submission
+from pipeline.workflow import Workflow
 
 MEMBER = "results/VOC2012/Segmentation/comp6_test_cls"
 
@@ -260,6 +261,20 @@ def test_at_the_papers_scale_the_real_photographs_are_meant():
     experiment = build_experiment("paper", tables=["table7"])
     assert find_submission(experiment, "table7").dataset.counts == {"test": 1456}
     assert "voc2012-test" in experiment.datasets
+
+
+def test_the_workflow_can_form_the_prediction_job(submission):
+    study = Workflow({})
+    assert study.submission("table7") == submission
+    name = f"predictions/{submission.run_key}/{submission.name}.json"
+    assert submission.predictions == name
+    job = EvaluationConfig.model_validate_json(
+        study.prediction_json(submission.run_key, submission.name)
+    )
+    assert content_hash(job) == content_hash(submission.config)
+    data = study.prediction_data(submission.run_key, submission.name)
+    assert data == "data/voc2012-test-procedural/manifest.json"
+    assert study.dataset_hash("voc2012-test-procedural")
 
 
 def test_runs_of_other_classes_have_no_submission():
