@@ -144,6 +144,8 @@ Label = Annotated[int, Field(ge=0, le=255)]  # what an 8-bit label image can hol
 
 # What a split is used for: `original` is VOC's own train set, which fine-tuning goes back to.
 SplitRole = Literal["train", "val", "original", "trainval"]
+# `test` has images and no labels: nothing is trained or measured on it, only predicted.
+DatasetRole = SplitRole | Literal["test"]
 
 
 class DatasetConfig(Section):
@@ -151,11 +153,13 @@ class DatasetConfig(Section):
 
     name: str
     title: str
-    layout: Literal["voc2012aug", "camvid", "pascal_context", "ade20k", "cityscapes"]
+    layout: Literal[
+        "voc2012aug", "voc2012_test", "camvid", "pascal_context", "ade20k", "cityscapes"
+    ]
     classes: tuple[str, ...] = Field(min_length=2)
     ignore_index: Label = 255
     label_map: dict[Label, Label] = {}  # label on disk -> label in training; others stay
-    splits: dict[SplitRole, str]
+    splits: dict[DatasetRole, str]
     counts: dict[str, Annotated[int, Field(ge=1)]] = {}  # split name -> images it must have
     archives: tuple[ArchiveConfig, ...] = ()
     generate: GenerateConfig | None = None
@@ -171,8 +175,8 @@ class DatasetConfig(Section):
                     f"`label_map` sends {on_disk} to {label}, which is neither a class "
                     f"(0 to {len(self.classes) - 1}) nor `ignore_index`"
                 )
-        if not {"train", "val"} <= set(self.splits):
-            raise ValueError("`splits` needs at least `train` and `val`")
+        if not {"train", "val"} <= set(self.splits) and set(self.splits) != {"test"}:
+            raise ValueError("`splits` needs at least `train` and `val`, or nothing but `test`")
         return self
 
     @property
@@ -180,7 +184,7 @@ class DatasetConfig(Section):
         """What changes weights trained on the training split."""
         return self.identity_of("train")
 
-    def identity_of(self, role: SplitRole) -> DataIdentity:
+    def identity_of(self, role: DatasetRole) -> DataIdentity:
         """The same for the split with another role. KeyError when the dataset has none."""
         return DataIdentity(
             name=self.name,
@@ -298,7 +302,7 @@ class JobConfig(Section):
 
     @model_validator(mode="after")
     def _same_data(self) -> JobConfig:
-        roles: list[SplitRole] = list(self.dataset.splits)
+        roles: list[DatasetRole] = [role for role in self.dataset.splits if role != "test"]
         if self.run.data not in [self.dataset.identity_of(role) for role in roles]:
             raise ValueError("`dataset` and `run.data` describe different datasets")
         return self

@@ -7,7 +7,8 @@ python -m pipeline show CELL          where a cell's number comes from
 python -m pipeline record [TARGET]    hand finished runs to MLflow and DVC
 python -m pipeline report TABLE        what there is of a table by now, to reports/partial/
 python -m pipeline verdict-rates      how often a verdict is wrong (docs/verdicts.md)
-python -m pipeline summary, partial, figure NAME, resolve KEY, describe DATASET: for the rules
+python -m pipeline summary, partial, figure NAME, submission TABLE, resolve KEY, describe DATASET:
+    what the rules call
 
 All but verdict-rates take --preset P and --seeds N.
 """
@@ -121,6 +122,14 @@ def figure(arguments: argparse.Namespace) -> None:
     write_text(folder / f"{name}.md", render_caption(content))
 
 
+def submission(arguments: argparse.Namespace) -> None:
+    from pipeline.submission import describe_submission, write_submission
+
+    experiment, folder = experiment_of(arguments), arguments.folder
+    written = write_submission(experiment, arguments.target, arguments.predictions, folder)
+    print(describe_submission(written, folder))
+
+
 def summary(arguments: argparse.Namespace) -> None:
     """Claims and index, from the JSON reports of all tables."""
     from pipeline.figures import load_figures
@@ -190,10 +199,17 @@ def parser() -> argparse.ArgumentParser:
     command = commands.add_parser("partial", help="write the tables that miss a failed run")
     command.add_argument("--folder", type=Path, default=Path("reports"))
     command.set_defaults(action=partial)
+
     command = commands.add_parser("figure", help="draw a figure from finished predictions")
     command.add_argument("name", help="such as figure3")
     command.add_argument("--folder", type=Path, default=Path("reports"))
     command.set_defaults(action=figure)
+
+    command = commands.add_parser("submission", help="pack predictions for a test server")
+    command.add_argument("target", metavar="table")
+    command.add_argument("--predictions", type=Path, required=True, help="their JSON manifest")
+    command.add_argument("--folder", type=Path, default=Path("reports"))
+    command.set_defaults(action=submission)
 
     command = commands.add_parser("summary", help="write claims.md and index.md")
     command.add_argument("--folder", type=Path, default=Path("reports"))

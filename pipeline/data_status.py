@@ -27,7 +27,10 @@ STATES = (PREPARED, DAMAGED, NOT_PREPARED)
 SHOWN_PROBLEMS = 5
 FINGERPRINT_DIGITS = 12
 IN_PLACE = ("camvid",)  # layouts that are read where the user's folder lies
-LOGIN = {"cityscapes": "which needs a login (register at https://www.cityscapes-dataset.com)"}
+LOGIN = {
+    "cityscapes": "which needs a login (register at https://www.cityscapes-dataset.com)",
+    "voc2012_test": "which needs a login (register at http://host.robots.ox.ac.uk:8080)",
+}
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ class DatasetStatus:
     fingerprint: str | None = None
     sources: tuple[Source, ...] = ()
     next_step: str = ""
+    only_for: str = ""  # what asks for it, where no report does
 
     @property
     def name(self) -> str:
@@ -100,6 +104,7 @@ def _status(
         fingerprint=manifest.fingerprint if manifest else None,
         sources=found,
         next_step=step,
+        only_for=_only_for(experiment, config.name),
     )
 
 
@@ -151,12 +156,23 @@ def _sources(config: DatasetConfig, folder: Path) -> list[Source]:
 
 
 def _stands_for(experiment: Experiment, name: str) -> tuple[str, ...]:
-    published = (
+    published = [
         cell.published_dataset
         for cell in experiment.cells
         if cell.dataset is not None and cell.dataset.name == name
-    )
+    ]
+    published += [
+        submission.published_dataset
+        for submission in experiment.submissions.values()
+        if submission.dataset.name == name
+    ]
     return tuple(dict.fromkeys(other for other in published if other and other != name))
+
+
+def _only_for(experiment: Experiment, name: str) -> str:
+    """Which submission asks for a dataset that no report needs; nothing for the others."""
+    tables = [s.table for s in experiment.submissions.values() if s.dataset.name == name]
+    return f"needed for the submission of {', '.join(tables)} only" if tables else ""
 
 
 # ------------------------------------------------------------------------------ what to do next
@@ -264,7 +280,8 @@ def _sources_text(status: DatasetStatus) -> str:
 def _details(status: DatasetStatus) -> list[str]:
     if status.state == PREPARED:
         return []
-    lines = ["", f"{status.name}: {status.state}"]
+    purpose = f" ({status.only_for})" if status.only_for else ""
+    lines = ["", f"{status.name}: {status.state}{purpose}"]
     lines += [f"  {problem}" for problem in status.problems[:SHOWN_PROBLEMS]]
     if len(status.problems) > SHOWN_PROBLEMS:
         rest = len(status.problems) - SHOWN_PROBLEMS

@@ -24,8 +24,9 @@ from dmnet.config import (
 )
 from dmnet.errors import ConfigError
 from pipeline.errors import SpecError
+from pipeline.official import OfficialResult
 from pipeline.settings import Setting, Settings, override, section, to_tree
-from pipeline.specs import CellSpec, Params, PresetSpec, TableSpec
+from pipeline.specs import CellSpec, Params, PresetSpec, SubmissionSpec, TableSpec
 
 PARAMS = Path("params")
 # A head's name stands in the path of an error, but not in the path of a setting.
@@ -64,6 +65,25 @@ class Evaluation:
     def paths(self) -> tuple[str, str]:
         """What a report reads: the measurement and the manifest of the run it was made on."""
         return self.path, f"runs/{self.run_key}/train.json"
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What a table sends to a test server: the predictions of one run on unlabelled images."""
+
+    table: str
+    cell: str
+    member: str  # the folder of the images within the archive
+    published_dataset: str
+    dataset: DatasetConfig
+    run_key: str
+    name: str  # of the predictions, as an evaluation's
+    config: EvaluationConfig
+
+    @property
+    def predictions(self) -> str:
+        """The manifest of the predicted images, which lie beside it in a folder of its stem."""
+        return f"predictions/{self.run_key}/{self.name}.json"
 
 
 @dataclass(frozen=True)
@@ -117,6 +137,8 @@ class Experiment:
     datasets: dict[str, DatasetConfig] = field(default_factory=dict)
     evaluations: dict[tuple[str, str], Evaluation] = field(default_factory=dict)
     profiles: dict[str, Profile] = field(default_factory=dict)
+    submissions: dict[str, Submission] = field(default_factory=dict)  # by table
+    official: tuple[OfficialResult, ...] = ()
 
     def cells_of(self, table: str) -> list[Cell]:
         return [cell for cell in self.cells if cell.table == table]
@@ -136,10 +158,13 @@ def build_experiment(
     experiment = Experiment(
         preset_name, params.preset(str(preset_name)), seeds, {n: params.table(n) for n in names}
     )
+    experiment.official = params.official
     for table, spec in experiment.tables.items():
         for row, column, cell in spec.cells():
             resolver = CellResolver(params, experiment, table, spec, cell)
             experiment.cells.append(resolver.resolve(row, column))
+            if spec.submission is not None and spec.submission.cell == cell.cell:
+                resolver.submit(spec.submission, experiment.cells[-1])
     return experiment
 
 
@@ -236,6 +261,46 @@ class CellResolver:
         evaluation = Evaluation(run.key, name, config)
         return self.experiment.evaluations.setdefault((run.key, name), evaluation)
 
+    def submit(self, spec: SubmissionSpec, cell: Cell) -> None:
+        """Enter the table's submission and its dataset: the run at seed 0, the cell's protocol.
+
+        Left out where the preset's data have other classes than the test images (`find_submission`
+        says so to whoever asks). Raises SpecError for a cell without a run or a labelled dataset.
+        """
+        where = f"{self.params.folder}/tables/{self.table}.yaml: `submission`"
+        if cell.dataset is None:
+            raise SpecError(f"{where}: cell {cell.name!r} is counted; name one that is trained")
+        self.params.dataset(spec.dataset, where)  # the published one must exist as well
+        name = self.experiment.preset.datasets.get(spec.dataset, spec.dataset)
+        dataset = self.params.dataset(name, self._preset_file)
+        if "test" not in dataset.splits:
+            raise SpecError(f"{where}: dataset {name!r} has no split with the role `test`")
+        if dataset.classes != cell.dataset.classes:
+            return
+        measured = cell.evaluations[0]
+        config = EvaluationConfig(
+            inference=measured.config.inference,
+            split=dataset.splits["test"],
+            data=dataset.identity_of("test"),
+            load_scale=measured.config.load_scale,
+        )
+        protocol = f"{self._name('inference')}-{config.split}-{content_hash(config)[:8]}"
+        self.experiment.datasets[name] = dataset
+        self.experiment.submissions[self.table] = Submission(
+            self.table,
+            cell.name,
+            spec.member,
+            spec.dataset,
+            dataset,
+            measured.run_key,
+            protocol,
+            config,
+        )
+
+    @property
+    def _preset_file(self) -> str:
+        return f"{self.params.folder}/presets/{self.experiment.preset_name}.yaml"
+
     def _profiled(self, row: str, column: str) -> Cell:
         """At full width whatever the preset: counting costs nothing."""
         assert self.cell.profile is not None
@@ -278,8 +343,7 @@ class CellResolver:
     def _dataset(self, published: str) -> DatasetConfig:
         self.params.dataset(published, self.where)  # the published one must exist as well
         name = self.experiment.preset.datasets.get(published, published)
-        preset_file = f"{self.params.folder}/presets/{self.experiment.preset_name}.yaml"
-        dataset = self.params.dataset(name, preset_file)
+        dataset = self.params.dataset(name, self._preset_file)
         self.experiment.datasets[name] = dataset
         return dataset
 
@@ -312,6 +376,24 @@ class CellResolver:
             iterations = epochs.value * images // recipe["batch_size"].value
             recipe["iterations"] = Setting(iterations, epochs.origin, epochs.source)
         return self._parse(RecipeConfig, recipe)
+
+
+def find_submission(experiment: Experiment, table: str) -> Submission:
+    """The submission of `table`. Raises SpecError when it has none, or none at this preset."""
+    if table in experiment.submissions:
+        return experiment.submissions[table]
+    spec = experiment.tables[table].submission if table in experiment.tables else None
+    if spec is None:
+        raise SpecError(
+            f"submission of {table}: params/tables/{table}.yaml has no `submission`; name a table "
+            "that has one, as table7"
+        )
+    cell = next(c for c in experiment.cells_of(table) if c.name == spec.cell)
+    used = f"{cell.dataset.name}, {len(cell.dataset.classes)} classes" if cell.dataset else "-"
+    raise SpecError(
+        f"submission of {table}: not offered at preset {experiment.preset_name!r}, whose runs know "
+        f"other classes ({used}) than the images of {spec.dataset}; use a preset with VOC's classes"
+    )
 
 
 def _without_recipe(settings: Settings) -> Settings:

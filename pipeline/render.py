@@ -116,6 +116,8 @@ def _numbers(cell: dict[str, Any], decimals: int) -> list[str]:
     ours = f"{cell['ours']:.2f}"
     if cell["spread"] is not None:
         ours += f" ± {cell['spread']:.2f}"
+    if cell["source"] == "official":
+        ours += " (official)"
     difference = "" if cell["difference"] is None else f"{cell['difference']:+.2f}"
     return [published, ours, difference]
 
@@ -141,7 +143,13 @@ def _notes(report: dict[str, Any]) -> list[str]:
 def _origins(report: dict[str, Any]) -> str:
     rows = []
     for cell in cells_of(report):
-        if not cell["runs"]:
+        measured = cell["source"]
+        if official := cell.get("official"):
+            measured = "trained, measured here"
+            given = f"{official['source']} ({official['date']})"
+            run = f"`{official['run']}`"
+            rows.append([cell["cell"], "official", run, "", _value(cell["ours"]), given, "", ""])
+        elif not cell["runs"]:
             profile = f"`counts/{cell['profile']}`" if cell["profile"] else ""
             rows.append(
                 [cell["cell"], cell["source"], profile, "", _value(cell["ours"]), "", "", ""]
@@ -150,7 +158,7 @@ def _origins(report: dict[str, Any]) -> str:
             rows.append(
                 [
                     cell["cell"],
-                    cell["source"],
+                    measured,
                     f"`{run['run']}`",
                     str(run["seed"]),
                     _value(run["value"]),

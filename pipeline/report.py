@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.experiments import Cell, Experiment, settings_with_origin
+from pipeline.official import official_notes
 from pipeline.ranking import rank_agreement
-from pipeline.results import CellResult, read_cell
+from pipeline.results import CellResult, read_cell, weights_of
 from pipeline.settings import ORIGINS, Setting
 from pipeline.specs import CellSpec
 from pipeline.verdict import Rules, Verdict, judge
@@ -57,8 +58,8 @@ def build_report(
         "settings": {
             origin: _settings(cells, (origin,)) for origin in (*ORIGINS, "table", "preset")
         },
-        "notes": list(spec.notes),
         "not_comparable": spec.defaults.not_comparable,
+        "notes": [*spec.notes, *_official_notes(experiment, table, results)],
         "same_weights": _same_weights(results),
         "rank_agreement": rank_agreement(list(contents.values())),
     }
@@ -89,6 +90,7 @@ def _cell(result: CellResult, verdict: Verdict | None) -> dict[str, Any]:
         "difference": result.difference,
         "verdict": verdict.as_json() if verdict else None,
         "source": result.source,
+        "official": _official(result),
         "profile": cell.profile.key if cell.profile else None,
         "metric": cell.spec.profile.measure if cell.spec.profile else cell.spec.metric,
         "note": cell.spec.note,
@@ -109,6 +111,23 @@ def _cell(result: CellResult, verdict: Verdict | None) -> dict[str, Any]:
             for seed, run in enumerate(result.runs)
         ],
     }
+
+
+def _official(result: CellResult) -> dict[str, Any] | None:
+    """Where an official figure comes from; `runs` still holds what was measured here."""
+    if result.official is None:
+        return None
+    entry = result.official.result
+    return {"run": entry.run, "source": entry.source, "date": entry.date.isoformat()}
+
+
+def _official_notes(
+    experiment: Experiment, table: str, results: dict[str, CellResult]
+) -> list[str]:
+    weights: dict[str, str | None] = {}
+    for result in results.values():
+        weights |= weights_of(result.cell, result.runs)
+    return official_notes(experiment.official, table, weights)
 
 
 def _datasets(cells: list[Cell], results: dict[str, CellResult]) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from dmnet.files import read_json
 from pipeline.errors import ResultError
 from pipeline.experiments import Cell, Evaluation, Experiment
 from pipeline.failures import Failure, failure_of
+from pipeline.official import OfficialValue, official_value
 
 
 @dataclass(frozen=True)
@@ -32,12 +34,15 @@ class CellResult:
     runs: tuple[RunResult, ...]
     profiled: float | None = None
     failure: Failure | None = None
+    official: OfficialValue | None = None  # takes the place of what was measured
 
     @property
     def source(self) -> str:
-        """Where the value comes from: trained, profiled, pending, failed, or absent (no such
-        class in the data)."""
+        """Where the value comes from: official (a test server), trained, profiled, pending,
+        failed, or absent (no such class in the data)."""
         missing = "pending" if self.failure is None else "failed"
+        if self.official is not None:
+            return "official"
         if self.cell.profile is not None:
             return missing if self.profiled is None else "profiled"
         if len(self.runs) < len(self.cell.evaluations):
@@ -55,6 +60,8 @@ class CellResult:
 
     @property
     def ours(self) -> float | None:
+        if self.official is not None:
+            return self.official.value
         if self.source == "profiled":
             return self.profiled
         return round(statistics.fmean(self.values), 2) if self.source == "trained" else None
@@ -126,8 +133,16 @@ def read_profile(cell: Cell, root: Path = Path(".")) -> float | None:
     return round(content[spec.measure] / spec.per, 2)
 
 
+def weights_of(cell: Cell, runs: Iterable[RunResult]) -> dict[str, str | None]:
+    """Run key -> SHA-256 of the weights that the run ended with, None while it is pending."""
+    pending: dict[str, str | None] = {e.run_key: None for e in cell.evaluations}
+    return pending | {run.evaluation.run_key: run.metrics["weights_sha256"] for run in runs}
+
+
 def read_cell(cell: Cell, experiment: Experiment, root: Path = Path(".")) -> CellResult:
-    """What there is of a cell by now."""
+    """What there is of a cell by now; an official figure that is its run's comes first."""
     results = [read_result(cell, evaluation, root) for evaluation in cell.evaluations]
     runs = tuple(result for result in results if result is not None)
-    return CellResult(cell, runs, read_profile(cell, root), failure_of(cell, experiment, root))
+    given = official_value(experiment.official, cell.table, cell.name, weights_of(cell, runs))
+    failure = failure_of(cell, experiment, root)
+    return CellResult(cell, runs, read_profile(cell, root), failure, given)

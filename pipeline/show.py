@@ -92,6 +92,10 @@ def _value(experiment: Experiment, result: CellResult) -> Lines:
         ("difference", _difference(experiment, result)),
         ("source of ours", result.source),
     ]
+    if result.official is not None:
+        entry = result.official.result
+        lines.append(("given by", f"{entry.source} ({entry.date}) for run {entry.run}"))
+        lines.append(("measured here", ", ".join(f"{value:.2f}" for value in result.values) or "-"))
     if cell.spec.note:
         lines.append(("note", cell.spec.note))
     return lines
@@ -111,7 +115,7 @@ def _ours(result: CellResult) -> str:
         return f"pending ({len(result.runs)} of {seeds} seeds measured)" if seeds else "pending"
     if result.ours is None:
         return "none: the class does not occur in the data"
-    if result.source == "profiled":
+    if result.source in ("profiled", "official"):
         return f"{result.ours:.2f}"
     if result.spread is None:
         return f"{result.ours:.2f} (one seed)"

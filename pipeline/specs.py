@@ -21,6 +21,7 @@ from dmnet.config import (
     parse,
 )
 from pipeline.errors import SpecError
+from pipeline.official import OfficialResult, load_official
 from pipeline.settings import Settings, read_settings
 from pipeline.yaml_files import load_named, load_yaml
 
@@ -66,6 +67,14 @@ class CellSpec(HowSpec):
         return value
 
 
+class SubmissionSpec(Section):
+    """What a test server is sent: one cell's run on images whose labels are secret."""
+
+    cell: Identifier
+    dataset: Identifier
+    member: str = Field(pattern=r"^[A-Za-z0-9_]+(/[A-Za-z0-9_]+)*$")  # folder in the archive
+
+
 class TableSpec(Section):
     """A published table in its own layout: each row maps a column to a text or a cell."""
 
@@ -78,6 +87,7 @@ class TableSpec(Section):
     # A text is a label, a bare number is quoted from the source, a mapping is a cell of ours.
     rows: tuple[dict[str, str | float | CellSpec | None], ...] = Field(min_length=1)
     notes: tuple[str, ...] = ()
+    submission: SubmissionSpec | None = None
 
     @model_validator(mode="after")
     def _layout(self) -> TableSpec:
@@ -93,6 +103,11 @@ class TableSpec(Section):
                     if entry.cell in seen:
                         raise ValueError(f"the cell name {entry.cell!r} stands twice")
                     seen.add(entry.cell)
+        if self.submission is not None and self.submission.cell not in seen:
+            raise ValueError(
+                f"`submission.cell` {self.submission.cell!r} is no cell of this table; "
+                f"expected one of {', '.join(sorted(seen))}"
+            )
         return self
 
     def cells(self) -> list[tuple[str, str, CellSpec]]:
@@ -210,6 +225,11 @@ class Params:
             inherited = self.model(spec.extends, where, (*below, name))
             settings = {p: s for p, s in inherited.items() if p.split(".")[0] not in own}
         return settings | read_settings(own, where)
+
+    @cached_property
+    def official(self) -> tuple[OfficialResult, ...]:
+        """Figures that a test server gave, from `official.yaml`; none without that file."""
+        return load_official(self.folder / "official.yaml", self.table)
 
     def costs(self) -> dict[str, Any]:
         return load_yaml(self.folder / "costs.yaml")

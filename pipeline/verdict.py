@@ -228,8 +228,11 @@ def judge_counted(ours: float, published: float, decimals: int) -> Verdict:
     )
 
 
-def why_not_comparable(cell: Cell, experiment: Experiment) -> str | None:
-    """The reason, known before anything is measured, why no verdict can be given; or None."""
+def why_not_comparable(cell: Cell, experiment: Experiment, official: bool = False) -> str | None:
+    """The reason, known before anything is measured, why no verdict can be given; or None.
+
+    official: the figure is a test server's, so it was measured where the published one was.
+    """
     if cell.spec.published is None:
         return "no published number"
     reason = cell.spec.not_comparable or experiment.tables[cell.table].defaults.not_comparable
@@ -237,6 +240,8 @@ def why_not_comparable(cell: Cell, experiment: Experiment) -> str | None:
         return reason
     if not experiment.preset.judged:
         return f"preset {experiment.preset_name} is not the published scale"
+    if official:
+        return None
     if cell.dataset is not None and cell.dataset.name != cell.published_dataset:
         return f"measured on {cell.dataset.name}, a stand-in for {cell.published_dataset}"
     return reason
@@ -252,13 +257,13 @@ def judge(result: CellResult, experiment: Experiment, rules: Rules | None) -> Ve
         return Verdict(NOT_COMPARABLE, remark="the class does not occur in the data")
     if result.ours is None:
         return None
-    reason = why_not_comparable(cell, experiment)
+    official = result.source == "official"
+    reason = why_not_comparable(cell, experiment, official)
     if reason is not None or published is None:
         return Verdict(NOT_COMPARABLE, remark=reason)
     if cell.profile is not None:
         return judge_counted(result.ours, published, experiment.tables[cell.table].decimals)
     if rules is None:
         raise SpecError(f"{cell.id}: a judged preset needs params/verdicts.yaml; add it")
-    return judge_trained(
-        result.values, published, rules.of(str(cell.published_dataset), cell.spec.metric)
-    )
+    values = [result.ours] if official else result.values
+    return judge_trained(values, published, rules.of(str(cell.published_dataset), cell.spec.metric))

@@ -14,7 +14,14 @@ from dmnet.config import canonical_json, content_hash
 from dmnet.errors import DMNetError
 from dmnet.files import sha256_bytes, sha256_file
 from pipeline.errors import PipelineError, SpecError
-from pipeline.experiments import PARAMS, Experiment, build_experiment
+from pipeline.experiments import (
+    PARAMS,
+    Evaluation,
+    Experiment,
+    Submission,
+    build_experiment,
+    find_submission,
+)
 from pipeline.figures import Figure, load_figures
 from pipeline.verdict import load_rules
 
@@ -24,6 +31,7 @@ REPORTING_CODE = (
     "report.py",
     "ranking.py",
     "render.py",
+    "official.py",
     "verdict.py",
     "verdict_report.py",
     "dvc_views.py",
@@ -34,6 +42,7 @@ FIGURE_CODE = (
     *("figures.py", "predictions.py", "figure_content.py", "figure_caption.py"),
     "figure_drawing.py",
 )
+SUBMISSION_CODE = ("submission.py",)
 DEFAULTS: dict[str, Any] = {"preset": "mini", "seeds": 1, "sources": "data/sources"}
 
 
@@ -142,11 +151,42 @@ class Workflow:
         spec, preset = self.experiment.tables[table], self.experiment.preset
         settings = [cell.settings for cell in self.experiment.cells_of(table)]
         scale = f"{self.options} {content_hash(preset)}"
-        content = f"{canonical_json(spec)} {scale} {settings}".encode()
+        official = [entry for entry in self.experiment.official if entry.table == table]
+        content = f"{canonical_json(spec)} {scale} {settings} {official}".encode()
         folder = Path(__file__).parent
         code = [sha256_file(folder / name) for name in REPORTING_CODE]
         code.append(sha256_file(PARAMS / "verdicts.yaml"))
         return sha256_bytes(content + "".join(code).encode())[:16]
+
+    def submission(self, table: str) -> Submission:
+        try:
+            return find_submission(self.experiment, table)
+        except SpecError as error:
+            raise workflow_error(error) from None
+
+    def submission_hash(self, table: str) -> str:
+        """Changes with what the archive is to hold, and with the code that checks and packs."""
+        submission, folder = self.submission(table), Path(__file__).parent
+        content = f"{submission} {self.experiment.preset.judged}"
+        code = [sha256_file(folder / name) for name in SUBMISSION_CODE]
+        return sha256_bytes((content + "".join(code)).encode())[:16]
+
+    def prediction_json(self, key: str, name: str) -> str:
+        return canonical_json(self._prediction(key, name).config)
+
+    def prediction_data(self, key: str, name: str) -> str:
+        return f"data/{self._prediction(key, name).config.data.name}/manifest.json"
+
+    def _prediction(self, key: str, name: str) -> Evaluation | Submission:
+        """What `predictions/<key>/<name>.json` is made by: a cell's protocol, or a submission."""
+        if (key, name) in self.experiment.evaluations:
+            return self.experiment.evaluations[key, name]
+        for submission in self.experiment.submissions.values():
+            if (submission.run_key, submission.name) == (key, name):
+                return submission
+        raise workflow_error(
+            SpecError(f"predictions/{key}/{name}.json: no cell and no submission is measured so")
+        )
 
     def cells_of(self, key: str) -> str:
         return ", ".join(self._run(key).cells)

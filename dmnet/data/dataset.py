@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from dmnet.config import DataIdentity, RecipeConfig
 from dmnet.data.augment import augment, resize_image, resize_label, scaled_size
 from dmnet.data.decode import read_image, read_label
-from dmnet.data.manifest import Manifest
+from dmnet.data.manifest import NO_LABEL, Manifest
 from dmnet.errors import DataError
 
 
@@ -60,6 +60,11 @@ class SegmentationDataset:
         return resize_image(image, scaled_size(*size, self.load_scale)), size
 
     def _decode(self, image_path: Path, label_path: Path) -> tuple[Tensor, Tensor]:
+        if label_path.name == NO_LABEL:
+            raise DataError(
+                f"{image_path}: has no label, so nothing can be trained or measured on it; "
+                "choose a labelled split"
+            )
         image = _image(image_path)
         indices = read_label(label_path)
         if tuple(image.shape[-2:]) != indices.shape:

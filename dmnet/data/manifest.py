@@ -1,7 +1,8 @@
 """The result of every preparation: a folder that says which samples a dataset has.
 
     data/<name>/
-    ├── lists/<split>.txt    `image label` per line, POSIX paths relative to the root
+    ├── lists/<split>.txt    `image label` per line, POSIX paths relative to the root; the label
+    │                        is `-` where there is none, which only the split for `test` may have
     ├── checksums.sha256     `sha256sum` format, sorted by path, every listed file once
     └── manifest.json        written last: while it is absent the dataset is not prepared
 
@@ -22,7 +23,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from dmnet.config import DatasetConfig
+from dmnet.config import DataIdentity, DatasetConfig
 from dmnet.data.decode import read_image, read_label
 from dmnet.errors import DataError
 from dmnet.files import sha256_file, write_json, write_text
@@ -31,7 +32,9 @@ MANIFEST = "manifest.json"
 CHECKSUMS = "checksums.sha256"
 LISTS = "lists"
 
-Pair = tuple[str, str]  # image and label, relative to the root
+NO_LABEL = "-"
+
+Pair = tuple[str, str]  # image and label (or NO_LABEL), relative to the root
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ class Manifest:
             )
         return manifest
 
-    def require(self, config: DatasetConfig) -> None:
+    def require(self, config: DatasetConfig | DataIdentity) -> None:
         """Raises DataError unless this is the dataset that `config` describes."""
         if (self.dataset, self.layout) != (config.name, config.layout):
             raise DataError(
@@ -95,6 +98,7 @@ class Manifest:
     def pairs(self, split: str) -> list[tuple[Path, Path]]:
         """Absolute (image, label) paths of `split`, in list order.
 
+        Without a label the second path is `root`/NO_LABEL, which names no file.
         Raises DataError for an unknown or an empty split and for a damaged list.
         """
         if split not in self.splits:
@@ -119,13 +123,17 @@ def write_manifest(
     `pairs` maps each split to (image, label) paths relative to `root`. Nothing is written, and
     DataError names the file or split, unless: every split is non-empty, has no sample twice and
     has exactly the number of images in `config.counts`; every file exists and decodes; image and
-    label have one size; every label is a class or `ignore_index` after `config.label_map`.
+    label have one size; every label is a class or `ignore_index` after `config.label_map`. Only
+    images of the split for `test` may have NO_LABEL.
     """
     _check_splits(config, pairs)
     root = Path(os.path.abspath(root))
     for image, label in sorted({pair for split in pairs.values() for pair in split}):
-        _check_sample(config, root / image, root / label)
-    files = sorted({path for split in pairs.values() for pair in split for path in pair})
+        if label == NO_LABEL:
+            read_image(root / image)
+        else:
+            _check_sample(config, root / image, root / label)
+    files = sorted({p for split in pairs.values() for pair in split for p in pair if p != NO_LABEL})
     checksums = "".join(f"{sha256_file(root / path)}  {path}\n" for path in files)
 
     clear(folder)
@@ -215,6 +223,11 @@ def _check_splits(config: DatasetConfig, pairs: Mapping[str, Sequence[Pair]]) ->
         for image, label in samples:
             for path in (image, label):
                 _check_path(name, split, path)
+            if label == NO_LABEL and split != config.splits.get("test"):
+                raise DataError(
+                    f"{name}: split `{split}`: {image} has no label; only a split with the role "
+                    "`test` may do without"
+                )
             if image in seen:
                 raise DataError(f"{name}: split `{split}` lists {image} twice; remove one line")
             seen.add(image)

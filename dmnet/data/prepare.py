@@ -7,16 +7,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dmnet.config import DatasetConfig
-from dmnet.data import ade20k, camvid, cityscapes, pascal_context, voc2012
+from dmnet.data import ade20k, camvid, cityscapes, pascal_context, voc2012, voc2012_test
 from dmnet.data.standins.ade20k import generate as generate_ade20k
 from dmnet.data.standins.cityscapes import generate as generate_cityscapes
 from dmnet.data.standins.pascal_context import generate as generate_pascal_context
 from dmnet.data.standins.voc2012 import generate as generate_voc2012
+from dmnet.data.standins.voc2012_test import generate as generate_voc2012_test
 from dmnet.errors import ConfigError, DataError, RunError
 
 # layout -> preparation of (config, archives, source, folder)
 LAYOUTS: dict[str, Callable[[DatasetConfig, Path, Path | None, Path], None]] = {
     "voc2012aug": lambda config, archives, _, folder: voc2012.prepare(config, archives, folder),
+    "voc2012_test": lambda config, archives, _, folder: voc2012_test.prepare(
+        config, archives, folder
+    ),
     "camvid": lambda config, _, source, folder: camvid.prepare(config, source, folder),
     "pascal_context": lambda config, archives, _, folder: pascal_context.prepare(
         config, archives, folder
@@ -27,6 +31,7 @@ LAYOUTS: dict[str, Callable[[DatasetConfig, Path, Path | None, Path], None]] = {
 # layout -> generator of a stand-in's archives
 STANDINS: dict[str, Callable[[DatasetConfig, Path], None]] = {
     "voc2012aug": generate_voc2012,
+    "voc2012_test": generate_voc2012_test,
     "pascal_context": generate_pascal_context,
     "ade20k": generate_ade20k,
     "cityscapes": generate_cityscapes,

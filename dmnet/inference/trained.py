@@ -49,7 +49,7 @@ def open_trained(run_dir: Path, evaluation: EvaluationConfig, data: Path) -> Tra
     """Open `runs/<key>` on the prepared dataset `data/<name>`, with the run's number of threads.
 
     Raises RunError when the run is not finished, CheckpointError when its weights are damaged,
-    DataError when `data` is not its dataset, and ConfigError when `evaluation` does not fit it.
+    DataError when `data` is not the evaluation's, ConfigError when `evaluation` does not fit it.
     """
     config = run_dir / "config.json"
     job = parse(JobConfig, read_json(config), str(config))
@@ -61,7 +61,7 @@ def open_trained(run_dir: Path, evaluation: EvaluationConfig, data: Path) -> Tra
     except (KeyError, TypeError) as error:
         raise RunError(f"{run_dir}/train.json: no {error}; delete it and train again") from error
     manifest = Manifest.load(data)
-    manifest.require(job.dataset)
+    manifest.require(evaluation.data)  # a test set is another dataset than the run's own
     if evaluation.data.classes != job.run.data.classes:
         raise ConfigError(
             f"--config: {evaluation.data.classes} classes, but run {job.run.key} was trained with "

@@ -4,7 +4,9 @@
 rule predict:
     input:
         trained="runs/{key}/train.json",
-        data=lambda wildcards: study.manifest(wildcards.key),
+        data=lambda wildcards: study.prediction_data(
+            wildcards.key, wildcards.evaluation
+        ),
     output:
         "predictions/{key}/{evaluation}.json",  # names the PNGs beside it by SHA-256
     log:
@@ -13,7 +15,7 @@ rule predict:
     resources:
         gpus=study.gpus,
     params:
-        config=lambda wildcards: study.evaluation_json(
+        config=lambda wildcards: study.prediction_json(
             wildcards.key, wildcards.evaluation
         ),
     message:

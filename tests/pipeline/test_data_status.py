@@ -249,3 +249,9 @@ def test_asking_writes_nothing_and_does_not_import_torch(tmp_path):
     command = [sys.executable, "-c", code, str(tmp_path)]
     subprocess.run(command, check=True, cwd=REPOSITORY, env=os.environ | {"PYTHONPATH": "."})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_images_for_a_submission_say_so_and_where_to_log_in(tmp_path):
+    text = render_data(build_experiment("paper", tables=["table7"]), root=tmp_path)
+    assert "voc2012-test: not prepared (needed for the submission of table7 only)" in text
+    assert "VOC2012test.tar, which needs a login (register at http://host.robots" in text

@@ -1,0 +1,199 @@
+"""The archive for a test server: predicted images, each verified, packed in the server's layout.
+
+    predictions/<key>/<name>.json     the manifest that names the images' SHA-256
+    predictions/<key>/<name>/*.png    one palette PNG of class indices per test image
+        |
+        v
+    reports/<table>-submission.tar    <member>/<id>.png and nothing else
+    reports/<table>-submission.json   its SHA-256, the run, the weights, the number of images
+
+The layout is that of the VOC2012 development kit, section "Submission of Results" of the
+segmentation task. Equal predictions give equal bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from dmnet.config import content_hash
+from dmnet.data.manifest import Manifest
+from dmnet.files import atomic_write, read_json, sha256_bytes, sha256_file, write_json
+from pipeline.errors import ResultError
+from pipeline.experiments import Experiment, Submission, find_submission
+
+REHEARSAL = "a rehearsal: not for upload"
+PALETTE_CHANNELS = 3
+_UNPREDICTED = "predict again"
+
+
+def write_submission(
+    experiment: Experiment,
+    table: str,
+    predictions: Path,
+    folder: Path,
+    root: Path = Path("."),
+) -> dict[str, Any]:
+    """Verify the predictions, then write archive and JSON into `folder`; returns the JSON.
+
+    `root` holds `data/` and `runs/`. Raises SpecError when the table has no submission at this
+    preset, and ResultError, DataError or RunError, naming the file, when the predictions are of
+    another run, weights, protocol or dataset, an image is missing or there is one too many, or an
+    image is not what the server reads. Then neither file is there.
+    """
+    submission = find_submission(experiment, table)
+    output = folder / f"{table}-submission.json"
+    archive = output.with_suffix(".tar")
+    output.unlink(missing_ok=True)  # it would name the archive's earlier content
+    archive.unlink(missing_ok=True)
+    data = Manifest.load(root / "data" / submission.dataset.name)
+    data.require(submission.dataset)
+    content = _read_manifest(submission, predictions, data, root)
+    photographs = {f"{image.stem}.png": image for image, _ in data.pairs(submission.config.split)}
+    files: Mapping[str, Any] = content["files"]
+    _check_names(predictions, photographs, files)
+    images = _verified(submission, predictions.with_suffix(""), photographs, files)
+    _write_tar(archive, submission.member, images)
+    rehearsal = not experiment.preset.judged or data.stand_in
+    result = {
+        "table": table,
+        "preset": experiment.preset_name,
+        "notice": REHEARSAL if rehearsal else "for upload",
+        "archive": {"file": archive.name, "sha256": sha256_file(archive)},
+        "member": submission.member,
+        "images": len(photographs),
+        "run": submission.run_key,
+        "weights_sha256": content["weights_sha256"],
+        "evaluation": submission.name,
+        "evaluation_hash": content["evaluation_hash"],
+        "dataset": submission.dataset.name,
+        "data_fingerprint": data.fingerprint,
+    }
+    write_json(output, result)
+    return result
+
+
+def describe_submission(result: Mapping[str, Any], folder: Path) -> str:
+    """One line for people: the file, what is in it, and whether it is meant for upload."""
+    return (
+        f"{folder / result['archive']['file']}: {result['images']} images of run {result['run']}, "
+        f"weights {result['weights_sha256'][:12]}; {result['notice']}"
+    )
+
+
+def _read_manifest(
+    submission: Submission, path: Path, data: Manifest, root: Path
+) -> Mapping[str, Any]:
+    """The predictions' manifest, of this run's present weights, this protocol and these images."""
+    if not path.exists():
+        raise ResultError(f"{path}: missing; run `snakemake {submission.predictions}`")
+    content = read_json(path)
+    trained_path = root / "runs" / submission.run_key / "train.json"
+    trained = read_json(trained_path)
+    try:
+        facts = (
+            ("run", content["run"], submission.run_key),
+            ("evaluation", content["evaluation_hash"], content_hash(submission.config)),
+            ("dataset", content["data_fingerprint"], data.fingerprint),
+        )
+        given, weights = content["weights_sha256"], trained["weights"]["sha256"]
+        files = content["files"]
+    except (KeyError, TypeError) as error:
+        raise ResultError(
+            f"{path} or {trained_path}: {error} is missing; delete the file and run again"
+        ) from error
+    for name, found, expected in (*facts, ("weights", given, weights)):
+        if found != expected:
+            raise ResultError(
+                f"{path}: is of other {name} ({str(found)[:16]}, expected {str(expected)[:16]}); "
+                f"delete it and {_UNPREDICTED}"
+            )
+    if not isinstance(files, dict):
+        raise ResultError(f"{path}: `files` is no mapping; delete it and {_UNPREDICTED}")
+    return content
+
+
+def _check_names(path: Path, expected: Iterable[str], found: Iterable[str]) -> None:
+    wanted, given = set(expected), set(found)
+    if missing := sorted(wanted - given):
+        raise ResultError(
+            f"{path}: no prediction {missing[0]} ({len(missing)} of {len(wanted)} test images are "
+            f"without one); delete it and {_UNPREDICTED}"
+        )
+    if extra := sorted(given - wanted):
+        raise ResultError(
+            f"{path}: {extra[0]} belongs to no test image ({len(extra)} such); "
+            f"delete it and {_UNPREDICTED}"
+        )
+
+
+def _verified(
+    submission: Submission,
+    folder: Path,
+    photographs: Mapping[str, Path],
+    files: Mapping[str, Any],
+) -> Iterator[tuple[str, bytes]]:
+    """(name, bytes) of every prediction in the order of the names, each as the server reads it."""
+    for name in sorted(photographs):
+        path = folder / name
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise ResultError(
+                f"{path}: cannot be read ({error.strerror}); {_UNPREDICTED}"
+            ) from error
+        if (found := sha256_bytes(content)) != files[name]:
+            raise ResultError(
+                f"{path}: damaged (SHA-256 {found[:16]}, expected {str(files[name])[:16]}); "
+                f"delete it and {_UNPREDICTED}"
+            )
+        _check_image(path, content, photographs[name], len(submission.dataset.classes))
+        yield name, content
+
+
+def _check_image(path: Path, content: bytes, photograph: Path, classes: int) -> None:
+    """A PNG with VOC's palette, 8 bits, class indices only, and the photograph's size."""
+    import numpy as np
+    from PIL import Image
+
+    from dmnet.data.voc2012 import palette
+
+    try:
+        with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
+            stored = image.tile[0][3] if image.tile else None
+            image.load()
+            if image.mode != "P" or stored != "P":
+                raise _unfit(path, f"mode {stored or image.mode}", "an 8-bit palette PNG")
+            colours = image.getpalette() or []
+            indices = np.asarray(image)
+            size = image.size
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise _unfit(path, f"not decodable ({error})", "an 8-bit palette PNG") from error
+    needed = PALETTE_CHANNELS * classes
+    if len(colours) < needed or colours != palette()[: len(colours)]:
+        raise _unfit(path, "another palette", "VOC's")
+    if int(indices.max(initial=0)) >= classes:
+        raise _unfit(path, f"index {int(indices.max())}", f"0..{classes - 1}")
+    with Image.open(photograph) as image:
+        expected = image.size
+    if size != expected:
+        raise _unfit(path, f"{size[0]}x{size[1]} pixels", f"{expected[0]}x{expected[1]}")
+
+
+def _unfit(path: Path, found: str, expected: str) -> ResultError:
+    return ResultError(f"{path}: {found}, expected {expected}; delete it and {_UNPREDICTED}")
+
+
+def _write_tar(path: Path, folder: str, images: Iterable[tuple[str, bytes]]) -> None:
+    with (
+        atomic_write(path) as stream,
+        tarfile.open(fileobj=stream, mode="w", format=tarfile.USTAR_FORMAT) as tar,
+    ):
+        for name, content in images:
+            # A new TarInfo has time, owner and group 0, no names, and mode 0644.
+            member = tarfile.TarInfo(f"{folder}/{name}")
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
