@@ -21,6 +21,7 @@ rule reports:
         expand("reports/{table}.md", table=study.tables),
         "reports/claims.md",
         "reports/index.md",
+        "reports/overview.html",
     message:
         "All reports are up to date"
 
@@ -28,4 +29,5 @@ rule reports:
 include: "pipeline/rules/data.smk"
 include: "pipeline/rules/runs.smk"
 include: "pipeline/rules/reports.smk"
+include: "pipeline/rules/page.smk"
 include: "pipeline/rules/records.smk"

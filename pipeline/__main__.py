@@ -5,7 +5,7 @@ python -m pipeline status [TARGET]    done, running, pending
 python -m pipeline data [TARGET]      which datasets are there, and what to do
 python -m pipeline show CELL          where a cell's number comes from
 python -m pipeline record [TARGET]    hand finished runs to MLflow and DVC
-python -m pipeline report TABLE, summary, resolve KEY, describe DATASET: what the rules call
+python -m pipeline report TABLE, summary, page, resolve KEY, describe DATASET: what the rules call
 
 All take --preset P and --seeds N.
 """
@@ -103,6 +103,18 @@ def summary(arguments: argparse.Namespace) -> None:
     write_text(folder / "index.md", render_index(reports, preset["name"], preset["title"]))
 
 
+def page(arguments: argparse.Namespace) -> None:
+    """All reports on one self-contained page, from their JSON and the runs' histories."""
+    from pipeline.page import read_histories, read_inputs, render_page
+
+    experiment, folder = experiment_of(arguments), arguments.folder
+    reports, claims, figure = read_inputs(
+        list(experiment.tables), folder, experiment.preset_name, experiment.seeds
+    )
+    html = render_page(reports, claims, read_histories(reports), figure)
+    write_text(folder / "overview.html", html)
+
+
 def record(arguments: argparse.Namespace) -> None:
     from pipeline.record import record_runs
 
@@ -152,6 +164,10 @@ def parser() -> argparse.ArgumentParser:
     command = commands.add_parser("summary", help="write claims.md and index.md")
     command.add_argument("--folder", type=Path, default=Path("reports"))
     command.set_defaults(action=summary)
+
+    command = commands.add_parser("page", help="write overview.html, all reports on one page")
+    command.add_argument("--folder", type=Path, default=Path("reports"))
+    command.set_defaults(action=page)
 
     for command in commands.choices.values():
         command.add_argument("--preset", default="mini", help="mini (default), small or paper")

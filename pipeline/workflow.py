@@ -19,6 +19,10 @@ from pipeline.experiments import PARAMS, Experiment, build_experiment
 REPORTING_CODE = ("results.py", "report.py", "render.py", "dvc_views.py")
 WRITTEN = ("runs", "reports", "data", "counts", "logs", "benchmarks")  # by the rules
 SUMMARY_CODE = ("predicates.py", "claims.py", "claims_report.py", "index.py")
+PAGE_CODE = (
+    *("page.py", "page_plots.py", "render.py"),
+    *("templates/overview.html.j2", "templates/overview.css"),
+)
 DEFAULTS: dict[str, Any] = {"preset": "mini", "seeds": 1, "sources": "data/sources"}
 
 
@@ -131,6 +135,11 @@ class Workflow:
         folder = Path(__file__).parent
         files = [folder / name for name in SUMMARY_CODE] + [PARAMS / "claims.yaml"]
         return sha256_bytes("".join(map(sha256_file, files)).encode())[:16]
+
+    def page_hash(self) -> str:
+        """Changes with the code and the template that write the page."""
+        folder = Path(__file__).parent
+        return sha256_bytes("".join(sha256_file(folder / name) for name in PAGE_CODE).encode())[:16]
 
     def _run(self, key: str) -> Any:
         if key not in self.experiment.runs:
