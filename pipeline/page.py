@@ -175,7 +175,7 @@ def _table(report: dict[str, Any], histories: Mapping[str, list[dict[str, Any]]]
     ]
     rows = []
     for row in report["rows"]:
-        line = []
+        line: list[dict[str, Any]] = []
         for column in report["columns"]:
             entry = row.get(column)
             if isinstance(entry, dict):
@@ -262,7 +262,7 @@ def _scatters(reports: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
     return [
         {
             "metric": metric,
-            "svg": scatter_svg(f"scatter-{number}", [point for _, point in found], metric),
+            "svg": scatter_svg(f"scatter-{number}", [point for _, point in found]),
             "legend": [(name, styles[name]) for name in dict.fromkeys(name for name, _ in found)],
             "count": len(found),
         }

@@ -80,7 +80,7 @@ def curves_svg(name: str, curves: Sequence[Curve], label: str) -> str:
     return _svg(name, figure)
 
 
-def scatter_svg(name: str, points: Sequence[Point], unit: str) -> str:
+def scatter_svg(name: str, points: Sequence[Point]) -> str:
     """Ours over published, on equal axes, with the line on which both are the same."""
     figure, axes = _axes((4.4, 4.2))
     numbers = [number for point in points for number in (point.published, point.ours)]
@@ -107,8 +107,8 @@ def scatter_svg(name: str, points: Sequence[Point], unit: str) -> str:
     axes.set_xlim(limits)
     axes.set_ylim(limits)
     axes.set_aspect("equal")
-    axes.set_xlabel(f"published, {unit}", color=INK)
-    axes.set_ylabel(f"ours, {unit}", color=INK)
+    axes.set_xlabel("published", color=INK)
+    axes.set_ylabel("ours", color=INK)
     return _svg(name, figure, titles)
 
 
