@@ -7,14 +7,22 @@ import re
 
 import pytest
 
+CLAIMS = """\
+claims:
+  - id: ours-beats-fcn
+    sentence: Ours is better
+    where: nowhere
+    predicate: {kind: order, cells: [three/fcn, three/ours]}
+"""
+
 
 @pytest.fixture(scope="module")
 def reported(small, tmp_path_factory):
-    """Tables `one` and `three`, which share their runs, are all tables here; and no claims."""
+    """Tables `one` and `three`, which share their runs, are all tables here."""
     clone = small.copy(tmp_path_factory.mktemp("page") / "clone")
     for name in ("table1", "table2"):
         (clone.path / f"params/tables/{name}.yaml").unlink()
-    clone.write("params/claims.yaml", "claims: []\n")
+    clone.write("params/claims.yaml", CLAIMS)
     result = clone.snakemake("reports/overview.html")
     assert result.code == 0, result.text
     assert "train" not in result.jobs
