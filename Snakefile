@@ -23,6 +23,7 @@ rule reports:
         expand("reports/{figure}.png", figure=study.figures),
         "reports/claims.md",
         "reports/index.md",
+        "reports/overview.html",
     message:
         "All reports are up to date"
 
@@ -32,4 +33,5 @@ include: "pipeline/rules/runs.smk"
 include: "pipeline/rules/reports.smk"
 include: "pipeline/rules/figures.smk"
 include: "pipeline/rules/submission.smk"
+include: "pipeline/rules/page.smk"
 include: "pipeline/rules/records.smk"

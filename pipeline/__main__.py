@@ -7,8 +7,8 @@ python -m pipeline show CELL          where a cell's number comes from
 python -m pipeline record [TARGET]    hand finished runs to MLflow and DVC
 python -m pipeline report TABLE        what there is of a table by now, to reports/partial/
 python -m pipeline verdict-rates      how often a verdict is wrong (docs/verdicts.md)
-python -m pipeline summary, partial, figure NAME, submission TABLE, resolve KEY, describe DATASET:
-    what the rules call
+python -m pipeline summary, page, partial, figure NAME, submission TABLE, resolve KEY,
+    describe DATASET: what the rules call
 
 All but verdict-rates take --preset P and --seeds N.
 """
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from dmnet.errors import DMNetError
@@ -140,6 +141,18 @@ def summary(arguments: argparse.Namespace) -> None:
     write_summary(experiment, {name: read_json(folder / f"{name}.json") for name in names}, folder)
 
 
+def page(arguments: argparse.Namespace) -> None:
+    """All reports on one self-contained page, from their JSON and the runs' histories."""
+    from pipeline.page import read_histories, read_inputs, render_page
+
+    experiment, folder = experiment_of(arguments), arguments.folder
+    reports, claims, figure = read_inputs(
+        list(experiment.tables), folder, experiment.preset_name, experiment.seeds
+    )
+    html = render_page(reports, claims, read_histories(reports), figure)
+    write_text(folder / "overview.html", html)
+
+
 def record(arguments: argparse.Namespace) -> None:
     from pipeline.record import record_runs
 
@@ -155,75 +168,57 @@ def verdict_rates(arguments: argparse.Namespace) -> None:
     print(render_rates(load_rules(PARAMS)))
 
 
+# name -> what it does, help, how it names its argument (None: it has none)
+COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], None], str, str | None]] = {
+    "plan": (plan, "cells, shared runs, iterations and an estimate of the cost", "target"),
+    "status": (status, "what is done, running (iteration, ETA, mIoU) and pending", "target"),
+    "data": (data, "which datasets are there, complete or damaged, and what to do", "target"),
+    "record": (record, "hand finished runs to MLflow and DVC", "target"),
+    "show": (show, "where a cell's number comes from", "cell"),
+    "report": (report, "what there is of a table, to reports/partial/", "table"),
+    "partial": (partial, "write the tables that miss a failed run", None),
+    "figure": (figure, "draw a figure from finished predictions", "name"),
+    "submission": (submission, "pack predictions for a test server", "table"),
+    "summary": (summary, "write claims.md and index.md", None),
+    "page": (page, "write overview.html, all reports on one page", None),
+    "resolve": (resolve, "write a run's config.json", "key"),
+    "describe": (describe, "write a dataset's configuration", "name"),
+    "verdict-rates": (verdict_rates, "how often a verdict is wrong, measured", None),
+}
+INTO_FOLDER = ("report", "partial", "figure", "submission", "summary", "page")
+INTO_FILE = ("resolve", "describe")
+OF_NO_PRESET = ("verdict-rates",)
+
+
 def parser() -> argparse.ArgumentParser:
     about = (__doc__ or "").splitlines()[0]
     root = argparse.ArgumentParser(prog="python -m pipeline", description=about)
     commands = root.add_subparsers(required=True, metavar="COMMAND")
-
-    for name, action, text in (
-        ("plan", plan, "cells, shared runs, iterations and an estimate of the cost"),
-        ("status", status, "what is done, running (iteration, ETA, mIoU) and pending"),
-        ("data", data, "which datasets are there, complete or damaged, and what to do"),
-        ("record", record, "hand finished runs to MLflow and DVC"),
-    ):
+    for name, (action, text, argument) in COMMANDS.items():
         command = commands.add_parser(name, help=text)
-        command.add_argument("target", nargs="?", help="a table, e.g. table2; default: all")
         command.set_defaults(action=action)
-    commands.choices["record"].add_argument("--no-dvc", action="store_true", help="MLflow only")
-    command = commands.choices["data"]
-    command.add_argument("--sources", type=Path, default=Path("data/sources"))
-    command.add_argument("--check", action="store_true", help="read and hash every file")
-
-    command = commands.add_parser("show", help="where a cell's number comes from")
-    command.add_argument("cell", help="such as table2/context-aware")
-    command.set_defaults(action=show)
-
-    command = commands.add_parser("resolve", help="write a run's config.json")
-    command.add_argument("key")
-    command.add_argument("--output", type=Path, required=True)
-    command.set_defaults(action=resolve)
-
-    command = commands.add_parser("describe", help="write a dataset's configuration")
-    command.add_argument("name")
-    command.add_argument("--output", type=Path, required=True)
-    command.set_defaults(action=describe)
-
-    command = commands.add_parser("report", help="what there is of a table, to reports/partial/")
-    command.add_argument("target", metavar="table")
-    command.add_argument("--folder", type=Path, default=Path("reports"))
-    command.add_argument(
-        "--complete", action="store_true", help="into its place, or not at all (the rules say this)"
-    )
-    command.set_defaults(action=report)
-
-    command = commands.add_parser("partial", help="write the tables that miss a failed run")
-    command.add_argument("--folder", type=Path, default=Path("reports"))
-    command.set_defaults(action=partial)
-
-    command = commands.add_parser("figure", help="draw a figure from finished predictions")
-    command.add_argument("name", help="such as figure3")
-    command.add_argument("--folder", type=Path, default=Path("reports"))
-    command.set_defaults(action=figure)
-
-    command = commands.add_parser("submission", help="pack predictions for a test server")
-    command.add_argument("target", metavar="table")
-    command.add_argument("--predictions", type=Path, required=True, help="their JSON manifest")
-    command.add_argument("--folder", type=Path, default=Path("reports"))
-    command.set_defaults(action=submission)
-
-    command = commands.add_parser("summary", help="write claims.md and index.md")
-    command.add_argument("--folder", type=Path, default=Path("reports"))
-    command.set_defaults(action=summary)
-
-    own_options = {"verdict-rates"}  # about the rule, not about a preset's runs
-    command = commands.add_parser("verdict-rates", help="how often a verdict is wrong, measured")
-    command.set_defaults(action=verdict_rates)
-
-    for name, command in commands.choices.items():
-        if name in own_options:
-            continue
-        command.add_argument("--preset", default="mini", help="mini (default), small or paper")
-        command.add_argument("--seeds", type=int, default=1, help="seeds per run; default 1")
+        if argument == "target":
+            command.add_argument("target", nargs="?", help="a table, e.g. table2; default: all")
+        elif argument == "table":
+            command.add_argument("target", metavar="table")
+        elif argument is not None:
+            command.add_argument(argument)
+        if name in INTO_FOLDER:
+            command.add_argument("--folder", type=Path, default=Path("reports"))
+        if name in INTO_FILE:
+            command.add_argument("--output", type=Path, required=True)
+        if name not in OF_NO_PRESET:
+            command.add_argument("--preset", default="mini", help="mini (default), small or paper")
+            command.add_argument("--seeds", type=int, default=1, help="seeds per run; default 1")
+    add = commands.choices["record"].add_argument
+    add("--no-dvc", action="store_true", help="MLflow only")
+    add = commands.choices["data"].add_argument
+    add("--sources", type=Path, default=Path("data/sources"))
+    add("--check", action="store_true", help="read and hash every file")
+    add = commands.choices["report"].add_argument
+    add("--complete", action="store_true", help="into its place, or not at all (for the rules)")
+    add = commands.choices["submission"].add_argument
+    add("--predictions", type=Path, required=True, help="their JSON manifest")
     return root
 
 

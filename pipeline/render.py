@@ -17,7 +17,7 @@ def render_markdown(report: dict[str, Any]) -> str:
         f"Source of the published numbers: {report['source']}. Unit: {report['unit']}.",
         _header(report),
         _table(report),
-        *(f"- {note}" for note in _notes(report)),
+        *(f"- {note}" for note in notes_of(report)),
         *render_verdicts(report),
         "## Where each number comes from",
         _origins(report),
@@ -61,12 +61,12 @@ def _header(report: dict[str, Any]) -> str:
         rows.append(["Agreement with the published order", text])
     if shows_verdicts(report):
         rows.append(["Verdicts", count_verdicts(report)])
-    rows.append(["Trained at commit", ", ".join(map(_commit, report["code"])) or "-"])
+    rows.append(["Trained at commit", ", ".join(map(commit_text, report["code"])) or "-"])
     rows.append(["What this shows", preset["shows"].strip()])
     return tabulate(rows, headers=["", ""], tablefmt="pipe", disable_numparse=True)
 
 
-def _commit(code: dict[str, Any]) -> str:
+def commit_text(code: dict[str, Any]) -> str:
     if code["commit"] is None:
         return "unknown (not a git checkout)"
     return f"`{code['commit'][:12]}`" + (" with uncommitted changes" if code["modified"] else "")
@@ -122,7 +122,7 @@ def _numbers(cell: dict[str, Any], decimals: int) -> list[str]:
     return [published, ours, difference]
 
 
-def _notes(report: dict[str, Any]) -> list[str]:
+def notes_of(report: dict[str, Any]) -> list[str]:
     notes = list(report["notes"])
     notes.insert(0, _meaning_of_difference(report))
     for cells in report["same_weights"]:
@@ -200,14 +200,16 @@ def _settings(report: dict[str, Any]) -> str:
     for origin, title in SECTIONS.items():
         settings = report["settings"][origin]
         if settings:
-            rows = [[f"`{s['key']}`", f"`{_short(s['value'])}`", s["source"]] for s in settings]
+            rows = [
+                [f"`{s['key']}`", f"`{short_value(s['value'])}`", s["source"]] for s in settings
+            ]
             headers = ["Setting", "Value", "Source or reason"]
             table = tabulate(rows, headers, tablefmt="pipe", disable_numparse=True)
             parts.append(f"### {title}\n\n{table}")
     return "\n\n".join(parts)
 
 
-def _short(value: Any) -> str:
+def short_value(value: Any) -> str:
     if isinstance(value, dict):
         return str(value.get("file", value))
     return "none" if value is None else str(value)

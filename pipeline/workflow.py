@@ -43,6 +43,10 @@ FIGURE_CODE = (
     "figure_drawing.py",
 )
 SUBMISSION_CODE = ("submission.py",)
+PAGE_CODE = (
+    *("page.py", "page_plots.py", "render.py"),
+    *("templates/overview.html.j2", "templates/overview.css"),
+)
 DEFAULTS: dict[str, Any] = {"preset": "mini", "seeds": 1, "sources": "data/sources"}
 
 
@@ -213,6 +217,11 @@ class Workflow:
         folder = Path(__file__).parent
         code = [sha256_file(folder / file) for file in FIGURE_CODE]
         return sha256_bytes((content + "".join(code)).encode())[:16]
+
+    def page_hash(self) -> str:
+        """Changes with the code and the template that write the page."""
+        folder = Path(__file__).parent
+        return sha256_bytes("".join(sha256_file(folder / name) for name in PAGE_CODE).encode())[:16]
 
     def _run(self, key: str) -> Any:
         if key not in self.experiment.runs:

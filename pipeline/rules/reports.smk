@@ -5,7 +5,9 @@ rule report:
     input:
         lambda wildcards: study.results_of(wildcards.table),
     output:
-        markdown="reports/{table}.md",
+        markdown=report(
+            "reports/{table}.md", category="Tables", labels={"Table": "{table}"}
+        ),
         json="reports/{table}.json",
         metrics="reports/metrics/{table}.json",
         points="reports/metrics/{table}.csv",

@@ -1,0 +1,26 @@
+# One page of everything: reports/overview.html, and `snakemake --report reports/report.html`,
+# which opens with that page.
+
+
+# Shown first in Snakemake's own report.
+report: "../templates/landing.rst"
+
+
+rule page:
+    input:
+        expand("reports/{table}.json", table=study.tables),
+        expand("reports/{figure}.png", figure=study.figures),
+        "reports/claims.json",
+    output:
+        report(
+            "reports/overview.html",
+            caption="../templates/overview.rst",
+            category="Overview",
+            labels={"Page": "Published against ours"},
+        ),
+    params:
+        content=study.page_hash(),
+    message:
+        "Writing {output}"
+    shell:
+        "{study.python} -m pipeline page {study.options} --folder $(dirname {output})"
