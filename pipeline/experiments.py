@@ -158,7 +158,8 @@ def build_experiment(
     experiment = Experiment(
         preset_name, params.preset(str(preset_name)), seeds, {n: params.table(n) for n in names}
     )
-    experiment.official = params.official
+    # A test server's figure belongs to the published scale; elsewhere a run is a rehearsal.
+    experiment.official = params.official if experiment.preset.judged else ()
     for table, spec in experiment.tables.items():
         for row, column, cell in spec.cells():
             resolver = CellResolver(params, experiment, table, spec, cell)
