@@ -43,7 +43,8 @@ def test_what_is_done_is_not_counted_again(whole):
     text = whole.pipeline("plan", "table2").text
     assert re.search(r"of which still to do 0\.0 ", text)
     assert whole.pipeline("status").text.startswith(
-        "Preset tiny, seeds 1: 0 running, 0 interrupted, 15 done, 11 pending; 15 of 26 evaluations"
+        "Preset tiny, seeds 1: 0 running, 0 failed, 0 interrupted, 15 done, 11 pending; "
+        "15 of 26 evaluations"
     )
 
 
