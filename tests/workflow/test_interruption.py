@@ -39,6 +39,7 @@ def story(undisturbed, tmp_path_factory):
     told.status_before = clone.pipeline("status", "one", preset="long").text
     snakemake = clone.start(TARGET, preset="long")
     progress = clone.wait_for_states()
+    os.kill(progress["pid"], signal.SIGSTOP)  # so that it is surely not ready while looked at
     told.status_running = clone.pipeline("status", "one", preset="long").text
     told.second = clone.snakemake(TARGET, preset="long")
     assert snakemake.poll() is None, "the first Snakemake must still be at work"
@@ -66,10 +67,11 @@ def test_a_killed_training_ends_with_the_weights_and_curve_of_one_left_alone(sto
 
 
 def test_status_tells_pending_running_interrupted_and_done(story):
-    assert "0 running, 0 interrupted, 0 done, 1 pending" in story.status_before
-    assert "1 running, 0 interrupted, 0 done, 0 pending" in story.status_running
-    assert "0 running, 1 interrupted, 0 done, 0 pending" in story.status_interrupted
-    assert "0 running, 0 interrupted, 1 done, 0 pending" in story.status_done
+    assert "0 running, 0 failed, 0 interrupted, 0 done, 1 pending" in story.status_before
+    assert "1 running, 0 failed, 0 interrupted, 0 done, 0 pending" in story.status_running
+    assert "0 running, 1 failed, 0 interrupted, 0 done, 0 pending" in story.status_interrupted
+    assert "killed by signal 9 (SIGKILL)" in story.status_interrupted, "Snakemake outlived it"
+    assert "0 running, 0 failed, 0 interrupted, 1 done, 0 pending" in story.status_done
     assert "1 of 1 evaluations done" in story.status_done
 
 
