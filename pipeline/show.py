@@ -92,6 +92,8 @@ def _value(experiment: Experiment, result: CellResult) -> Lines:
         ("difference", _difference(experiment, result)),
         ("source of ours", result.source),
     ]
+    if (failed := result.failed_job) is not None:
+        lines += [("failed", failed["error"]), ("its log", failed["log"])]
     if result.official is not None:
         entry = result.official.result
         lines.append(("given by", f"{entry.source} ({entry.date}) for run {entry.run}"))

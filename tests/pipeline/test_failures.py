@@ -9,6 +9,7 @@ import pytest
 from pipeline.failures import failure_of, train_log
 from pipeline.render import render_markdown
 from pipeline.report import build_report
+from pipeline.show import render_show
 from pipeline.status import render_status
 
 
@@ -67,6 +68,13 @@ def test_the_status_names_the_failure(experiment, fail, tmp_path):
     text = render_status(experiment, tmp_path)
     assert "1 failed" in text
     assert f"no memory (log: {log})" in text
+
+
+def test_show_names_it_as_well(experiment, fail, tmp_path):
+    log = fail(train_log(experiment.cells[0].evaluations[0].run_key), "no memory")
+    text = render_show(experiment, "toy/wide", tmp_path)
+    assert "no memory" in text
+    assert log in text
 
 
 def test_a_damaged_mark_is_still_a_failure(experiment, fail, tmp_path):
