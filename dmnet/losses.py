@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -12,7 +13,7 @@ from dmnet.segmentor import Logits, Segmentor
 
 
 class Losses(NamedTuple):
-    """Scalars; `auxiliary` is already weighted; `total` is what is minimised."""
+    """Scalars; `auxiliary` is the weighted sum over its heads; `total` is what is minimised."""
 
     total: Tensor
     main: Tensor
@@ -37,8 +38,12 @@ def segmentation_losses(
 ) -> Losses:
     align = model.config.align_corners
     main = pixel_cross_entropy(logits.main, labels, ignore_index, align)
-    if logits.auxiliary is None or model.config.auxiliary is None:
+    if not logits.auxiliary:
         return Losses(main, main, None)
-    auxiliary = pixel_cross_entropy(logits.auxiliary, labels, ignore_index, align)
-    auxiliary = auxiliary * model.config.auxiliary.weight
+    weighted = [
+        pixel_cross_entropy(scores, labels, ignore_index, align)
+        * model.config.auxiliary[name].weight
+        for name, scores in logits.auxiliary.items()
+    ]
+    auxiliary = torch.stack(weighted).sum()
     return Losses(main + auxiliary, main, auxiliary)

@@ -1,4 +1,4 @@
-"""Backbone, head and (while training) the auxiliary head of deep supervision."""
+"""Backbone, head and (while training) the auxiliary heads of deep supervision."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from dmnet.heads import build_head
 
 
 class Logits(NamedTuple):
-    """Scores at the heads' own resolution: (n, classes, h / output stride, w / output stride)."""
+    """Scores at the heads' own resolution: (n, classes, h', w')."""
 
     main: Tensor
-    auxiliary: Tensor | None
+    auxiliary: dict[str, Tensor]  # by the name of the auxiliary head; empty in evaluation
 
 
 class Segmentor(nn.Module):
@@ -27,15 +27,18 @@ class Segmentor(nn.Module):
         self.backbone = build_backbone(config.backbone)
         channels = self.backbone.channels
         self.head = build_head(config.head, channels, classes)
-        self.auxiliary: nn.Module | None = None
-        if config.auxiliary is not None:
-            visible = channels[: config.auxiliary.stage - 1]
-            self.auxiliary = build_head(config.auxiliary.head, visible, classes)
+        self.auxiliary = nn.ModuleDict(
+            {
+                name: build_head(auxiliary.head, channels[: auxiliary.stage - 1], classes)
+                for name, auxiliary in config.auxiliary.items()
+            }
+        )
 
     def forward(self, images: Tensor) -> Logits:
         features = self.backbone(images)
-        auxiliary = None
-        if self.auxiliary is not None and self.training:
-            assert self.config.auxiliary is not None
-            auxiliary = self.auxiliary(features[: self.config.auxiliary.stage - 1])
+        auxiliary = {}
+        if self.training:
+            for name, head in self.auxiliary.items():
+                stage = self.config.auxiliary[name].stage
+                auxiliary[name] = head(features[: stage - 1])
         return Logits(self.head(features), auxiliary)

@@ -25,12 +25,19 @@ from dmnet.config import (
 from dmnet.errors import ConfigError
 from pipeline.errors import SpecError
 from pipeline.official import OfficialResult
-from pipeline.settings import Setting, Settings, override, section, to_tree
+from pipeline.settings import (
+    Setting,
+    Settings,
+    override,
+    override_where_present,
+    section,
+    to_tree,
+)
 from pipeline.specs import CellSpec, Params, PresetSpec, SubmissionSpec, TableSpec
 
 PARAMS = Path("params")
-# A head's name stands in the path of an error, but not in the path of a setting.
-HEADS = ("dmnet", "multi_kernel", "dilated", "fcn")
+# A head's or backbone's name stands in the path of an error, not in the path of a setting.
+NAMES = ("dmnet", "multi_kernel", "dilated", "fcn", "aspp", "resnet", "bisenetv2")
 
 
 @dataclass
@@ -334,7 +341,7 @@ class CellResolver:
         except ValidationError as error:
             where = self.where
             for problem in error.errors(include_url=False):
-                parts = [str(part) for part in problem["loc"] if part not in HEADS]
+                parts = [str(part) for part in problem["loc"] if part not in NAMES]
                 for end in range(len(parts), 0, -1):
                     setting = settings.get(".".join(parts[:end]))
                     if setting is not None and setting.origin == "preset":
@@ -358,14 +365,12 @@ class CellResolver:
         preset = self.experiment.preset
         where = f"{self.params.folder}/presets/{self.experiment.preset_name}.yaml"
         changes = {**preset.settings, **preset.recipes.get(recipe, {})}
-        for path in [p for p in changes if p.startswith("auxiliary.") and p not in settings]:
-            del changes[path]  # this model has no auxiliary head to shrink
-        return override(settings, changes, "preset", where)
+        return override_where_present(settings, changes, "preset", where)
 
     def _recipe(self, settings: Settings, dataset: DatasetConfig, role: SplitRole) -> RecipeConfig:
         """Epochs become iterations by the published number of training images."""
         recipe = section(settings, "recipe")
-        epochs = recipe.pop("epochs", None)
+        epochs, drop_last = recipe.pop("epochs", None), recipe.pop("drop_last", None)
         if recipe["iterations"].value is None:
             split = dataset.splits[role]
             images = dataset.counts.get(split)
@@ -374,7 +379,11 @@ class CellResolver:
                     f"{self.where}: needs `recipe.iterations`, or `recipe.epochs` and the number "
                     f"of images of {dataset.name}'s split {split!r} under `counts`"
                 )
-            iterations = epochs.value * images // recipe["batch_size"].value
+            batch = recipe["batch_size"].value
+            if drop_last is not None and drop_last.value:  # an epoch has whole batches only
+                iterations = epochs.value * (images // batch)
+            else:
+                iterations = epochs.value * images // batch
             recipe["iterations"] = Setting(iterations, epochs.origin, epochs.source)
         return self._parse(RecipeConfig, recipe)
 

@@ -13,10 +13,15 @@ A table cell and a preset then override leaves by their path; the override's ori
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args, get_origin
 
+from pydantic import BaseModel
+
+from dmnet.config import ModelConfig, RecipeConfig
 from pipeline.errors import SpecError
 
+# Settings of a recipe that become `iterations` and are not part of a run's configuration.
+RECIPE_ONLY = ("epochs", "drop_last")
 ORIGINS = ("stated", "inherited", "assumed")
 
 
@@ -67,6 +72,50 @@ def override(settings: Settings, changes: dict[str, Any], origin: str, where: st
             )
         result[path] = Setting(value, origin, where)
     return result
+
+
+def override_where_present(
+    settings: Settings, changes: dict[str, Any], origin: str, where: str
+) -> Settings:
+    """Replace the leaves that a model or recipe has; `*` in a path stands for any one name.
+
+    A preset speaks of every model at once, so a path that this one does not have is left out.
+    Raises SpecError for a path that no model or recipe could have.
+    """
+    result = dict(settings)
+    for path, value in changes.items():
+        if not could_exist(path):
+            raise SpecError(
+                f"{where}: unknown key `{path}`; no model and no recipe has such a setting"
+            )
+        parts = path.split(".")
+        for own in settings:
+            names = own.split(".")
+            if len(names) == len(parts) and all(
+                part in ("*", name) for part, name in zip(parts, names, strict=True)
+            ):
+                result[own] = Setting(value, origin, where)
+    return result
+
+
+def could_exist(path: str) -> bool:
+    """Whether the schemas of models and recipes have a field at this path."""
+    first, _, rest = path.partition(".")
+    if first == "recipe":
+        return rest in RECIPE_ONLY or _has_field(RecipeConfig, rest)
+    return _has_field(ModelConfig, path)
+
+
+def _has_field(annotation: Any, path: str) -> bool:
+    if not path:
+        return True
+    first, _, rest = path.partition(".")
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        field = annotation.model_fields.get(first)
+        return field is not None and _has_field(field.annotation, rest)
+    if get_origin(annotation) is dict:
+        return _has_field(get_args(annotation)[1], rest)
+    return any(_has_field(part, path) for part in get_args(annotation))
 
 
 def to_tree(settings: Settings) -> dict[str, Any]:

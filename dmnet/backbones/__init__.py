@@ -1,12 +1,16 @@
-"""Backbones: image -> feature maps of stages 2 to 5."""
+"""Backbones: image -> feature maps, the last of which a head works on."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from dmnet.backbones.resnet import ResNet
-from dmnet.config import ResNetConfig
+from dmnet.config import BackboneConfig
 
-BACKBONES = {"resnet": ResNet}
+BACKBONES: dict[str, Callable[[Any], Any]] = {"resnet": ResNet}
 
 
-def build_backbone(config: ResNetConfig) -> ResNet:
+def build_backbone(config: BackboneConfig) -> Any:
+    """A module with `channels`, those of the feature maps that it returns, in order."""
     return BACKBONES[config.name](config)

@@ -14,7 +14,7 @@ from typing import Any
 
 from torch import Tensor
 
-from dmnet.config import ModelConfig
+from dmnet.config import BackboneConfig, ModelConfig
 from dmnet.errors import CheckpointError
 from dmnet.segmentor import Segmentor
 
@@ -74,14 +74,21 @@ def names(model: Segmentor) -> dict[str, str]:
 
 def name_table(config: ModelConfig) -> Table:
     """The rows that apply to a model, with the prefixes of its parts."""
-    parts = [("backbone", "backbone", RESNET + STEMS[config.backbone.stem])]
+    parts = [("backbone", "backbone", _backbone_table(config.backbone))]
     parts.append(("head", "decode_head", _head_table(config.head.name)))
-    if config.auxiliary is not None:
-        auxiliary = _head_table(config.auxiliary.head.name)
-        parts.append(("auxiliary", "auxiliary_head", auxiliary))
+    for index, (name, auxiliary) in enumerate(config.auxiliary.items()):
+        # mmsegmentation numbers its auxiliary heads when there are several.
+        theirs = f"auxiliary_head.{index}" if len(config.auxiliary) > 1 else "auxiliary_head"
+        parts.append((f"auxiliary.{name}", theirs, _head_table(auxiliary.head.name)))
     return tuple(
         (f"{ours}.{row[0]}", f"{theirs}.{row[1]}") for ours, theirs, rows in parts for row in rows
     )
+
+
+def _backbone_table(config: BackboneConfig) -> Table:
+    if config.name != "resnet":
+        raise CheckpointError(f"backbone `{config.name}`: no name table yet")
+    return RESNET + STEMS[config.stem]
 
 
 def _head_table(name: str) -> Table:

@@ -119,7 +119,7 @@ def make_job() -> Callable[..., JobConfig]:
                 "model": {
                     "backbone": {"name": "resnet", "width": 4},
                     "head": {"name": "dmnet", "channels": 4, "kernel_sizes": [1, 2, 3]},
-                    "auxiliary": {"head": {"name": "fcn", "channels": 4}},
+                    "auxiliary": {"stage4": {"head": {"name": "fcn", "channels": 4}}},
                 },
                 "data": dataset.identity.model_dump(mode="json"),
                 "recipe": {

@@ -38,7 +38,7 @@ set:
   backbone.width: 4
   backbone.weights: null
   head.channels: 8
-  auxiliary.head.channels: 4
+  auxiliary.*.head.channels: 4
   recipe.iterations: {iterations}
   recipe.batch_size: 2
   recipe.crop_size: [32, 32]

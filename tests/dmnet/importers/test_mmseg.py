@@ -42,9 +42,11 @@ def our_config(theirs: dict[str, Any]) -> ModelConfig:
             },
             "head": our_head(theirs["decode_head"]),
             "auxiliary": {
-                "head": our_head(auxiliary),
-                "stage": auxiliary["in_index"] + 2,
-                "weight": auxiliary["loss_decode"]["loss_weight"],
+                "stage4": {
+                    "head": our_head(auxiliary),
+                    "stage": auxiliary["in_index"] + 2,
+                    "weight": auxiliary["loss_decode"]["loss_weight"],
+                },
             },
             "align_corners": theirs["decode_head"]["align_corners"],
         }
@@ -109,10 +111,10 @@ def test_features_and_auxiliary_logits_equal_the_references(
     imported: Segmentor, recorded: dict[str, Any], name: str
 ) -> None:
     case = recorded[name]
-    assert imported.auxiliary is not None and imported.config.auxiliary is not None
     with torch.no_grad():
         features = imported.backbone(case["input"])
-        auxiliary = imported.auxiliary(features[: imported.config.auxiliary.stage - 1])
+        stage = imported.config.auxiliary["stage4"].stage
+        auxiliary = imported.auxiliary["stage4"](features[: stage - 1])
     assert [list(feature.shape) for feature in features] == case["feat_shapes"]
     sums = [float(feature.double().abs().sum()) for feature in features]
     assert sums == pytest.approx(case["feat_sum_abs"], rel=1e-5)

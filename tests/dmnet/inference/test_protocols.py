@@ -41,9 +41,13 @@ def model(golden: Golden) -> Segmentor:
         head=DMNetHeadConfig(
             channels=head["channels"], kernel_sizes=tuple(head["filter_sizes"]), fusion=False
         ),
-        auxiliary=AuxiliaryConfig(
-            head=FCNHeadConfig(channels=auxiliary["channels"], convolutions=auxiliary["num_convs"])
-        ),
+        auxiliary={
+            "stage4": AuxiliaryConfig(
+                head=FCNHeadConfig(
+                    channels=auxiliary["channels"], convolutions=auxiliary["num_convs"]
+                )
+            )
+        },
     )
     model = Segmentor(config, head["num_classes"])
     model.load_state_dict(mmseg.to_ours(recorded["checkpoint"]["state_dict"], model))

@@ -1,0 +1,108 @@
+"""What jobs are given: runs, evaluations and profiles, each with the hash it is named by.
+
+`RunConfig` holds everything that changes the trained weights and nothing else; its hash is the
+run key. How a run is executed (workers, how often it saves or validates, where the data lies) is
+`ExecutionConfig`, and what is done with the weights afterwards is `InferenceConfig`: both stay
+outside the key.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from dmnet.config.data import DataIdentity, DatasetConfig, DatasetRole
+from dmnet.config.model import ModelConfig
+from dmnet.config.recipe import RecipeConfig, Size
+from dmnet.config.sections import Section, content_hash
+
+# Raise this by one whenever a change to the code changes trained weights: old runs then no longer
+# answer for new configurations. tests/dmnet/training/test_golden_losses.py notices such a change.
+TRAINING_REVISION = 1
+# The same for changes that alter what an evaluation measures on given weights.
+EVALUATION_REVISION = 1
+
+
+class RunConfig(Section):
+    """One training run, fully resolved. Its `key` addresses the run in every table."""
+
+    revision: int = TRAINING_REVISION
+    model: ModelConfig
+    data: DataIdentity
+    recipe: RecipeConfig
+    parent: str | None = None  # key of the run whose final weights this one starts from
+    seed: int = Field(0, ge=0)
+    cpu_threads: int = Field(1, ge=1)  # on the CPU it changes the order of sums, so it counts
+
+    @property
+    def key(self) -> str:
+        """First 16 hex digits of the SHA-256 of the canonical JSON (sorted keys, no spaces)."""
+        return content_hash(self)[:16]
+
+
+class ExecutionConfig(Section):
+    """How a run is carried out; none of it may change a weight."""
+
+    workers: int = Field(0, ge=0)  # loader processes; 0 decodes in the training process
+    checkpoint_every: int = Field(ge=1)  # iterations
+    validate_every: int = Field(ge=1)
+    log_every: int = Field(ge=1)
+    cache_mib: int = Field(0, ge=0)  # decoded images kept in memory, per process
+
+
+class InferenceConfig(Section):
+    """How a trained model is applied to an image of any size. Sizes are (height, width)."""
+
+    mode: Literal["whole", "slide"] = "whole"
+    window: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None = None
+    stride: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None = None
+    flip: bool = False  # the mirror image as well
+    scales: tuple[Annotated[float, Field(gt=0)], ...] = Field((1.0,), min_length=1)
+    fit_size: Size | None = None  # what `scales` multiply; None: the photograph's own size
+    average: Literal["probabilities", "logits"] = "probabilities"
+
+    @model_validator(mode="after")
+    def _windows(self) -> InferenceConfig:
+        if (self.mode == "slide") != (self.window is not None and self.stride is not None):
+            raise ValueError("`window` and `stride` go with mode slide, and slide needs both")
+        if (
+            self.window
+            and self.stride
+            and any(step > side for step, side in zip(self.stride, self.window, strict=True))
+        ):
+            raise ValueError("`stride` must not be larger than `window`: pixels would be left out")
+        return self
+
+
+class JobConfig(Section):
+    """The file `config.json` of a run: everything `python -m dmnet train` needs."""
+
+    run: RunConfig
+    dataset: DatasetConfig
+    execution: ExecutionConfig
+
+    @model_validator(mode="after")
+    def _same_data(self) -> JobConfig:
+        roles: list[DatasetRole] = [role for role in self.dataset.splits if role != "test"]
+        if self.run.data not in [self.dataset.identity_of(role) for role in roles]:
+            raise ValueError("`dataset` and `run.data` describe different datasets")
+        return self
+
+
+class ProfileConfig(Section):
+    """The cost of a model's multi-scale module at one input size. Needs no weights."""
+
+    revision: int = 1  # raise it when something else is counted
+    model: ModelConfig
+    input_size: tuple[Annotated[int, Field(ge=32)], Annotated[int, Field(ge=32)]]
+
+
+class EvaluationConfig(Section):
+    """One evaluation of a run: which protocol, on which split, at which loaded size."""
+
+    revision: int = EVALUATION_REVISION
+    inference: InferenceConfig
+    split: str
+    data: DataIdentity
+    load_scale: float = 1.0

@@ -1,0 +1,120 @@
+"""What is trained: backbone, head, and the auxiliary heads of deep supervision."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from dmnet.config.sections import Section
+
+
+class WeightsConfig(Section):
+    """Published weights that a backbone starts from, identified by the SHA-256 of the file."""
+
+    unhashed: ClassVar[frozenset[str]] = frozenset({"name", "file", "url"})
+
+    name: str
+    file: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")  # a bare name, no folder
+    url: str
+    sha256_prefix: str = Field(min_length=8)
+
+
+class ResNetConfig(Section):
+    name: Literal["resnet"] = "resnet"
+    depth: Literal[50, 101] = 50
+    stem: Literal["plain", "deep"] = "plain"  # one 7x7 convolution, or three 3x3 (ResNetV1c)
+    output_stride: Literal[8, 16] = 8
+    width: int = Field(64, ge=4, multiple_of=4)  # channels of the blocks; 64 is the published one
+    stem_channels: int | None = Field(None, ge=2, multiple_of=2)  # after the stem; None: `width`
+    weights: WeightsConfig | None = None
+
+
+Channels = Annotated[int, Field(ge=1)]
+
+
+class BiSeNetV2Config(Section):
+    """Detail and semantic branches, merged by guided aggregation (Yu et al., IJCV 2021)."""
+
+    name: Literal["bisenetv2"] = "bisenetv2"
+    detail_channels: tuple[Channels, Channels, Channels] = (64, 64, 128)
+    semantic_channels: tuple[Channels, Channels, Channels, Channels] = (16, 32, 64, 128)
+    expansion: int = Field(6, ge=1)  # of the gather-and-expansion layers
+    aggregation_channels: int = Field(128, ge=1)
+    weights: None = None  # trained from scratch
+
+
+BackboneConfig = Annotated[ResNetConfig | BiSeNetV2Config, Field(discriminator="name")]
+
+
+class DMNetHeadConfig(Section):
+    """Context-aware filters: one Dynamic Convolutional Module per kernel size."""
+
+    name: Literal["dmnet"] = "dmnet"
+    channels: int = Field(512, ge=4)
+    kernel_sizes: tuple[Annotated[int, Field(ge=1)], ...] = Field((1, 3, 5, 7), min_length=1)
+    fusion: bool = True  # the 1x1 convolution after the dynamic one, section 3.2
+    context_stage: Literal[2, 3, 4, 5] = 5  # whose features generate the filters, Table 4
+    dropout: float = Field(0.1, ge=0, lt=1)
+
+
+class MultiKernelHeadConfig(Section):
+    """Table 1's traditional filters: fixed k x k convolutions, regular or depthwise."""
+
+    name: Literal["multi_kernel"] = "multi_kernel"
+    channels: int = Field(512, ge=4)
+    kernel_sizes: tuple[Annotated[int, Field(ge=1)], ...] = Field((1, 3, 5, 7), min_length=1)
+    depthwise: bool = False
+    fusion: bool = True
+    dropout: float = Field(0.1, ge=0, lt=1)
+
+
+class DilatedHeadConfig(Section):
+    """Table 2's dilated filters: 3 x 3 convolutions, one dilation rate per branch."""
+
+    name: Literal["dilated"] = "dilated"
+    channels: int = Field(512, ge=4)
+    dilations: tuple[Annotated[int, Field(ge=1)], ...] = Field((6, 12, 24, 36), min_length=1)
+    depthwise: bool = False
+    fusion: bool = True
+    dropout: float = Field(0.1, ge=0, lt=1)
+
+
+class FCNHeadConfig(Section):
+    """Convolutions and a classifier; with one 3x3 convolution it is DMNet without its DCMs."""
+
+    name: Literal["fcn"] = "fcn"
+    channels: int = Field(512, ge=4)
+    convolutions: int = Field(1, ge=0)
+    concat_input: bool = False
+    dropout: float = Field(0.1, ge=0, lt=1)
+
+
+class ASPPHeadConfig(Section):
+    """DeepLabV3: atrous spatial pyramid pooling with image-level features."""
+
+    name: Literal["aspp"] = "aspp"
+    channels: int = Field(512, ge=4)
+    dilations: tuple[Annotated[int, Field(ge=1)], ...] = Field((1, 12, 24, 36), min_length=1)
+    dropout: float = Field(0.1, ge=0, lt=1)
+
+
+HeadConfig = Annotated[
+    DMNetHeadConfig | MultiKernelHeadConfig | DilatedHeadConfig | FCNHeadConfig | ASPPHeadConfig,
+    Field(discriminator="name"),
+]
+
+
+class AuxiliaryConfig(Section):
+    """Deep supervision: a further head on an earlier stage, during training only."""
+
+    head: HeadConfig
+    stage: Literal[2, 3, 4, 5] = 4  # the paper's numbering: stage 5 is the last of ResNet
+    weight: float = Field(0.4, gt=0)
+
+
+class ModelConfig(Section):
+    backbone: BackboneConfig
+    head: HeadConfig
+    auxiliary: dict[str, AuxiliaryConfig] = {}  # by a name of one's own, such as stage4
+    align_corners: bool = False

@@ -1,0 +1,59 @@
+"""How weights are trained: optimizer, schedule, augmentation, loss."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from dmnet.config.sections import Section
+
+Positive = Annotated[float, Field(gt=0)]
+
+
+Size = tuple[Annotated[int, Field(ge=8)], Annotated[int, Field(ge=8)]]  # (height, width), pixels
+
+
+class OHEMConfig(Section):
+    """Online hard example mining: only pixels that are still hard count in the loss."""
+
+    threshold: float | None = Field(0.7, gt=0, le=1)  # probability of the true class; None: top k
+    min_kept: int = Field(ge=1)  # pixels per image that count at least
+
+
+class RecipeConfig(Section):
+    """How the weights are trained. Images are 8-bit RGB; sizes are (height, width) in pixels."""
+
+    optimizer: Literal["sgd"] = "sgd"
+    lr: float = Field(gt=0)
+    momentum: float = Field(0.9, ge=0, lt=1)
+    weight_decay: float = Field(ge=0)
+    power: float = Field(0.9, gt=0)
+    min_lr: float = Field(0.0, ge=0)
+    reaches_min_lr: bool = False  # the last iteration has min_lr, not the one after it
+    warmup_iterations: int = Field(0, ge=0)  # linear, from warmup_factor x lr; poly begins after it
+    warmup_factor: float = Field(0.1, gt=0, le=1)
+    iterations: int = Field(ge=1)
+    batch_size: int = Field(ge=1)  # the total over all devices
+    crop_size: Size
+    load_scale: float = Field(1.0, gt=0, le=1)  # photographs are shrunk by this when loaded
+    fit_size: Size | None = None  # what `scale_range` multiplies; None: the photograph's own size
+    scale_range: tuple[float, float] = (0.5, 2.0)
+    cat_max_ratio: float = Field(1.0, gt=0, le=1)  # a crop with more of one class is drawn again
+    flip: float = Field(0.5, ge=0, le=1)  # probability of a horizontal mirror image
+    photometric: bool = False  # random brightness, contrast, saturation and hue
+    # Where the two zoos' redrawing of crops and padding of small images differ.
+    conventions: Literal["mmsegmentation", "sssegmentation"] = "mmsegmentation"
+    mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
+    std: tuple[Positive, Positive, Positive] = (58.395, 57.12, 57.375)
+    sync_bn: bool = True  # with one process, plain batch normalisation
+    precision: Literal["fp32", "amp"] = "fp32"  # amp: autocast where the device has it
+    loss_average: Literal["labelled", "all"] = "labelled"  # pixels that the loss is divided by
+    ohem: OHEMConfig | None = None
+
+    @model_validator(mode="after")
+    def _ranges(self) -> RecipeConfig:
+        low, high = self.scale_range
+        if not 0 < low <= high:
+            raise ValueError("scale_range must be [low, high] with 0 < low <= high")
+        return self

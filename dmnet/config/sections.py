@@ -1,0 +1,93 @@
+"""Closed, frozen schemas: how they are hashed and how their errors read. No torch here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, ClassVar, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from dmnet.errors import ConfigError
+
+
+class Section(BaseModel):
+    """A frozen part of a configuration; an unknown key is an error, as is NaN or infinity."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    # Fields that tell nothing about what is computed and stay out of every hash.
+    unhashed: ClassVar[frozenset[str]] = frozenset()
+
+
+ALWAYS_HASHED = frozenset({"name", "revision"})
+
+
+def canonical_json(value: Section) -> str:
+    """Sorted keys, no spaces, and without fields that have their default value.
+
+    So a new field whose default means what was done before leaves every old key as it is. Names
+    (which tell one head from another) and revisions always stand in it. Changing the default of an
+    existing field changes what old keys mean: raise TRAINING_REVISION then.
+    """
+    return json.dumps(_essential(value), sort_keys=True, separators=(",", ":"))
+
+
+def _essential(value: Any) -> Any:
+    if isinstance(value, Section):
+        fields = type(value).model_fields
+        present = {name: getattr(value, name) for name in fields}
+        return {
+            name: _essential(entry)
+            for name, entry in present.items()
+            if name not in type(value).unhashed
+            and (name in ALWAYS_HASHED or entry != fields[name].default)
+        }
+    if isinstance(value, dict):
+        return {str(key): _essential(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_essential(entry) for entry in value]
+    return value
+
+
+def content_hash(value: Section) -> str:
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+SHOWN_LENGTH = 80  # characters of a wrong value in an error
+
+SectionT = TypeVar("SectionT", bound=BaseModel)
+
+
+def parse(schema: type[SectionT], value: Any, where: str) -> SectionT:
+    """Validate `value`; raise ConfigError with one line that names `where`, the key and the fix."""
+    try:
+        return schema.model_validate(value)
+    except ValidationError as error:
+        raise ConfigError(f"{where}: {describe(error)}") from None
+
+
+def describe(error: ValidationError) -> str:
+    """The most telling problem of a pydantic error in one line: key, what came, what to do.
+
+    A misspelt key before the missing one; where several types are allowed, the deepest problem,
+    which belongs to the type that was meant.
+    """
+    problem = max(
+        error.errors(include_url=False),
+        key=lambda found: (found["type"] == "extra_forbidden", len(found["loc"])),
+    )
+    parts = [str(part) for part in problem["loc"]]
+    key = ".".join(part for part in parts if not part.endswith("Spec")) or "the whole file"
+    rest = "" if error.error_count() == 1 else f" (and {error.error_count() - 1} more)"
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key `{key}`; remove it or correct its spelling{rest}"
+    if problem["type"] == "missing":
+        return f"key `{key}` is missing; add it{rest}"
+    if problem["type"] == "union_tag_invalid":
+        tags = problem["ctx"]["expected_tags"]
+        return f"`{key}`: unknown name {problem['ctx']['tag']!r}; expected one of {tags}{rest}"
+    message = problem["msg"].removeprefix("Value error, ")
+    shown = repr(problem["input"])
+    shown = shown if len(shown) <= SHOWN_LENGTH else f"{shown[:SHOWN_LENGTH]}..."
+    return f"`{key}` = {shown}: {message}{rest}"
