@@ -21,6 +21,7 @@ from dmnet.config import (
     SplitRole,
     content_hash,
     describe,
+    setting_path,
 )
 from dmnet.errors import ConfigError
 from pipeline.errors import SpecError
@@ -36,8 +37,6 @@ from pipeline.settings import (
 from pipeline.specs import CellSpec, Params, PresetSpec, SubmissionSpec, TableSpec
 
 PARAMS = Path("params")
-# A head's or backbone's name stands in the path of an error, not in the path of a setting.
-NAMES = ("dmnet", "multi_kernel", "dilated", "fcn", "aspp", "resnet", "bisenetv2")
 
 
 @dataclass
@@ -341,7 +340,7 @@ class CellResolver:
         except ValidationError as error:
             where = self.where
             for problem in error.errors(include_url=False):
-                parts = [str(part) for part in problem["loc"] if part not in NAMES]
+                parts = setting_path(problem["loc"])
                 for end in range(len(parts), 0, -1):
                     setting = settings.get(".".join(parts[:end]))
                     if setting is not None and setting.origin == "preset":

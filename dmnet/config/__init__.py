@@ -40,6 +40,7 @@ from dmnet.config.sections import (
     content_hash,
     describe,
     parse,
+    setting_path,
 )
 
 __all__ = [
@@ -77,4 +78,5 @@ __all__ = [
     "content_hash",
     "describe",
     "parse",
+    "setting_path",
 ]

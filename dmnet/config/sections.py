@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -67,6 +68,15 @@ def parse(schema: type[SectionT], value: Any, where: str) -> SectionT:
         raise ConfigError(f"{where}: {describe(error)}") from None
 
 
+TAGGED = ("head", "backbone")  # fields whose `name` picks their schema
+
+
+def setting_path(location: Iterable[int | str]) -> list[str]:
+    """The path of a pydantic error without the names that picked a schema: they are in no file."""
+    parts = [str(part) for part in location]
+    return [part for i, part in enumerate(parts) if i == 0 or parts[i - 1] not in TAGGED]
+
+
 def describe(error: ValidationError) -> str:
     """The most telling problem of a pydantic error in one line: key, what came, what to do.
 
@@ -77,7 +87,7 @@ def describe(error: ValidationError) -> str:
         error.errors(include_url=False),
         key=lambda found: (found["type"] == "extra_forbidden", len(found["loc"])),
     )
-    parts = [str(part) for part in problem["loc"]]
+    parts = setting_path(problem["loc"])
     key = ".".join(part for part in parts if not part.endswith("Spec")) or "the whole file"
     rest = "" if error.error_count() == 1 else f" (and {error.error_count() - 1} more)"
     if problem["type"] == "extra_forbidden":
