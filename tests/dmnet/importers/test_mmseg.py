@@ -84,13 +84,6 @@ def imported(model: Segmentor, checkpoint: dict[str, Tensor]) -> Segmentor:
     return model
 
 
-def assert_equal(ours: Tensor, theirs: Tensor) -> None:
-    """Equal within 1e-5 of the recorded range."""
-    assert ours.shape == theirs.shape
-    span = float(theirs.max() - theirs.min())
-    assert float((ours - theirs).abs().max()) <= 1e-5 * span
-
-
 @pytest.mark.parametrize("name", CASES)
 def test_logits_and_label_map_equal_the_references(
     imported: Segmentor, recorded: dict[str, Any], name: str

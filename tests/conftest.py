@@ -1,0 +1,88 @@
+"""What all tests share: the record of comparisons with the reference implementations."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+Fidelity = Callable[..., None]
+COMPARISONS = pytest.StashKey[list[dict[str, Any]]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--fidelity", type=Path, help="write every comparison with a reference to this JSON file"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[COMPARISONS] = []
+    config.addinivalue_line("markers", "fidelity: compares ours with a reference's recorded output")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With --fidelity only the comparisons run: the tests that ask for the fixture below."""
+    if config.getoption("--fidelity") is None:
+        return
+    chosen = [item for item in items if "fidelity" in getattr(item, "fixturenames", ())]
+    config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+    items[:] = chosen
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    path: Path | None = session.config.getoption("--fidelity")
+    if path is not None:
+        rows = sorted(
+            session.config.stash[COMPARISONS], key=lambda row: (row["model"], row["what"])
+        )
+        path.write_text(json.dumps(rows, indent=2) + "\n")
+
+
+@pytest.fixture
+def fidelity(request: pytest.FixtureRequest) -> Fidelity:
+    """`fidelity(model, what, ours, theirs, limit=1e-5, source="...")`.
+
+    Tensors are compared by the largest difference as a part of the reference's range, numbers by
+    the relative difference, integer or boolean tensors and everything else by equality (error 0 or
+    1 against limit 0). The comparison is recorded whether it holds or not, then asserted.
+
+    model: "DMNet (mmsegmentation)" or such; what: one comparison, in words; source: the fixture.
+    """
+
+    def compare(
+        model: str, what: str, ours: Any, theirs: Any, *, source: str, limit: float = 1e-5
+    ) -> None:
+        error, limit, measure = _difference(ours, theirs, limit)
+        row = {
+            **{"model": model, "what": what, "source": source, "measure": measure},
+            **{"error": error, "limit": limit, "holds": bool(error <= limit)},
+            "test": request.node.nodeid.split("[")[0],
+        }
+        request.config.stash[COMPARISONS].append(row)
+        assert error <= limit, f"{model}, {what}: error {error:.3g}, limit {limit:g} ({measure})"
+
+    return compare
+
+
+def _difference(ours: Any, theirs: Any, limit: float) -> tuple[float, float, str]:
+    if isinstance(theirs, Tensor):
+        assert isinstance(ours, Tensor) and ours.shape == theirs.shape, "of different shapes"
+        if not theirs.is_floating_point():
+            wrong = float((ours != theirs).double().mean()) if theirs.numel() else 0.0
+            return wrong, 0.0, "part that differs"
+        assert torch.equal(ours.isnan(), theirs.isnan()), "not NaN at the same places"
+        span = float(theirs[~theirs.isnan()].max() - theirs[~theirs.isnan()].min())
+        error = float((ours.double() - theirs.double()).abs().nan_to_num().max())
+        if error == 0:
+            return 0.0, limit, "largest difference / range"
+        return error / span if span else float("inf"), limit, "largest difference / range"
+    if isinstance(theirs, int | float) and not isinstance(theirs, bool):
+        error = abs(ours - theirs) / abs(theirs) if theirs else abs(ours)
+        return float(error), limit, "relative difference"
+    return float(ours != theirs), 0.0, "equal or not"
