@@ -13,7 +13,7 @@ rule predict:
         "logs/predictions/{key}/{evaluation}.log",
     threads: study.cpu_threads
     resources:
-        gpus=study.gpus,
+        gpu=study.gpus,
     params:
         config=lambda wildcards: study.prediction_json(
             wildcards.key, wildcards.evaluation

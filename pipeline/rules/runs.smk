@@ -30,7 +30,7 @@ rule train:
         "benchmarks/{key}/train.tsv"
     threads: study.cpu_threads
     resources:
-        gpus=study.gpus,
+        gpu=study.gpus,
         # Shown, not tracked: a cell's name may change without a training being out of date.
         cells=lambda wildcards: study.cells_of(wildcards.key),
     message:
@@ -50,7 +50,7 @@ rule evaluate:
         "logs/runs/{key}/{evaluation}.log",
     threads: study.cpu_threads
     resources:
-        gpus=study.gpus,
+        gpu=study.gpus,
     params:
         config=lambda wildcards: study.evaluation_json(
             wildcards.key, wildcards.evaluation

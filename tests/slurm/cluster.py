@@ -166,7 +166,8 @@ class Cluster:
     @property
     def environment(self) -> dict[str, str]:
         """What a user of this cluster must have set."""
-        return {"SLURM_CONF": str(self.folder / "slurm.conf")}
+        path = f"{self.folder / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+        return {"SLURM_CONF": str(self.folder / "slurm.conf"), "PATH": path}
 
     def call(self, *command: str) -> str:
         """A SLURM command's output. Raises ClusterError with what it said."""
@@ -269,7 +270,7 @@ class Cluster:
     # Setting up
 
     def _write_configuration(self, slurmd_timeout: int) -> None:
-        for name in ("", "log", "state", "spool"):
+        for name in ("", "bin", "log", "state", "spool"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         os.chmod(self.folder, 0o755)  # munged's clients must reach its socket
         ports = dict(zip(("slurmctld", "slurmdbd", *NODES), free_ports(2 + len(NODES)), strict=True))
@@ -291,6 +292,10 @@ class Cluster:
         conf = SLURM_CONF.format(
             host=host, folder=self.folder, ports=ports, nodes=nodes, slurmd_timeout=slurmd_timeout
         )
+        # Inside a job the plugin clears SLURM_CONF before it calls srun.
+        srun = self.folder / "bin" / "srun"
+        srun.write_text(f'#!/bin/sh\nSLURM_CONF={self.folder}/slurm.conf exec /usr/bin/srun "$@"\n')
+        srun.chmod(0o755)
         (self.folder / "slurm.conf").write_text(conf)  # last: it says that all of it is there
 
     def _start_munged(self) -> None:
