@@ -14,6 +14,10 @@ rule predict:
     threads: study.cpu_threads
     resources:
         gpu=study.gpus,
+        mem_mb=lambda wildcards, attempt: study.memory_mb(attempt),
+        runtime=lambda wildcards, attempt: study.evaluation_minutes(
+            wildcards.key, attempt
+        ),
     params:
         config=lambda wildcards: study.prediction_json(
             wildcards.key, wildcards.evaluation

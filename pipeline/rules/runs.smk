@@ -31,6 +31,10 @@ rule train:
     threads: study.cpu_threads
     resources:
         gpu=study.gpus,
+        mem_mb=lambda wildcards, attempt: study.memory_mb(attempt),
+        runtime=lambda wildcards, attempt: study.training_minutes(
+            wildcards.key, attempt
+        ),
         # Shown, not tracked: a cell's name may change without a training being out of date.
         cells=lambda wildcards: study.cells_of(wildcards.key),
     message:
@@ -51,6 +55,10 @@ rule evaluate:
     threads: study.cpu_threads
     resources:
         gpu=study.gpus,
+        mem_mb=lambda wildcards, attempt: study.memory_mb(attempt),
+        runtime=lambda wildcards, attempt: study.evaluation_minutes(
+            wildcards.key, attempt
+        ),
     params:
         config=lambda wildcards: study.evaluation_json(
             wildcards.key, wildcards.evaluation

@@ -78,6 +78,7 @@ AccountingStorageHost=127.0.0.1
 AccountingStoragePort={ports[slurmdbd]}
 AccountingStoragePass={folder}/munge.socket   # not a password: AuthInfo for this connection
 AccountingStorageEnforce=associations
+AccountingStoreFlags=job_comment   # the plugin keeps the rule's name there, for its report
 AccountingStorageTRES=gres/gpu
 GresTypes=gpu
 {nodes}
@@ -209,7 +210,7 @@ class Cluster:
         """End every process of the cluster and of its jobs; the folder stays, with its logs."""
         if self.running("slurmctld"):
             try:
-                self.call("scancel", "--state=PENDING,RUNNING,SUSPENDED", f"--user={_user()}")
+                self.call("scancel", f"--user={_user()}")
                 jobs = lambda: not self.call("squeue", "-h").strip()  # noqa: E731
                 wait_until("the end of all jobs", jobs)
             except (ClusterError, subprocess.TimeoutExpired) as error:
@@ -273,7 +274,9 @@ class Cluster:
         for name in ("", "bin", "log", "state", "spool"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         os.chmod(self.folder, 0o755)  # munged's clients must reach its socket
-        ports = dict(zip(("slurmctld", "slurmdbd", *NODES), free_ports(2 + len(NODES)), strict=True))
+        ports = dict(
+            zip(("slurmctld", "slurmdbd", *NODES), free_ports(2 + len(NODES)), strict=True)
+        )
         host = socket.gethostname().split(".")[0]
         nodes = "\n".join(
             NODE.format(name=node, host=host, port=ports[node], gpus=GPUS_PER_NODE)
