@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import getpass
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -53,7 +54,8 @@ SlurmdLogFile={folder}/log/slurmd-%n.log
 SlurmdSpoolDir={folder}/spool/%n
 SlurmdParameters=config_overrides   # believe the sizes below, whatever this machine has
 SlurmctldTimeout=20
-SlurmdTimeout={slurmd_timeout}             # seconds until a silent node is down and its jobs are requeued
+# Seconds until a silent node is down and its jobs are queued again.
+SlurmdTimeout={slurmd_timeout}
 InactiveLimit=0
 MinJobAge=300
 # KillWait: from SIGTERM to SIGKILL at a time limit or a cancellation. Small, as a training does not
@@ -257,7 +259,7 @@ class Cluster:
             state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
         except (OSError, ValueError):
             return None
-        return pid if name.split("-")[0] in command and state != "Z" else None
+        return pid if name.split("-", maxsplit=1)[0] in command and state != "Z" else None
 
     def states(self) -> dict[str, str]:
         """node -> its state, as sinfo gives it."""
@@ -312,7 +314,7 @@ class Cluster:
         }
         options = [f"--{name}={self.folder / path}" for name, path in files.items()]
         self._run("munged", "--force", "--num-threads=2", *options)
-        self._wait("munged", lambda: (self.folder / "munge.socket").exists())
+        self._wait("munged", (self.folder / "munge.socket").exists)
 
     def _start_database(self) -> None:
         data, socket_file = self.folder / "database", self.folder / "database.socket"
@@ -392,45 +394,57 @@ def _user() -> str:
     return getpass.getuser()
 
 
-def main(arguments: list[str] | None = None) -> int:
+def show(cluster: Cluster) -> None:
+    """Which daemons run, and what SLURM says."""
+    for name in (*(f"slurmd-{node}" for node in NODES), *DAEMONS):
+        print(f"{name:14} {cluster.pid(name) or 'not running'}")
+    if cluster.running("slurmctld"):
+        print(cluster.call("sinfo"), cluster.call("squeue"), sep="\n")
+
+
+def show_environment(cluster: Cluster) -> None:
+    for name, value in cluster.environment.items():
+        print(f"export {name}={shlex.quote(value)}")
+
+
+def start(cluster: Cluster) -> None:
+    cluster.start()
+    show_environment(cluster)
+
+
+def restart_slurmctld(cluster: Cluster) -> None:
+    cluster.kill("slurmctld")
+    cluster.start_slurmctld()
+
+
+COMMANDS: dict[str, Callable[[Cluster], None]] = {
+    "start": start,
+    "stop": Cluster.stop,
+    "status": show,
+    "environment": show_environment,
+    "kill-slurmctld": lambda cluster: cluster.kill("slurmctld"),
+    "restart-slurmctld": restart_slurmctld,
+}
+NODE_COMMANDS: dict[str, Callable[[Cluster, str], None]] = {
+    "kill-slurmd": lambda cluster, node: cluster.kill(f"slurmd-{node}"),
+    "start-slurmd": Cluster.start_slurmd,
+}
+
+
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument(
-        "command",
-        choices=(
-            *("start", "stop", "status", "restart-slurmctld", "kill-slurmctld"),
-            *("kill-slurmd", "start-slurmd", "environment"),
-        ),
-    )
+    parser.add_argument("command", choices=(*COMMANDS, *NODE_COMMANDS))
     parser.add_argument("folder", type=Path)
-    parser.add_argument("node", nargs="?", choices=NODES, help="for kill-slurmd, start-slurmd")
-    options = parser.parse_args(arguments)
-    if options.command.endswith("-slurmd") and options.node is None:
+    parser.add_argument("node", nargs="?", choices=NODES, help="for kill-slurmd and start-slurmd")
+    options = parser.parse_args()
+    if options.command in NODE_COMMANDS and options.node is None:
         parser.error(f"{options.command} FOLDER NODE: which node? one of {', '.join(NODES)}")
     try:
         cluster = Cluster(options.folder)
-        match options.command:
-            case "start":
-                cluster.start()
-            case "stop":
-                cluster.stop()
-            case "restart-slurmctld":
-                cluster.kill("slurmctld", signal.SIGKILL)
-                cluster.start_slurmctld()
-            case "kill-slurmctld":
-                cluster.kill("slurmctld", signal.SIGKILL)
-            case "kill-slurmd":
-                cluster.kill(f"slurmd-{options.node}", signal.SIGKILL)
-            case "start-slurmd":
-                cluster.start_slurmd(options.node)
-            case "status":
-                names = [*(f"slurmd-{node}" for node in NODES), *DAEMONS]
-                for name in names:
-                    print(f"{name:14} {cluster.pid(name) or 'not running'}")
-                if cluster.running("slurmctld"):
-                    print(cluster.call("sinfo"), cluster.call("squeue"), sep="\n")
-        if options.command in ("start", "environment"):
-            for name, value in cluster.environment.items():
-                print(f"export {name}={value}")
+        if options.command in COMMANDS:
+            COMMANDS[options.command](cluster)
+        else:
+            NODE_COMMANDS[options.command](cluster, options.node)
     except ClusterError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
