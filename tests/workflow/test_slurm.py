@@ -62,6 +62,7 @@ class Login:
 
     def __init__(self, clone, cluster):
         self.clone, self.cluster = clone, cluster
+        self.started: list[subprocess.Popen[bytes]] = []
         clone.write("site.yaml", SITE)
 
     def command(self, target, preset, *options):
@@ -72,7 +73,7 @@ class Login:
         environment = self.clone.environment() | self.cluster.environment
         environment["PATH"] += os.pathsep + str(Path(sys.executable).parent)
         with self.clone.output_file.open("a") as output:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 self.command(target, preset, *options),
                 cwd=self.clone.path,
                 env=environment,
@@ -80,6 +81,16 @@ class Login:
                 stderr=output,
                 start_new_session=True,
             )
+        self.started.append(process)
+        return process
+
+    def end(self):
+        """Nothing of a test that failed half-way may disturb the next one."""
+        for process in self.started:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        self.cluster.call("scancel", "--user=root")
 
     def run(self, target="reports/one.md", preset="long", options=()):
         code = self.start(target, preset, options).wait(timeout=600)
@@ -123,7 +134,9 @@ def assert_as_undisturbed(login, undisturbed, resumed=1):
 
 @pytest.fixture
 def login(before_training, cluster):
-    return Login(before_training, cluster)
+    login = Login(before_training, cluster)
+    yield login
+    login.end()
 
 
 def test_a_table_through_the_cluster_has_the_weights_and_cells_of_a_local_run(
