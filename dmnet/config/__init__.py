@@ -33,6 +33,13 @@ from dmnet.config.model import (
     WeightsConfig,
 )
 from dmnet.config.recipe import OHEMConfig, RecipeConfig
+from dmnet.config.release import (
+    RELEASE_REVISION,
+    CheckpointConfig,
+    PublishedFile,
+    ReleaseConfig,
+    ReleaseJob,
+)
 from dmnet.config.sections import (
     Section,
     SectionT,
@@ -45,12 +52,14 @@ from dmnet.config.sections import (
 
 __all__ = [
     "EVALUATION_REVISION",
+    "RELEASE_REVISION",
     "TRAINING_REVISION",
     "ASPPHeadConfig",
     "ArchiveConfig",
     "AuxiliaryConfig",
     "BackboneConfig",
     "BiSeNetV2Config",
+    "CheckpointConfig",
     "DMNetHeadConfig",
     "DataIdentity",
     "DatasetConfig",
@@ -67,7 +76,10 @@ __all__ = [
     "MultiKernelHeadConfig",
     "OHEMConfig",
     "ProfileConfig",
+    "PublishedFile",
     "RecipeConfig",
+    "ReleaseConfig",
+    "ReleaseJob",
     "ResNetConfig",
     "RunConfig",
     "Section",

@@ -1,0 +1,102 @@
+"""Checkpoints that others published, and what is evaluated with one: released, not trained here."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from dmnet.config.data import DataIdentity, DatasetConfig
+from dmnet.config.model import ModelConfig
+from dmnet.config.recipe import Positive, RecipeConfig
+from dmnet.config.sections import Section, content_hash
+
+# Raise this by one when the import makes other weights of the same file.
+RELEASE_REVISION = 1
+
+Zoo = Literal["mmsegmentation", "sssegmentation"]
+Colour = tuple[float, float, float]  # red, green, blue
+
+
+class PublishedFile(Section):
+    """A file that somebody published: what it is called, where it lies, how it is recognised."""
+
+    unhashed: ClassVar[frozenset[str]] = frozenset({"file", "urls", "source"})
+
+    file: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")  # a bare name, no folder
+    urls: tuple[str, ...] = Field(min_length=1)  # the same bytes, tried in this order
+    sha256_prefix: str | None = Field(pattern=r"^[0-9a-f]{8,64}$")  # None: nobody published one
+    source: str | None = None  # who names this file
+
+    @model_validator(mode="after")
+    def _urls(self) -> PublishedFile:
+        for url in self.urls:
+            if not re.match(r"(https?|file)://", url) or url.rsplit("/", 1)[-1] != self.file:
+                raise ValueError(f"the address {url} is not one of a file {self.file}")
+        return self
+
+
+class CheckpointConfig(Section):
+    """A zoo's checkpoint. Where publications of it differ, several files; any of them is it."""
+
+    name: str
+    zoo: Zoo
+    files: tuple[PublishedFile, ...] = Field(min_length=1)  # the one in the README first
+
+
+class ReleaseIdentity(Section):
+    """Everything that changes what a released checkpoint measures, and nothing else."""
+
+    revision: int
+    checkpoint: CheckpointConfig
+    model: ModelConfig
+    data: DataIdentity
+    mean: Colour
+    std: tuple[Positive, Positive, Positive]
+    cpu_threads: int = 1
+
+
+class ReleaseConfig(Section):
+    """A released checkpoint in the place of a training run. Its `key` addresses it.
+
+    `recipe` is the one that its publishers state; only its normalisation is used here.
+    """
+
+    revision: int = RELEASE_REVISION
+    checkpoint: CheckpointConfig
+    model: ModelConfig
+    data: DataIdentity
+    recipe: RecipeConfig
+    cpu_threads: Annotated[int, Field(ge=1)] = 1
+
+    @property
+    def identity(self) -> ReleaseIdentity:
+        return ReleaseIdentity(
+            revision=self.revision,
+            checkpoint=self.checkpoint,
+            model=self.model,
+            data=self.data,
+            mean=self.recipe.mean,
+            std=self.recipe.std,
+            cpu_threads=self.cpu_threads,
+        )
+
+    @property
+    def key(self) -> str:
+        """First 16 hex digits of the SHA-256 of the identity's canonical JSON."""
+        return content_hash(self.identity)[:16]
+
+
+class ReleaseJob(Section):
+    """The file `config.json` of a released checkpoint: what `python -m dmnet import` needs."""
+
+    run: ReleaseConfig
+    dataset: DatasetConfig
+
+    @model_validator(mode="after")
+    def _same_data(self) -> ReleaseJob:
+        roles = [role for role in self.dataset.splits if role != "test"]
+        if self.run.data not in [self.dataset.identity_of(role) for role in roles]:
+            raise ValueError("`dataset` and `run.data` describe different datasets")
+        return self
