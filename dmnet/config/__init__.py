@@ -32,11 +32,11 @@ from dmnet.config.model import (
     ResNetConfig,
     WeightsConfig,
 )
+from dmnet.config.published import PublishedFile
 from dmnet.config.recipe import OHEMConfig, RecipeConfig
 from dmnet.config.release import (
     RELEASE_REVISION,
     CheckpointConfig,
-    PublishedFile,
     ReleaseConfig,
     ReleaseJob,
 )

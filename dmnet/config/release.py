@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from dmnet.config.data import DataIdentity, DatasetConfig
 from dmnet.config.model import ModelConfig
+from dmnet.config.published import PublishedFile
 from dmnet.config.recipe import Positive, RecipeConfig
 from dmnet.config.sections import Section, content_hash
 
@@ -19,30 +20,20 @@ Zoo = Literal["mmsegmentation", "sssegmentation"]
 Colour = tuple[float, float, float]  # red, green, blue
 
 
-class PublishedFile(Section):
-    """A file that somebody published: what it is called, where it lies, how it is recognised."""
-
-    unhashed: ClassVar[frozenset[str]] = frozenset({"file", "urls", "source"})
-
-    file: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")  # a bare name, no folder
-    urls: tuple[str, ...] = Field(min_length=1)  # the same bytes, tried in this order
-    sha256_prefix: str | None = Field(pattern=r"^[0-9a-f]{8,64}$")  # None: nobody published one
-    source: str | None = None  # who names this file
-
-    @model_validator(mode="after")
-    def _urls(self) -> PublishedFile:
-        for url in self.urls:
-            if not re.match(r"(https?|file)://", url) or url.rsplit("/", 1)[-1] != self.file:
-                raise ValueError(f"the address {url} is not one of a file {self.file}")
-        return self
-
-
 class CheckpointConfig(Section):
     """A zoo's checkpoint. Where publications of it differ, several files; any of them is it."""
 
     name: str
     zoo: Zoo
     files: tuple[PublishedFile, ...] = Field(min_length=1)  # the one in the README first
+
+    @model_validator(mode="after")
+    def _addresses(self) -> CheckpointConfig:
+        for file in self.files:
+            for url in file.urls:
+                if not re.match(r"(https?|file)://.*/", url) or not url.endswith(f"/{file.file}"):
+                    raise ValueError(f"the address {url} is not one of a file {file.file}")
+        return self
 
 
 class ReleaseIdentity(Section):
