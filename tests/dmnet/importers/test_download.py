@@ -75,7 +75,7 @@ def server() -> Iterator[Server]:
     state = Server()
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802
+        def do_GET(self) -> None:
             state.reply(self)
 
         def log_message(self, *arguments: Any) -> None:
