@@ -39,6 +39,7 @@ from dmnet.config.release import (
     CheckpointConfig,
     ReleaseConfig,
     ReleaseJob,
+    parse_job,
 )
 from dmnet.config.sections import (
     Section,
@@ -90,5 +91,6 @@ __all__ = [
     "content_hash",
     "describe",
     "parse",
+    "parse_job",
     "setting_path",
 ]

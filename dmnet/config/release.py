@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from dmnet.config.data import DataIdentity, DatasetConfig
+from dmnet.config.jobs import JobConfig
 from dmnet.config.model import ModelConfig
 from dmnet.config.published import PublishedFile
 from dmnet.config.recipe import Positive, RecipeConfig
-from dmnet.config.sections import Section, content_hash
+from dmnet.config.sections import Section, content_hash, parse
 
 # Raise this by one when the import makes other weights of the same file.
 RELEASE_REVISION = 1
@@ -48,6 +49,12 @@ class ReleaseIdentity(Section):
     cpu_threads: int = 1
 
 
+def untrained(model: ModelConfig) -> ModelConfig:
+    """The model without what only its training would start from."""
+    backbone = model.backbone.model_copy(update={"weights": None})
+    return model.model_copy(update={"backbone": backbone, "initialisation": "he"})
+
+
 class ReleaseConfig(Section):
     """A released checkpoint in the place of a training run. Its `key` addresses it.
 
@@ -66,7 +73,7 @@ class ReleaseConfig(Section):
         return ReleaseIdentity(
             revision=self.revision,
             checkpoint=self.checkpoint,
-            model=self.model,
+            model=untrained(self.model),
             data=self.data,
             mean=self.recipe.mean,
             std=self.recipe.std,
@@ -91,3 +98,11 @@ class ReleaseJob(Section):
         if self.run.data not in [self.dataset.identity_of(role) for role in roles]:
             raise ValueError("`dataset` and `run.data` describe different datasets")
         return self
+
+
+def parse_job(content: Any, where: str) -> JobConfig | ReleaseJob:
+    """What a `config.json` describes: a training, or a released checkpoint. Raises ConfigError."""
+    run = content.get("run") if isinstance(content, dict) else None
+    if isinstance(run, dict) and "checkpoint" in run:
+        return parse(ReleaseJob, content, where)
+    return parse(JobConfig, content, where)
