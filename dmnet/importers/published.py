@@ -46,7 +46,7 @@ def require(files: Sequence[PublishedFile], folder: Path, what: str) -> Found:
             return identify(folder / file.file, file, files)
     raise CheckpointError(
         f"{folder / files[0].file}: {what} missing; download {files[0].urls[0]} to this place, or "
-        f"have it done by `python -m dmnet fetch` (without a network: --mirror DIR)"
+        "give the same --config to `python -m dmnet fetch` (without a network: --mirror DIR)"
     )
 
 

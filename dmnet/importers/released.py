@@ -30,6 +30,7 @@ from dmnet.segmentor import Segmentor
 
 log = logging.getLogger(__name__)
 
+FLOATING = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
 WRAPPED = "module."  # what torch's data-parallel wrappers put before every name
 
 
@@ -65,12 +66,24 @@ def load(held: Any, zoo: Zoo, job: ReleaseJob) -> Segmentor:
     model = Segmentor(job.run.model, job.run.data.classes)
     state = zoo.to_ours(without_wrapper(zoo.unwrap(held)), model)
     for name, own in model.state_dict().items():
-        if state[name].is_floating_point() != own.is_floating_point():
-            raise CheckpointError(f"`{name}` is {state[name].dtype}, expected {own.dtype}")
-        if own.is_floating_point() and not bool(state[name].isfinite().all()):
-            raise CheckpointError(f"`{name}` has values that are no numbers; get the file again")
+        check_values(name, state[name], own)
     model.load_state_dict(state)
     return model.eval()
+
+
+def check_values(name: str, found: Tensor, own: Tensor) -> None:
+    """Raises CheckpointError unless `found` is plain finite numbers of `own`'s kind.
+
+    Other precisions (mixed-precision training may leave float16) become `own`'s when loaded.
+    """
+    allowed = FLOATING if own.is_floating_point() else {own.dtype}
+    plain = found.layout == torch.strided and found.device.type == "cpu"
+    if found.dtype not in allowed or not plain:
+        raise CheckpointError(
+            f"`{name}` is {found.dtype} on {found.device}, expected {own.dtype}; get the file again"
+        )
+    if not bool(found.isfinite().all()):
+        raise CheckpointError(f"`{name}` has values that are no numbers; get the file again")
 
 
 def without_wrapper(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

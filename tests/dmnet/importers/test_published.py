@@ -67,7 +67,7 @@ def test_a_missing_file_is_named_with_its_address_and_the_command(weights: Path)
         require(FILES, weights, "the checkpoint is")
     assert str(caught.value) == (
         f"{weights}/readme.pth: the checkpoint is missing; download http://127.0.0.1:1/readme.pth "
-        "to this place, or have it done by `python -m dmnet fetch` (without a network: "
+        "to this place, or give the same --config to `python -m dmnet fetch` (without a network: "
         "--mirror DIR)"
     )
 

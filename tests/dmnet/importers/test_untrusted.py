@@ -1,4 +1,4 @@
-"""Foreign files: real metadata do not stand in the way of the tensors, code is refused and not run."""
+"""Foreign files: metadata do not hide the tensors; code is refused and not run."""
 
 from __future__ import annotations
 
