@@ -54,8 +54,7 @@ class Zoo:
         state = checkpoint[self.key]
         if not isinstance(state, Mapping):
             raise CheckpointError(
-                f"checkpoint: expected a state dict under `{self.key}`, "
-                f"found {type(state).__name__}"
+                f"checkpoint: expected a state dict under `{self.key}`, found {_described(state)}"
             )
         return dict(state)
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from dmnet.backbones import ResNet
 from dmnet.config import WeightsConfig
-from dmnet.errors import CheckpointError
-from dmnet.files import read_json, sha256_file
+from dmnet.files import read_json
+from dmnet.importers.published import require
 from dmnet.segmentor import Segmentor
 from dmnet.weights import load_strictly, read_state_dict, read_trained
 
@@ -18,21 +18,12 @@ def load_start_weights(backbone: ResNet, weights: WeightsConfig, folder: Path) -
     The classifier's two tensors (`fc.*`) are left out; any other key that is missing, left over or
     of another shape raises CheckpointError, as do a missing file and a wrong hash.
     """
-    path = folder / weights.file
-    if not path.exists():
-        raise CheckpointError(
-            f"{path}: {weights.name} weights are missing; download {weights.url} to this place"
-        )
-    digest = sha256_file(path)
-    if not digest.startswith(weights.sha256_prefix):
-        raise CheckpointError(
-            f"{path}: SHA-256 {digest[:16]}... does not start with {weights.sha256_prefix}; "
-            f"delete it and download {weights.url} again"
-        )
+    found = require([weights.published], folder, f"{weights.name} weights are")
+    path = found.path
     state = read_state_dict(path.read_bytes(), path)
     state = {key: value for key, value in state.items() if not key.startswith("fc.")}
     load_strictly(backbone, state, path)
-    return digest
+    return found.sha256
 
 
 def load_parent(model: Segmentor, parent_dir: Path) -> str:
