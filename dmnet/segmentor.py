@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from dmnet.backbones import build_backbone
 from dmnet.config import ModelConfig
 from dmnet.heads import build_head
+from dmnet.layers import reset_to_torch
 
 
 class Logits(NamedTuple):
@@ -33,6 +34,8 @@ class Segmentor(nn.Module):
                 for name, auxiliary in config.auxiliary.items()
             }
         )
+        if config.initialisation == "torch":
+            reset_to_torch(self)
 
     def forward(self, images: Tensor) -> Logits:
         features = self.backbone(images)

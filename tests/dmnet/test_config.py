@@ -87,6 +87,7 @@ RUN: dict[str, Any] = {
             },
         },
         "align_corners": False,
+        "initialisation": "he",
     },
     "data": {
         "name": "tiny",
@@ -152,6 +153,7 @@ OTHER_VALUES: dict[str, Any] = {
     "model.auxiliary.stage4.stage": 3,
     "model.auxiliary.stage4.weight": 1.0,
     "model.align_corners": True,
+    "model.initialisation": "torch",
     "data.name": "other",
     "data.layout": "camvid",
     "data.classes": 4,
@@ -361,7 +363,7 @@ DEFAULTS: dict[type[BaseModel], dict[str, Any]] = {
     },
     FCNHeadConfig: {"channels": 512, "convolutions": 1, "concat_input": False, "dropout": 0.1},
     AuxiliaryConfig: {"stage": 4, "weight": 0.4},
-    ModelConfig: {"auxiliary": {}, "align_corners": False},
+    ModelConfig: {"auxiliary": {}, "align_corners": False, "initialisation": "he"},
     RecipeConfig: {
         "optimizer": "sgd",
         "momentum": 0.9,
