@@ -225,6 +225,7 @@ class ModelSpec(Section):
     head: dict[str, Any] | None = None
     auxiliary: dict[str, Any] | None = None
     align_corners: dict[str, Any] | None = None
+    initialisation: dict[str, Any] | None = None
 
 
 class RecipeSpec(Section):
