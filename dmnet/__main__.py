@@ -1,10 +1,11 @@
-"""Command line of the model package: prepare data, train, evaluate, predict, count.
+"""Command line of the model package: prepare data, train, evaluate, predict, count, time.
 
 python -m dmnet prepare  --dataset FILE --folder data/NAME [--sources DIR]
 python -m dmnet train    --config runs/KEY/config.json --data data/NAME [--weights DIR]
 python -m dmnet evaluate --run runs/KEY --config JSON --data data/NAME --output FILE
 python -m dmnet predict  --run runs/KEY --config JSON --data data/NAME --output FILE
 python -m dmnet profile  --config JSON --output FILE
+python -m dmnet speed    --config JSON --output FILE
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from dmnet.config import (
     EvaluationConfig,
     JobConfig,
     ProfileConfig,
+    SpeedConfig,
     content_hash,
     parse,
 )
@@ -83,6 +85,19 @@ def profile(arguments: argparse.Namespace) -> None:
     write_json(arguments.output, content)
 
 
+def speed(arguments: argparse.Namespace) -> None:
+    from dmnet.speed import measure
+
+    result = measure(parse(SpeedConfig, read_argument(arguments.config), "--config"))
+    write_json(arguments.output, result)
+    logging.info(
+        "%.3g images/s, %.2f GiB in training (%s)",
+        result["frames_per_second"],
+        result["memory_bytes"] / 2**30,
+        result["memory_kind"],
+    )
+
+
 def read_argument(value: str) -> Any:
     """JSON given inline (it starts with a brace) or the path of a JSON file."""
     if not value.lstrip().startswith("{"):
@@ -134,6 +149,11 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--config", required=True, help="ProfileConfig: JSON or its file")
     command.add_argument("--output", type=Path, required=True, help="JSON, written")
     command.set_defaults(action=profile)
+
+    command = commands.add_parser("speed", help="measure inference speed and training memory")
+    command.add_argument("--config", required=True, help="SpeedConfig: JSON or its file")
+    command.add_argument("--output", type=Path, required=True, help="JSON, written")
+    command.set_defaults(action=speed)
 
     for command in commands.choices.values():
         command.add_argument("--label", default="", help="shown in front of every log line")

@@ -61,6 +61,8 @@ class InferenceConfig(Section):
     scales: tuple[Annotated[float, Field(gt=0)], ...] = Field((1.0,), min_length=1)
     fit_size: Size | None = None  # what `scales` multiply; None: the photograph's own size
     average: Literal["probabilities", "logits"] = "probabilities"
+    # The order in which pictures and scores are resized: dmnet/inference/augmented.py.
+    conventions: Literal["mmsegmentation", "sssegmentation"] = "mmsegmentation"
 
     @model_validator(mode="after")
     def _windows(self) -> InferenceConfig:

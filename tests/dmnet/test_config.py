@@ -21,12 +21,14 @@ from dmnet.config import (
     DMNetHeadConfig,
     ExecutionConfig,
     FCNHeadConfig,
+    InferenceConfig,
     JobConfig,
     ModelConfig,
     MultiKernelHeadConfig,
     RecipeConfig,
     ResNetConfig,
     RunConfig,
+    SpeedConfig,
     parse,
 )
 from dmnet.errors import ConfigError
@@ -393,6 +395,22 @@ DEFAULTS: dict[type[BaseModel], dict[str, Any]] = {
         "ohem": None,
     },
     RunConfig: {"parent": None, "seed": 0, "cpu_threads": 1},
+    InferenceConfig: {
+        "mode": "whole",
+        "window": None,
+        "stride": None,
+        "flip": False,
+        "scales": (1.0,),
+        "fit_size": None,
+        "average": "probabilities",
+        "conventions": "mmsegmentation",
+    },
+    SpeedConfig: {
+        "inference": InferenceConfig(),
+        "precision": "fp32",
+        "warmup": 5,
+        "images": 20,
+    },
 }
 
 
