@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from dmnet.config.published import FILE_NAME, SHA256_PREFIX, PublishedFile
 from dmnet.config.sections import Section
 
 
@@ -15,9 +16,13 @@ class WeightsConfig(Section):
     unhashed: ClassVar[frozenset[str]] = frozenset({"name", "file", "url"})
 
     name: str
-    file: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")  # a bare name, no folder
+    file: str = Field(pattern=FILE_NAME)
     url: str
-    sha256_prefix: str = Field(min_length=8)
+    sha256_prefix: str = Field(pattern=SHA256_PREFIX)
+
+    @property
+    def published(self) -> PublishedFile:
+        return PublishedFile(file=self.file, urls=(self.url,), sha256_prefix=self.sha256_prefix)
 
 
 class ResNetConfig(Section):

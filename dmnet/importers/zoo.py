@@ -51,7 +51,12 @@ class Zoo:
                 f"checkpoint: expected the key `{self.key}` of a {self.name} checkpoint, "
                 f"found {_described(checkpoint)}"
             )
-        return dict(checkpoint[self.key])
+        state = checkpoint[self.key]
+        if not isinstance(state, Mapping):
+            raise CheckpointError(
+                f"checkpoint: expected a state dict under `{self.key}`, found {_described(state)}"
+            )
+        return dict(state)
 
     def wrap(
         self, state: Mapping[str, Tensor], classes: Sequence[str], iterations: int

@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 import torch
-from tests.dmnet.reference_models import our_model
-from tests.reference.laws import laws
 
 from dmnet.config import ModelConfig
 from dmnet.importers import ZOOS
 from dmnet.segmentor import Segmentor
+from tests.dmnet.reference_models import our_model
+from tests.reference.laws import laws
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 RECORDED: dict[str, dict[str, str]] = json.loads((GOLDEN / "initialisation.json").read_text())
