@@ -92,6 +92,10 @@ def import_(arguments: argparse.Namespace) -> None:
             f"--output {arguments.output}: the content of --config has key {job.run.key}, "
             f"expected a folder of that name, such as released/{job.run.key}"
         )
+    if arguments.fetch:
+        from dmnet.importers.published import fetch as fetch_published
+
+        fetch_published(job.run.checkpoint.files, arguments.weights, arguments.mirror)
     manifest = import_released(job, arguments.weights, arguments.output)
     origin = "SHA-256 as published" if manifest["checkpoint"]["verified"] else "origin unproven"
     logging.info("imported %s (%s)", manifest["checkpoint"]["file"], origin)
@@ -194,6 +198,8 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--config", required=True, help="ReleaseJob: JSON or its file")
     command.add_argument("--weights", type=Path, default=Path("weights"))
     command.add_argument("--output", type=Path, required=True, help="released/<key>, written")
+    command.add_argument("--fetch", action="store_true", help="download what is missing first")
+    command.add_argument("--mirror", help="a folder (or file:// address) to copy from instead")
     command.set_defaults(action=import_)
 
     for name, action, about, output in (

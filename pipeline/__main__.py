@@ -32,7 +32,7 @@ def experiment_of(arguments: argparse.Namespace) -> Experiment:
     """The experiment of TARGET: a table's name, its report's path, or nothing for all."""
     target = getattr(arguments, "target", None)
     tables = None if target in (None, "reports", "all") else [Path(target).stem]
-    return build_experiment(arguments.preset, arguments.seeds, tables)
+    return build_experiment(arguments.preset, arguments.seeds, tables, source=arguments.source)
 
 
 def plan(arguments: argparse.Namespace) -> None:
@@ -61,7 +61,8 @@ def show(arguments: argparse.Namespace) -> None:
 
 
 def resolve(arguments: argparse.Namespace) -> None:
-    run = experiment_of(arguments).runs.get(arguments.key)
+    experiment = experiment_of(arguments)
+    run = experiment.runs.get(arguments.key) or experiment.releases.get(arguments.key)
     if run is None:
         raise SpecError(
             f"run {arguments.key}: no table has it at preset {arguments.preset!r} with "
@@ -114,7 +115,7 @@ def figure(arguments: argparse.Namespace) -> None:
     from pipeline.figure_drawing import draw_figure
     from pipeline.figures import load_figures
 
-    experiment = build_experiment(arguments.preset, arguments.seeds)
+    experiment = build_experiment(arguments.preset, arguments.seeds, source=arguments.source)
     figures, name, folder = load_figures(PARAMS, experiment), arguments.name, arguments.folder
     if name not in figures:
         raise SpecError(f"unknown figure {name!r}; expected one of {', '.join(figures) or 'none'}")
@@ -157,7 +158,7 @@ def page(arguments: argparse.Namespace) -> None:
 def record(arguments: argparse.Namespace) -> None:
     from pipeline.record import record_runs
 
-    everything = build_experiment(arguments.preset, arguments.seeds)
+    everything = build_experiment(arguments.preset, arguments.seeds, source=arguments.source)
     keys = set(experiment_of(arguments).runs)
     record_runs(everything, keys, dvc=not arguments.no_dvc)
 
@@ -218,6 +219,8 @@ def parser() -> argparse.ArgumentParser:
         if name not in OF_NO_PRESET:
             command.add_argument("--preset", default="mini", help="mini (default), small or paper")
             command.add_argument("--seeds", type=int, default=1, help="seeds per run; default 1")
+            text = "trained (default), released (published checkpoints), or both"
+            command.add_argument("--source", default="trained", help=text)
     add = commands.choices["record"].add_argument
     add("--no-dvc", action="store_true", help="MLflow only")
     add = commands.choices["data"].add_argument

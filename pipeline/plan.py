@@ -102,6 +102,7 @@ def render_plan(experiment: Experiment, content: dict[str, Any], root: Path = Pa
         "",
         f"{len(experiment.cells)} cells, {len(experiment.runs)} training runs, "
         f"{len(experiment.evaluations)} evaluations, {iterations:,} iterations",
+        *([f"{len(experiment.releases)} released checkpoints"] if experiment.releases else []),
         *_speeds(experiment, root),
         f"Estimated training: {total / per_unit:,.1f} {unit}, of which still to do "
         f"{left / per_unit:,.1f} (on {costs.title}; speeds in params/costs.yaml, evaluation not "

@@ -111,6 +111,7 @@ def _table(report: dict[str, Any], rows: list[dict[str, Any]]) -> str:
         if any(isinstance(row.get(column), dict) for row in report["rows"])
     ]
     speeds, judged = speed_columns(report), shows_verdicts(report)
+    released, trained = shows_released(report), shows_trained(report)
     headers: list[str] = []
     for column in report["columns"]:
         if column not in values:
@@ -118,22 +119,30 @@ def _table(report: dict[str, Any], rows: list[dict[str, Any]]) -> str:
         elif column in speeds:  # two devices: neither a difference nor a verdict
             headers += [f"{column} published", "ours, this device"]
         else:
-            headers += [f"{column} published", "ours", "Δ", *(["verdict"] if judged else [])]
+            headers.append(f"{column} published")
+            headers += ["released", "Δ"] if released else []
+            headers += ["ours", "Δ"] if trained else []
+            headers += ["verdict"] if judged else []
     lines = []
     for row in rows:
         line: list[str] = []
         for column in report["columns"]:
             entry, decimals = row.get(column), decimals_of(report, column)
-            width = 2 if column in speeds else 4 if judged else 3
+            width = 2 if column in speeds else 1 + 2 * released + 2 * trained + judged
             if column not in values:
                 line.append(_text(entry, decimals))
+            elif isinstance(entry, dict) and column in speeds:
+                line += _numbers(entry, decimals)[:2]
             elif isinstance(entry, dict):
-                verdict = [verdict_of(entry, report)] if judged else []
-                line += [*_numbers(entry, decimals), *verdict][:width]
+                published, *ours = _numbers(entry, decimals)
+                line.append(published)
+                line += _released_numbers(entry) if released else []
+                line += ours if trained else []
+                line += [verdict_of(entry, report)] if judged else []
             else:
                 line += [_text(entry, decimals), *[""] * (width - 1)]
         lines.append(line)
-    numbers = ("ours", "ours, this device", "Δ")
+    numbers = ("ours", "ours, this device", "released", "Δ")
     align = ["right" if "published" in h or h in numbers else "left" for h in headers]
     return tabulate(lines, headers, tablefmt="pipe", colalign=align, disable_numparse=True)
 
@@ -143,6 +152,25 @@ def _text(entry: str | float | None, decimals: int) -> str:
     if entry is None:
         return ""
     return entry if isinstance(entry, str) else f"{entry:.{decimals}f} (quoted)"
+
+
+def shows_released(report: dict[str, Any]) -> bool:
+    """Whether the source's own checkpoints stand in the table."""
+    return any(cell["released"] for cell in cells_of(report)) or not shows_trained(report)
+
+
+def shows_trained(report: dict[str, Any]) -> bool:
+    """Whether anything was, or is to be, trained or counted here."""
+    return report["trains"]
+
+
+def _released_numbers(cell: dict[str, Any]) -> list[str]:
+    released = cell["released"]
+    if released is None:
+        return ["" if cell["source"] in ("cited", "trained") else cell["source"], ""]
+    value = "absent" if released["value"] is None else f"{released['value']:.2f}"
+    difference = "" if released["difference"] is None else f"{released['difference']:+.2f}"
+    return [value if released["verified"] else f"{value} (unverified file)", difference]
 
 
 def _numbers(cell: dict[str, Any], decimals: int) -> list[str]:
@@ -192,7 +220,7 @@ def _origins(report: dict[str, Any]) -> str:
             given = f"{official['source']} ({official['date']})"
             run = f"`{official['run']}`"
             rows.append([cell["cell"], "official", run, "", _value(cell["ours"]), given, "", ""])
-        elif not cell["runs"]:
+        elif not cell["runs"] and not cell["released"]:
             profile = f"`counts/{cell['profile']}`" if cell["profile"] else ""
             profile = f"`speed/{cell['speed']}`" if cell["speed"] else profile
             rows.append(
@@ -209,6 +237,20 @@ def _origins(report: dict[str, Any]) -> str:
                     f"`{run['evaluation']}`",
                     f"`{run['weights_sha256'][:12]}`",
                     run["trained_on"],
+                ]
+            )
+        if released := cell["released"]:
+            rows.append(
+                [
+                    cell["cell"],
+                    f"released: `{released['file']}`"
+                    + ("" if released["verified"] else ", unverified"),
+                    f"`{released['run']}`",
+                    "",
+                    _value(released["value"]),
+                    f"`{released['evaluation']}`",
+                    f"`{released['weights_sha256'][:12]}`",
+                    released["evaluated_on"],
                 ]
             )
     headers = ["Cell", "Source", "Run", "Seed", "Value", "Evaluation", "Weights", "Device"]

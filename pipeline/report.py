@@ -46,6 +46,8 @@ def build_report(
             "shows": experiment.preset.shows,
         },
         "seeds": experiment.seeds,
+        # Nothing is, where only released checkpoints are evaluated.
+        "trains": any(cell.evaluations or cell.profile for cell in cells),
         "datasets": _datasets(cells, results),
         "devices": _devices(results),
         "code": _code(results),
@@ -105,6 +107,7 @@ def _cell(result: CellResult, verdict: Verdict | None) -> dict[str, Any]:
         "metric": _metric(cell),
         "note": cell.spec.note,
         "failed": result.failed_job,
+        "released": _released(result),
         "runs": [
             {
                 "run": run.evaluation.run_key,
@@ -120,6 +123,27 @@ def _cell(result: CellResult, verdict: Verdict | None) -> dict[str, Any]:
             }
             for seed, run in enumerate(result.runs)
         ],
+    }
+
+
+def _released(result: CellResult) -> dict[str, Any] | None:
+    """What the source's own checkpoint gives, and which file that is."""
+    if result.released is None:
+        return None
+    value, published = result.released.value, result.cell.spec.published
+    difference = None if value is None or published is None else round(value - published, 2)
+    file = result.released.trained["checkpoint"]
+    return {
+        "value": value,
+        "difference": difference,
+        "run": result.released.evaluation.run_key,
+        "evaluation": result.released.evaluation.name,
+        "weights_sha256": result.released.metrics["weights_sha256"],
+        "evaluated_on": result.released.metrics["device"],
+        "checkpoint": file["name"],
+        "file": file["file"],
+        "file_sha256": file["sha256"],
+        "verified": file["verified"],
     }
 
 
@@ -167,7 +191,7 @@ def _datasets(cells: list[Cell], results: dict[str, CellResult]) -> list[dict[st
     """Each dataset in the place of a published one, with what predicting one class would score."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for cell in cells:
-        if cell.dataset is None or cell.published_dataset is None or not cell.evaluations:
+        if cell.dataset is None or cell.published_dataset is None or not cell.measured:
             continue  # profiled: no data
         entry = found.setdefault(
             (cell.published_dataset, cell.dataset.name),
@@ -176,13 +200,13 @@ def _datasets(cells: list[Cell], results: dict[str, CellResult]) -> list[dict[st
                 "used": cell.dataset.name,
                 "title": cell.dataset.title,
                 "stand_in": cell.published_dataset != cell.dataset.name,
-                "split": cell.evaluations[0].config.split,
+                "split": cell.measured[0].config.split,
                 "fingerprint": None,
                 "images": None,
                 "majority_class_miou": None,
             },
         )
-        for run in results[cell.name].runs:
+        for run in results[cell.name].measured:
             entry["fingerprint"] = run.metrics["data_fingerprint"]
             entry["images"] = run.metrics["images"]
             entry["majority_class_miou"] = round(100 * run.metrics["majority_class_miou"], 2)

@@ -36,11 +36,13 @@ class CellResult:
     failure: Failure | None = None
     official: OfficialValue | None = None  # takes the place of what was measured
     speed: dict[str, Any] | None = None  # what the measurement of speed and memory wrote
+    released: RunResult | None = None  # measured on the weights that the source published
 
     @property
     def source(self) -> str:
-        """Where the value comes from: official (a test server), trained, profiled, pending,
-        failed, or absent (no such class in the data)."""
+        """Where the value comes from: official (a test server), trained, released (a published
+        checkpoint, measured here), profiled, cited (only quoted), pending, failed, or absent (no
+        such class in the data)."""
         missing = "pending" if self.failure is None else "failed"
         if self.official is not None:
             return "official"
@@ -50,12 +52,21 @@ class CellResult:
             return missing if self.speed is None else "profiled"
         if len(self.runs) < len(self.cell.evaluations):
             return missing
+        if not self.cell.evaluations:
+            if self.cell.released is None:
+                return "cited"
+            return missing if self.released is None else "released"
         return "trained" if all(run.value is not None for run in self.runs) else "absent"
 
     @property
     def failed_job(self) -> dict[str, str] | None:
         """Log and reason, while the cell misses a result because of it."""
         return self.failure.as_json() if self.failure and self.source == "failed" else None
+
+    @property
+    def measured(self) -> tuple[RunResult, ...]:
+        """All that was measured for it, on trained and on released weights."""
+        return self.runs if self.released is None else (*self.runs, self.released)
 
     @property
     def values(self) -> list[float]:
@@ -67,6 +78,8 @@ class CellResult:
             return self.official.value
         if self.source == "profiled":
             return self.profiled if self.cell.speed is None else self._measured
+        if self.source == "released":
+            return self.released.value if self.released else None
         return round(statistics.fmean(self.values), 2) if self.source == "trained" else None
 
     @property
@@ -104,18 +117,19 @@ def metric_value(cell: Cell, metrics: dict[str, Any]) -> float | None:
 def read_result(cell: Cell, evaluation: Evaluation, root: Path = Path(".")) -> RunResult | None:
     """None while pending. Raises ResultError for a result of another run, protocol or weights."""
     path = root / evaluation.path
-    trained_path = root / "runs" / evaluation.run_key / "train.json"
+    trained_path = root / evaluation.trained
     if not path.exists() or not trained_path.exists():
         return None
     metrics, trained = read_json(path), read_json(trained_path)
     try:
         value = metric_value(cell, metrics)
-        facts = (
+        facts = [
             ("run", metrics["run"], evaluation.run_key),
             ("evaluation", metrics["evaluation_hash"], content_hash(evaluation.config)),
             ("weights", metrics["weights_sha256"], trained["weights"]["sha256"]),
-            ("data", metrics["data_fingerprint"], trained["data_fingerprint"]),
-        )
+        ]
+        if evaluation.folder == "runs":  # a released checkpoint was trained on others' files
+            facts.append(("data", metrics["data_fingerprint"], trained["data_fingerprint"]))
     except (KeyError, TypeError, IndexError) as error:
         raise ResultError(f"{path}: {error} is missing; delete the file and run again") from error
     for name, found, expected in facts:
@@ -181,4 +195,5 @@ def read_cell(cell: Cell, experiment: Experiment, root: Path = Path(".")) -> Cel
     given = official_value(experiment.official, cell.table, cell.name, weights_of(cell, runs))
     failure = failure_of(cell, experiment, root)
     profiled, speed = read_profile(cell, root), read_speed(cell, root)
-    return CellResult(cell, runs, profiled, failure, given, speed)
+    released = read_result(cell, cell.released, root) if cell.released else None
+    return CellResult(cell, runs, profiled, failure, given, speed, released)

@@ -50,6 +50,11 @@ def render_show(experiment: Experiment, cell_id: str, root: Path = Path(".")) ->
         lines = _run(experiment, cell, run, root)
         lines += _evaluation(cell, evaluation, measured, root)
         blocks.append(_block(title, lines))
+    if cell.released is not None:
+        name = experiment.releases[cell.released.run_key].job.run.checkpoint.name
+        lines = _release(experiment, cell, result, root)
+        lines += _evaluation(cell, cell.released, result.released, root)
+        blocks.append(_block(f"Released checkpoint {name}", lines))
     blocks.append(_block("To repeat it", [("command", _command(experiment, cell))]))
     blocks.append(_settings(cell.settings))
     return "\n\n".join(blocks)
@@ -181,6 +186,29 @@ def _trained(folder: str, trained: Any, root: Path) -> Lines:
     ]
 
 
+def _release(experiment: Experiment, cell: Cell, result: CellResult, root: Path) -> Lines:
+    """Which published file was evaluated, and what proves that it is it."""
+    assert cell.released is not None
+    release = experiment.releases[cell.released.run_key]
+    lines = [
+        ("folder", f"released/{release.key}"),
+        ("published by", release.job.run.checkpoint.zoo),
+        ("serves", ", ".join(release.cells)),
+    ]
+    if result.released is None:
+        files = release.job.run.checkpoint.files
+        return [*lines, ("file", f"pending; weights/{files[0].file}"), ("from", files[0].urls[0])]
+    file = _at(result.released.trained, "checkpoint")
+    proof = "SHA-256 as published" if _at(file, "verified") else "no published hash: unproven"
+    return [
+        *lines,
+        ("file", _text(_at(file, "file"))),
+        ("from", _text(_at(file, "url"))),
+        ("SHA-256", f"{_text(_at(file, 'sha256'))} ({proof})"),
+        ("log", _file(f"logs/released/{release.key}/import.log", root)),
+    ]
+
+
 def _evaluation(
     cell: Cell, evaluation: Evaluation, measured: RunResult | None, root: Path
 ) -> Lines:
@@ -190,7 +218,10 @@ def _evaluation(
         ("split", evaluation.config.split),
         ("protocol", ", ".join(f"{key} {json.dumps(value)}" for key, value in inference.items())),
         ("result", _file(evaluation.path, root)),
-        ("its log", _file(f"logs/runs/{evaluation.run_key}/{evaluation.name}.log", root)),
+        (
+            "its log",
+            _file(f"logs/{evaluation.folder}/{evaluation.run_key}/{evaluation.name}.log", root),
+        ),
     ]
     if measured is None:
         return [*lines, (_metric(cell), "pending")]

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from dmnet.config import (
+    CheckpointConfig,
     DatasetConfig,
     ExecutionConfig,
     InferenceConfig,
@@ -20,6 +21,7 @@ from dmnet.config import (
     SplitRole,
     parse,
 )
+from pipeline.checkpoints import FILE, load_checkpoints
 from pipeline.errors import SpecError
 from pipeline.official import OfficialResult, load_official
 from pipeline.settings import Settings, read_settings
@@ -43,6 +45,10 @@ class SpeedSpec(Section):
     measure: Literal["frames_per_second", "memory"]
 
 
+# What a cell's number is measured on: weights trained here, weights that were released, or both.
+Source = Literal["trained", "released", "both"]
+
+
 class HowSpec(Section):
     """How a number of ours is made; in a cell, what is left out falls back to the defaults."""
 
@@ -52,6 +58,8 @@ class HowSpec(Section):
     inference: Identifier | None = None
     train_on: SplitRole | None = None
     continues: str | None = None  # the cell whose run's final weights training starts from
+    checkpoint: str | None = None  # in checkpoints.yaml: what the source released for this row
+    source: Source | None = None  # over --config source=...
     settings: dict[str, Any] = Field({}, alias="with")  # path -> value, over model and recipe
     # Why ours and the published number never measure the same thing, whatever the preset.
     not_comparable: str | None = Field(None, min_length=1)
@@ -316,6 +324,12 @@ class Params:
     def official(self) -> tuple[OfficialResult, ...]:
         """Figures that a test server gave, from `official.yaml`; none without that file."""
         return load_official(self.folder / "official.yaml", self.table)
+
+    @cached_property
+    def checkpoints(self) -> dict[str, CheckpointConfig]:
+        """What the sources released, from `checkpoints.yaml`; none without that file."""
+        path = self.folder / FILE
+        return load_checkpoints(self.folder) if path.exists() else {}
 
     def costs(self) -> dict[str, Any]:
         return load_yaml(self.folder / "costs.yaml")

@@ -259,6 +259,9 @@ def judge(result: CellResult, experiment: Experiment, rules: Rules | None) -> Ve
         return Verdict(NOT_COMPARABLE, remark="the class does not occur in the data")
     if result.ours is None:
         return None
+    if result.source == "released":
+        remark = "the published weights, evaluated here: nothing was trained again"
+        return Verdict(NOT_COMPARABLE, remark=remark)
     official = result.source == "official"
     reason = why_not_comparable(cell, experiment, official)
     if reason is not None or published is None:

@@ -18,6 +18,7 @@ from pipeline.experiments import (
     PARAMS,
     Evaluation,
     Experiment,
+    Release,
     Submission,
     build_experiment,
     find_submission,
@@ -38,7 +39,10 @@ REPORTING_CODE = (
     "dvc_views.py",
 )
 # The folders that the rules write to.
-WRITTEN = ("runs", "reports", "data", "counts", "speed", "predictions", "logs", "benchmarks")
+WRITTEN = (
+    *("runs", "released", "reports", "data", "counts", "speed", "predictions", "logs"),
+    "benchmarks",
+)
 SUMMARY_CODE = ("predicates.py", "claims.py", "claims_report.py", "ranking.py", "index.py")
 FIGURE_CODE = (
     *("figures.py", "predictions.py", "figure_content.py", "figure_caption.py"),
@@ -49,7 +53,13 @@ PAGE_CODE = (
     *("page.py", "page_plots.py", "render.py"),
     *("templates/overview.html.j2", "templates/overview.css"),
 )
-DEFAULTS: dict[str, Any] = {"preset": "mini", "seeds": 1, "sources": "data/sources"}
+DEFAULTS: dict[str, Any] = {
+    "preset": "mini",
+    "seeds": 1,
+    "sources": "data/sources",
+    "source": "trained",
+    "mirror": "",
+}
 
 
 class Workflow:
@@ -64,8 +74,11 @@ class Workflow:
                         f"--config {key}=...: unknown key; expected one of {', '.join(DEFAULTS)}"
                     )
             self.sources = str(config.get("sources", DEFAULTS["sources"]))
+            self.mirror = str(config.get("mirror", DEFAULTS["mirror"]))
             self.experiment: Experiment = build_experiment(
-                config.get("preset", DEFAULTS["preset"]), config.get("seeds", DEFAULTS["seeds"])
+                config.get("preset", DEFAULTS["preset"]),
+                config.get("seeds", DEFAULTS["seeds"]),
+                source=str(config.get("source", DEFAULTS["source"])),
             )
             rules = load_rules(PARAMS)
             if self.experiment.preset.judged:
@@ -80,9 +93,16 @@ class Workflow:
 
     @property
     def options(self) -> str:
-        return (
-            f"--preset {shlex.quote(self.experiment.preset_name)} --seeds {self.experiment.seeds}"
+        scale = f"--preset {shlex.quote(self.experiment.preset_name)}"
+        source = (
+            "" if self.experiment.source == "trained" else f" --source {self.experiment.source}"
         )
+        return f"{scale} --seeds {self.experiment.seeds}{source}"
+
+    @property
+    def from_mirror(self) -> str:
+        """Where released checkpoints are copied from, if not downloaded."""
+        return f"--mirror {shlex.quote(self.mirror)}" if self.mirror else ""
 
     @property
     def python(self) -> str:
@@ -105,6 +125,16 @@ class Workflow:
     def job_hash(self, key: str) -> str:
         """Changes with the run's configuration file; the preset's name and seeds are not in it."""
         return content_hash(self._run(key).job)[:16]
+
+    def release_hash(self, key: str) -> str:
+        """The same for a released checkpoint."""
+        return content_hash(self._release(key).job)[:16]
+
+    def release_manifest(self, key: str) -> str:
+        return f"data/{self._release(key).job.dataset.name}/manifest.json"
+
+    def checkpoint_of(self, key: str) -> str:
+        return self._release(key).job.run.checkpoint.name
 
     def dataset_hash(self, name: str) -> str:
         if name not in self.experiment.datasets:
@@ -256,6 +286,16 @@ class Workflow:
                 )
             )
         return self.experiment.runs[key]
+
+    def _release(self, key: str) -> Release:
+        if key not in self.experiment.releases:
+            raise workflow_error(
+                SpecError(
+                    f"released/{key}: no table has this checkpoint at preset "
+                    f"{self.experiment.preset_name!r}; add --config source=released"
+                )
+            )
+        return self.experiment.releases[key]
 
     def hold_tree(self) -> None:
         """Be the only Snakemake on this tree, by a lock that dies with the process.
