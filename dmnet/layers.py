@@ -83,7 +83,7 @@ def initialise(module: nn.Module) -> None:
 
 
 def reset_to_torch(module: nn.Module) -> None:
-    """PyTorch's own initialisation of every layer, in place of `initialise` and `classifier`."""
+    """PyTorch's own initialisation of the layers, in place of `initialise` and `classifier`."""
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d | nn.BatchNorm2d):
             layer.reset_parameters()

@@ -36,6 +36,11 @@ class Segmentor(nn.Module):
         )
         if config.initialisation == "torch":
             reset_to_torch(self)
+        elif len(self.auxiliary) > 1:
+            # mmsegmentation's initialisation does not reach the classifiers of several auxiliary
+            # heads (BiSeNetV2's): they keep PyTorch's own.
+            for head in self.auxiliary.values():
+                reset_to_torch(head.get_submodule("classifier"))
 
     def forward(self, images: Tensor) -> Logits:
         features = self.backbone(images)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,47 @@ def test_every_tensor_but_the_classifiers_is_loaded_and_the_hash_returned(
     assert digest == sha256_file(tmp_path / weights.file)
     for name, tensor in backbone.state_dict().items():
         assert torch.equal(tensor, published[name]), name
+
+
+# ------------------------------------------------------ ResNetV1c, the deep stem's weights
+
+
+@pytest.fixture(scope="module")
+def v1c() -> State:
+    """A ResNetV1c's state dict under OpenMMLab's names: `stem.*` where we have conv1 and bn1."""
+    torch.manual_seed(0)
+    model = ResNet(ResNetConfig(stem="deep", width=4))
+    model.bn1.running_mean.fill_(0.25)
+    state = {
+        re.sub(r"^conv1\.", "stem.", re.sub(r"^bn1\.", "stem.7.", name)): tensor
+        for name, tensor in model.state_dict().items()
+    }
+    return {**state, "fc.weight": torch.zeros(5, 128), "fc.bias": torch.zeros(5)}
+
+
+@pytest.mark.parametrize("how", ["bare", "wrapped", "without counts"])
+def test_the_deep_stem_takes_openmmlabs_weights(
+    tmp_path: Path, v1c: State, store: Callable[[Any], WeightsConfig], how: str
+) -> None:
+    """A bare state dict, one in a checkpoint, or one from before PyTorch counted batches."""
+    content: Any = dict(v1c)
+    if how == "without counts":
+        content = {k: v for k, v in v1c.items() if not k.endswith(".num_batches_tracked")}
+    weights = store({"state_dict": content, "meta": {}} if how == "wrapped" else content)
+    backbone = ResNet(ResNetConfig(stem="deep", width=4))
+    load_start_weights(backbone, weights, tmp_path)
+    state = backbone.state_dict()
+    assert torch.equal(state["conv1.3.weight"], v1c["stem.3.weight"])
+    assert torch.equal(state["bn1.running_mean"], v1c["stem.7.running_mean"])
+    assert torch.equal(state["layer4.2.conv2.weight"], v1c["layer4.2.conv2.weight"])
+    assert int(state["layer1.0.bn1.num_batches_tracked"]) == 0
+
+
+def test_the_deep_stem_refuses_torchvisions_weights(
+    tmp_path: Path, published: State, store: Callable[[Any], WeightsConfig]
+) -> None:
+    backbone = ResNet(ResNetConfig(stem="deep"))
+    refused(backbone, store(published), tmp_path, r"does not fit.*missing: conv1\.0\.weight")
 
 
 def test_a_missing_file_says_what_to_download(
