@@ -1,4 +1,4 @@
-"""Command line of the model package: prepare data, train or import, evaluate, predict, count.
+"""Command line of the model package: prepare data, train or import, evaluate, predict, count, time.
 
 python -m dmnet prepare  --dataset FILE --folder data/NAME [--sources DIR]
 python -m dmnet train    --config runs/KEY/config.json --data data/NAME [--weights DIR]
@@ -8,6 +8,7 @@ python -m dmnet evaluate --run runs/KEY|released/KEY --config JSON --data data/N
 python -m dmnet predict  --run runs/KEY --config JSON --data data/NAME --output FILE
 python -m dmnet profile  --config JSON --output FILE
 python -m dmnet export   --run runs/KEY --zoo mmsegmentation|sssegmentation --output FILE.pth
+python -m dmnet speed    --config JSON --output FILE
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from dmnet.config import (
     ProfileConfig,
     PublishedFile,
     ReleaseJob,
+    SpeedConfig,
     WeightsConfig,
     content_hash,
     parse,
@@ -136,6 +138,19 @@ def export(arguments: argparse.Namespace) -> None:
     logging.info("%d tensors in the layout of %s", tensors, arguments.zoo)
 
 
+def speed(arguments: argparse.Namespace) -> None:
+    from dmnet.speed import measure
+
+    result = measure(parse(SpeedConfig, read_argument(arguments.config), "--config"))
+    write_json(arguments.output, result)
+    logging.info(
+        "%.3g images/s, %.2f GiB in training (%s)",
+        result["frames_per_second"],
+        result["memory_bytes"] / 2**30,
+        result["memory_kind"],
+    )
+
+
 def read_argument(value: str) -> Any:
     """JSON given inline (it starts with a brace) or the path of a JSON file."""
     if not value.lstrip().startswith("{"):
@@ -207,6 +222,11 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--zoo", required=True, help="mmsegmentation or sssegmentation")
     command.add_argument("--output", type=Path, required=True, help="FILE.pth, written")
     command.set_defaults(action=export)
+
+    command = commands.add_parser("speed", help="measure inference speed and training memory")
+    command.add_argument("--config", required=True, help="SpeedConfig: JSON or its file")
+    command.add_argument("--output", type=Path, required=True, help="JSON, written")
+    command.set_defaults(action=speed)
 
     for command in commands.choices.values():
         command.add_argument("--label", default="", help="shown in front of every log line")

@@ -58,11 +58,6 @@ def read_state_dict(content: bytes, path: Path) -> dict[str, Tensor]:
             f"{path}: not a plain state dict of tensors ({why_unreadable(error)}); "
             "get the file again"
         ) from error
-    return require_state_dict(state, path)
-
-
-def require_state_dict(state: object, path: Path) -> dict[str, Tensor]:
-    """`state`, if it is names with tensors; raises CheckpointError, naming `path`, if not."""
     if not isinstance(state, dict) or not all(
         isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
     ):

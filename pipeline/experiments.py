@@ -12,21 +12,25 @@ from pydantic import ValidationError
 from dmnet.config import (
     DatasetConfig,
     EvaluationConfig,
+    InferenceConfig,
     JobConfig,
     ModelConfig,
     ProfileConfig,
     RecipeConfig,
     RunConfig,
     SectionT,
+    SpeedConfig,
     SplitRole,
     content_hash,
     describe,
+    parse,
     setting_path,
 )
 from dmnet.errors import ConfigError
 from pipeline.errors import SpecError
 from pipeline.official import OfficialResult
 from pipeline.settings import (
+    RECIPE_ONLY,
     Setting,
     Settings,
     override,
@@ -105,8 +109,20 @@ class Profile:
 
 
 @dataclass(frozen=True)
+class Speed:
+    """Frames a second and memory of one model at the preset's width and sizes, on this device."""
+
+    key: str
+    config: SpeedConfig
+
+    @property
+    def path(self) -> str:
+        return f"speed/{self.key}.json"
+
+
+@dataclass(frozen=True)
 class Cell:
-    """One number's place in a table: one evaluation per seed, or one profile."""
+    """One number's place in a table: one evaluation per seed, or one profile or measurement."""
 
     table: str
     name: str
@@ -118,6 +134,7 @@ class Cell:
     evaluations: tuple[Evaluation, ...]
     profile: Profile | None
     settings: dict[str, Setting]
+    speed: Speed | None = None
 
     @property
     def id(self) -> str:
@@ -127,7 +144,7 @@ class Cell:
     def inputs(self) -> list[str]:
         """The result files that its value is read from."""
         paths = [path for evaluation in self.evaluations for path in evaluation.paths]
-        return [*paths, self.profile.path] if self.profile else paths
+        return [*paths, *(job.path for job in (self.profile, self.speed) if job is not None)]
 
 
 @dataclass
@@ -143,6 +160,7 @@ class Experiment:
     datasets: dict[str, DatasetConfig] = field(default_factory=dict)
     evaluations: dict[tuple[str, str], Evaluation] = field(default_factory=dict)
     profiles: dict[str, Profile] = field(default_factory=dict)
+    speeds: dict[str, Speed] = field(default_factory=dict)
     submissions: dict[str, Submission] = field(default_factory=dict)  # by table
     official: tuple[OfficialResult, ...] = ()
 
@@ -194,6 +212,8 @@ class CellResolver:
     def resolve(self, row: str, column: str) -> Cell:
         if self.cell.profile is not None:
             return self._profiled(row, column)
+        if self.cell.speed is not None:
+            return self._timed(row, column)
         published_dataset = self._name("dataset")
         dataset = self._dataset(published_dataset)
         settings = self._settings()
@@ -259,7 +279,7 @@ class CellResolver:
     def _evaluation(self, run: Run, dataset: DatasetConfig) -> Evaluation:
         protocol = self._name("inference")
         config = EvaluationConfig(
-            inference=self.params.inference(protocol, self.where).config,
+            inference=self._inference(protocol),
             split=dataset.splits["val"],
             data=dataset.identity,
             load_scale=run.job.run.recipe.load_scale,
@@ -267,6 +287,15 @@ class CellResolver:
         name = f"{protocol}-{config.split}-{content_hash(config)[:8]}"
         evaluation = Evaluation(run.key, name, config)
         return self.experiment.evaluations.setdefault((run.key, name), evaluation)
+
+    def _inference(self, protocol: str) -> InferenceConfig:
+        """The protocol with the preset's values. Raises ConfigError that names the preset."""
+        config = self.params.inference(protocol, self.where).config
+        changes = self.experiment.preset.inference.get(protocol)
+        if changes is None:
+            return config
+        where = f"{self._preset_file}: inference {protocol!r}"
+        return parse(InferenceConfig, {**config.model_dump(), **changes}, where)
 
     def submit(self, spec: SubmissionSpec, cell: Cell) -> None:
         """Enter the table's submission and its dataset: the run at seed 0, the cell's protocol.
@@ -333,6 +362,58 @@ class CellResolver:
             settings,
         )
 
+    def _timed(self, row: str, column: str) -> Cell:
+        """At the preset's width and sizes: unlike a count, it takes the time that it measures."""
+        dataset = self._dataset(self._name("dataset"))
+        settings = self._settings()
+        recipe = self._recipe(settings, dataset, "train")
+        devices = settings.get("recipe.devices")
+        parts = 1 if devices is None else int(devices.value)
+        if recipe.batch_size % parts:
+            raise SpecError(
+                f"{self.where}: `recipe.batch_size` = {recipe.batch_size} is no multiple of "
+                f"`recipe.devices` = {parts}"
+            )
+        model = self._parse(ModelConfig, _without_recipe(settings))
+        config = SpeedConfig(
+            model=model.model_copy(
+                update={"backbone": model.backbone.model_copy(update={"weights": None})}
+            ),
+            classes=len(dataset.classes),
+            image_size=self._photograph(dataset, recipe.load_scale),
+            inference=self._inference(self._name("inference")),
+            crop_size=recipe.crop_size,
+            batch_size=recipe.batch_size // parts,
+            precision=recipe.precision,
+        )
+        key = content_hash(config)[:16]
+        speed = self.experiment.speeds.setdefault(key, Speed(key, config))
+        return Cell(
+            self.table,
+            self.cell.cell,
+            row,
+            column,
+            self.cell,
+            self._name("dataset"),
+            dataset,
+            (),
+            None,
+            settings,
+            speed,
+        )
+
+    def _photograph(self, dataset: DatasetConfig, load_scale: float) -> tuple[int, int]:
+        """(height, width) of a typical photograph as it is loaded."""
+        size = dataset.photograph
+        if size is None and dataset.generate is not None:
+            size = (dataset.generate.height, dataset.generate.width)
+        if size is None:
+            raise SpecError(
+                f"{self.where}: speed needs the size of a photograph; add `photograph: [height, "
+                f"width]` to params/datasets/{dataset.name}.yaml"
+            )
+        return round(size[0] * load_scale), round(size[1] * load_scale)
+
     def _parse(self, schema: type[SectionT], settings: Settings) -> SectionT:
         """Check the values; an error names the file that the wrong value came from."""
         try:
@@ -362,15 +443,16 @@ class CellResolver:
         changes = {**self.spec.defaults.settings, **self.cell.settings}
         settings = override(settings, changes, "table", self.where)
         preset = self.experiment.preset
-        where = f"{self.params.folder}/presets/{self.experiment.preset_name}.yaml"
-        changes = {**preset.settings, **preset.recipes.get(recipe, {})}
-        return override_where_present(settings, changes, "preset", where)
+        changes = dict(preset.settings)
+        for name in self.params.extended_by(recipe):
+            changes |= preset.recipes.get(name, {})
+        return override_where_present(settings, changes, "preset", self._preset_file)
 
     def _recipe(self, settings: Settings, dataset: DatasetConfig, role: SplitRole) -> RecipeConfig:
         """Epochs become iterations by the published number of training images."""
         recipe = section(settings, "recipe")
-        epochs, drop_last = recipe.pop("epochs", None), recipe.pop("drop_last", None)
-        if recipe["iterations"].value is None:
+        epochs, drop_last, devices = (recipe.pop(name, None) for name in RECIPE_ONLY)
+        if "iterations" not in recipe or recipe["iterations"].value is None:
             split = dataset.splits[role]
             images = dataset.counts.get(split)
             if epochs is None or images is None:
@@ -380,7 +462,9 @@ class CellResolver:
                 )
             batch = recipe["batch_size"].value
             if drop_last is not None and drop_last.value:  # an epoch has whole batches only
-                iterations = epochs.value * (images // batch)
+                # Processes that share a batch draw equally many images, some of them twice.
+                parts = 1 if devices is None else devices.value
+                iterations = epochs.value * (-(-images // parts) * parts // batch)
             else:
                 iterations = epochs.value * images // batch
             recipe["iterations"] = Setting(iterations, epochs.origin, epochs.source)

@@ -12,10 +12,10 @@ from typing import Any
 
 from pipeline.experiments import Cell, Experiment, settings_with_origin
 from pipeline.official import official_notes
-from pipeline.ranking import rank_agreement
+from pipeline.ranking import rank_agreements
 from pipeline.results import CellResult, read_cell, weights_of
 from pipeline.settings import ORIGINS, Setting
-from pipeline.specs import CellSpec
+from pipeline.specs import DEFAULTS, CellSpec
 from pipeline.verdict import Rules, Verdict, judge
 
 
@@ -37,6 +37,7 @@ def build_report(
         "title": spec.title,
         "source": spec.source,
         "decimals": spec.decimals,
+        "column_decimals": spec.column_decimals,
         "unit": spec.unit,
         "preset": {
             "name": experiment.preset_name,
@@ -46,12 +47,14 @@ def build_report(
         },
         "seeds": experiment.seeds,
         "datasets": _datasets(cells, results),
+        "devices": _devices(results),
         "code": _code(results),
         "columns": list(spec.columns),
         "rows": [
             {
                 column: contents[entry.cell] if isinstance(entry, CellSpec) else entry
                 for column, entry in row.items()
+                if column != DEFAULTS
             }
             for row in spec.rows
         ],
@@ -61,7 +64,7 @@ def build_report(
         "not_comparable": spec.defaults.not_comparable,
         "notes": [*spec.notes, *_official_notes(experiment, table, results)],
         "same_weights": _same_weights(results),
-        "rank_agreement": rank_agreement(list(contents.values())),
+        "rank_agreement": rank_agreements(list(contents.values())),
     }
 
 
@@ -75,6 +78,11 @@ def cells_of(report: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
+def decimals_of(report: dict[str, Any], column: str) -> int:
+    """The places that the source prints in this column."""
+    return int(report.get("column_decimals", {}).get(column, report["decimals"]))
+
+
 def count_sources(report: dict[str, Any]) -> Counter[str]:
     """How many cells there are of each source."""
     return Counter(cell["source"] for cell in cells_of(report))
@@ -84,6 +92,7 @@ def _cell(result: CellResult, verdict: Verdict | None) -> dict[str, Any]:
     cell = result.cell
     return {
         "cell": cell.id,
+        "dataset": cell.published_dataset,
         "published": cell.spec.published,
         "ours": result.ours,
         "spread": result.spread,
@@ -92,7 +101,8 @@ def _cell(result: CellResult, verdict: Verdict | None) -> dict[str, Any]:
         "source": result.source,
         "official": _official(result),
         "profile": cell.profile.key if cell.profile else None,
-        "metric": cell.spec.profile.measure if cell.spec.profile else cell.spec.metric,
+        "speed": cell.speed.key if cell.speed else None,
+        "metric": _metric(cell),
         "note": cell.spec.note,
         "failed": result.failed_job,
         "runs": [
@@ -111,6 +121,29 @@ def _cell(result: CellResult, verdict: Verdict | None) -> dict[str, Any]:
             for seed, run in enumerate(result.runs)
         ],
     }
+
+
+def _metric(cell: Cell) -> str:
+    counted = cell.spec.profile or cell.spec.speed
+    return cell.spec.metric if counted is None else counted.measure
+
+
+def _devices(results: dict[str, CellResult]) -> list[str]:
+    """What speed and memory were measured on, in words; several after a change of machine."""
+    found = {device_text(result.speed) for result in results.values() if result.speed is not None}
+    return sorted(found)
+
+
+def device_text(speed: dict[str, Any]) -> str:
+    """Such as "cpu, Xeon, 2 threads (memory: process peak RSS)"."""
+    device = speed.get("device") or {}
+    parts = [device.get("type"), device.get("name")]
+    threads = device.get("threads")
+    if device.get("type") == "cpu" and threads:
+        parts.append(f"{threads} thread{'' if threads == 1 else 's'}")
+    name = ", ".join(str(part) for part in parts if part) or "an unknown device"
+    kind = speed.get("memory_kind")
+    return f"{name} (memory: {kind})" if kind else name
 
 
 def _official(result: CellResult) -> dict[str, Any] | None:
@@ -134,7 +167,7 @@ def _datasets(cells: list[Cell], results: dict[str, CellResult]) -> list[dict[st
     """Each dataset in the place of a published one, with what predicting one class would score."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for cell in cells:
-        if cell.dataset is None or cell.published_dataset is None:
+        if cell.dataset is None or cell.published_dataset is None or not cell.evaluations:
             continue  # profiled: no data
         entry = found.setdefault(
             (cell.published_dataset, cell.dataset.name),

@@ -16,6 +16,7 @@ from dmnet.errors import DataError
 from dmnet.files import read_json
 from pipeline.errors import SpecError
 from pipeline.experiments import Cell, Evaluation, Experiment, Run
+from pipeline.report import device_text
 from pipeline.results import CellResult, RunResult, read_cell
 from pipeline.settings import Setting, Settings
 from pipeline.status import clock, run_status
@@ -40,6 +41,8 @@ def render_show(experiment: Experiment, cell_id: str, root: Path = Path(".")) ->
     ]
     if cell.profile is not None:
         blocks.append(_block(f"Profile {cell.profile.key}", _profile(experiment, result, root)))
+    if cell.speed is not None:
+        blocks.append(_block(f"Speed {cell.speed.key}", _speed(experiment, result, root)))
     for evaluation in cell.evaluations:
         run = experiment.runs[evaluation.run_key]
         measured = next((r for r in result.runs if r.evaluation == evaluation), None)
@@ -104,8 +107,9 @@ def _value(experiment: Experiment, result: CellResult) -> Lines:
 
 
 def _metric(cell: Cell) -> str:
-    if cell.spec.profile is not None:
-        return cell.spec.profile.measure
+    counted = cell.spec.profile or cell.spec.speed
+    if counted is not None:
+        return counted.measure.replace("_", " ")
     if cell.spec.metric == "miou":
         return "mIoU"
     return f"IoU of {cell.spec.metric.removeprefix('iou.')}"
@@ -117,6 +121,8 @@ def _ours(result: CellResult) -> str:
         return f"pending ({len(result.runs)} of {seeds} seeds measured)" if seeds else "pending"
     if result.ours is None:
         return "none: the class does not occur in the data"
+    if result.cell.speed is not None:
+        return f"{result.ours:.4g}"
     if result.source in ("profiled", "official"):
         return f"{result.ours:.2f}"
     if result.spread is None:
@@ -125,6 +131,8 @@ def _ours(result: CellResult) -> str:
 
 
 def _difference(experiment: Experiment, result: CellResult) -> str:
+    if result.cell.speed is not None:
+        return "none: measured on another device than the published one, never judged"
     if result.difference is None:
         return "pending" if result.source == "pending" else "none"
     shown = f"{result.difference:+.2f}"
@@ -279,6 +287,34 @@ def _profile(experiment: Experiment, result: CellResult, root: Path) -> Lines:
     if result.profiled is None:
         return [*lines, ("count", "pending")]
     return [*lines, ("count", f"{read_json(root / profile.path)[spec.measure]:,}")]
+
+
+def _speed(experiment: Experiment, result: CellResult, root: Path) -> Lines:
+    """What was timed, on which device, at the sizes of the preset."""
+    speed, spec = result.cell.speed, result.cell.spec.speed
+    assert speed is not None and spec is not None
+    sharing = [c.id for c in experiment.cells if c.speed and c.speed.key == speed.key]
+    config = speed.config
+    inference = config.inference.model_dump(mode="json", exclude_none=True)
+    lines = [
+        ("cells", ", ".join(sharing)),
+        ("measurement", _file(speed.path, root)),
+        ("photograph", _size(config.image_size)),
+        ("protocol", ", ".join(f"{key} {json.dumps(value)}" for key, value in inference.items())),
+        (
+            "training step",
+            f"{config.batch_size} crops of {_size(config.crop_size)} on one device, "
+            f"{config.precision}",
+        ),
+        ("log", _file(f"logs/speed/{speed.key}.log", root)),
+    ]
+    if result.speed is None:
+        return [*lines, (_metric(result.cell), "pending")]
+    return [*lines, ("measured on", device_text(result.speed))]
+
+
+def _size(size: tuple[int, int]) -> str:
+    return f"{size[0]} x {size[1]} (height x width)"
 
 
 # ------------------------------------------------------------------------------ the small parts

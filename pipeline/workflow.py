@@ -36,7 +36,8 @@ REPORTING_CODE = (
     "verdict_report.py",
     "dvc_views.py",
 )
-WRITTEN = ("runs", "reports", "data", "counts", "predictions", "logs", "benchmarks")  # by the rules
+# The folders that the rules write to.
+WRITTEN = ("runs", "reports", "data", "counts", "speed", "predictions", "logs", "benchmarks")
 SUMMARY_CODE = ("predicates.py", "claims.py", "claims_report.py", "ranking.py", "index.py")
 FIGURE_CODE = (
     *("figures.py", "predictions.py", "figure_content.py", "figure_caption.py"),
@@ -129,6 +130,25 @@ class Workflow:
         if profile is None:
             raise workflow_error(SpecError(f"counts/{key}.json: no table asks for this profile"))
         return profile.config.model_dump_json()
+
+    def speed_json(self, key: str) -> str:
+        speed = self.experiment.speeds.get(key)
+        if speed is None:
+            raise workflow_error(SpecError(f"speed/{key}.json: no table asks for this measurement"))
+        return canonical_json(speed.config)
+
+    def all_cores(self, snakemake: Any) -> int:
+        """What a measurement of time asks for, so that no other job runs beside it.
+
+        Where Snakemake hands jobs to a cluster it has no cores of its own, and a job is alone
+        within what the cluster allots it.
+        """
+        from snakemake.exceptions import WorkflowError  # type: ignore[import-untyped,unused-ignore]
+
+        try:
+            return int(snakemake.cores)
+        except WorkflowError:
+            return self.cpu_threads
 
     def manifest(self, key: str) -> str:
         run = self._run(key)

@@ -29,7 +29,6 @@ class ResNet(nn.Module):
 
     def __init__(self, config: ResNetConfig) -> None:
         super().__init__()
-        self.config = config
         width, stem = config.width, config.stem_channels or config.width
         self.channels = tuple(width * 4 * 2**i for i in range(4))
         self.conv1 = deep_stem(stem) if config.stem == "deep" else plain_stem(stem)

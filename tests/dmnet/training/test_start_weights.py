@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -75,47 +74,6 @@ def test_every_tensor_but_the_classifiers_is_loaded_and_the_hash_returned(
     assert digest == sha256_file(tmp_path / weights.file)
     for name, tensor in backbone.state_dict().items():
         assert torch.equal(tensor, published[name]), name
-
-
-# ------------------------------------------------------ ResNetV1c, the deep stem's weights
-
-
-@pytest.fixture(scope="module")
-def v1c() -> State:
-    """A ResNetV1c's state dict under OpenMMLab's names: `stem.*` where we have conv1 and bn1."""
-    torch.manual_seed(0)
-    model = ResNet(ResNetConfig(stem="deep", width=4))
-    model.bn1.running_mean.fill_(0.25)
-    state = {
-        re.sub(r"^conv1\.", "stem.", re.sub(r"^bn1\.", "stem.7.", name)): tensor
-        for name, tensor in model.state_dict().items()
-    }
-    return {**state, "fc.weight": torch.zeros(5, 128), "fc.bias": torch.zeros(5)}
-
-
-@pytest.mark.parametrize("how", ["bare", "wrapped", "without counts"])
-def test_the_deep_stem_takes_openmmlabs_weights(
-    tmp_path: Path, v1c: State, store: Callable[[Any], WeightsConfig], how: str
-) -> None:
-    """A bare state dict, one in a checkpoint, or one from before PyTorch counted batches."""
-    content: Any = dict(v1c)
-    if how == "without counts":
-        content = {k: v for k, v in v1c.items() if not k.endswith(".num_batches_tracked")}
-    weights = store({"state_dict": content, "meta": {}} if how == "wrapped" else content)
-    backbone = ResNet(ResNetConfig(stem="deep", width=4))
-    load_start_weights(backbone, weights, tmp_path)
-    state = backbone.state_dict()
-    assert torch.equal(state["conv1.3.weight"], v1c["stem.3.weight"])
-    assert torch.equal(state["bn1.running_mean"], v1c["stem.7.running_mean"])
-    assert torch.equal(state["layer4.2.conv2.weight"], v1c["layer4.2.conv2.weight"])
-    assert int(state["layer1.0.bn1.num_batches_tracked"]) == 0
-
-
-def test_the_deep_stem_refuses_torchvisions_weights(
-    tmp_path: Path, published: State, store: Callable[[Any], WeightsConfig]
-) -> None:
-    backbone = ResNet(ResNetConfig(stem="deep"))
-    refused(backbone, store(published), tmp_path, r"does not fit.*missing: conv1\.0\.weight")
 
 
 def test_a_missing_file_says_what_to_download(
@@ -201,3 +159,64 @@ def test_a_pickle_that_runs_code_is_refused_and_not_run(
     weights = store(attack if how == "torch" else pickle.dumps(attack, protocol=2))
     refused(backbone, weights, tmp_path, "not a (plain )?state dict")
     assert not target.exists()
+
+
+@pytest.fixture(scope="module")
+def small_v1c() -> ResNet:
+    torch.manual_seed(0)
+    return ResNet(ResNetConfig(stem="deep", width=4))
+
+
+@pytest.fixture(scope="module")
+def published_v1c(small_v1c: ResNet) -> State:
+    """The layout of resnet50_v1c-2cccc1ad.pth: the stem is one sequence, its last norm is the 7th."""
+    names = {
+        key: key.replace("conv1.", "stem.", 1) if key.startswith("conv1.") else key
+        for key in small_v1c.state_dict()
+    }
+    names = {
+        key: new.replace("bn1.", "stem.7.", 1) if new.startswith("bn1.") else new
+        for key, new in names.items()
+    }
+    state = {
+        new: torch.randn_like(t.float()).to(t.dtype)
+        for (_, new), t in zip(names.items(), small_v1c.state_dict().values(), strict=True)
+    }
+    return {**state, "fc.weight": torch.zeros(3, 128), "fc.bias": torch.zeros(3)}
+
+
+def test_openmmlabs_deep_stem_is_loaded_under_our_names(
+    tmp_path: Path, small_v1c: ResNet, published_v1c: State, store: Callable[[Any], WeightsConfig]
+) -> None:
+    load_start_weights(
+        small_v1c, store({"meta": {"epoch": 1}, "state_dict": published_v1c}), tmp_path
+    )
+    loaded = small_v1c.state_dict()
+    assert torch.equal(loaded["conv1.3.weight"], published_v1c["stem.3.weight"])
+    assert torch.equal(loaded["bn1.running_mean"], published_v1c["stem.7.running_mean"])
+    for name, tensor in loaded.items():
+        if name.startswith("layer"):
+            assert torch.equal(tensor, published_v1c[name]), name
+
+
+def test_openmmlabs_weights_without_the_norms_counters_are_loaded_as_well(
+    tmp_path: Path, small_v1c: ResNet, published_v1c: State, store: Callable[[Any], WeightsConfig]
+) -> None:
+    state = {k: v for k, v in published_v1c.items() if "num_batches" not in k}
+    load_start_weights(small_v1c, store({"state_dict": state}), tmp_path)
+    loaded = small_v1c.state_dict()
+    assert torch.equal(loaded["layer1.0.conv1.weight"], state["layer1.0.conv1.weight"])
+
+
+def test_what_does_not_fit_a_deep_stem_is_refused(
+    tmp_path: Path,
+    small_v1c: ResNet,
+    published: State,
+    published_v1c: State,
+    store: Callable[[Any], WeightsConfig],
+) -> None:
+    lacking = {k: v for k, v in published_v1c.items() if k != "stem.4.weight"}
+    refused(small_v1c, store({"state_dict": lacking}), tmp_path, r"missing: stem\.4\.weight")
+    foreign = {**published_v1c, "extra": torch.zeros(1)}
+    refused(small_v1c, store({"state_dict": foreign}), tmp_path, "left over: extra")
+    refused(small_v1c, store(published), tmp_path, "expected the key `state_dict`")
