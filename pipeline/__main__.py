@@ -6,17 +6,19 @@ python -m pipeline data [TARGET]      which datasets are there, and what to do
 python -m pipeline show CELL          where a cell's number comes from
 python -m pipeline record [TARGET]    hand finished runs to MLflow and DVC
 python -m pipeline report TABLE        what there is of a table by now, to reports/partial/
+python -m pipeline fetch CHECKPOINT   released checkpoints (a name or a pattern) into weights/
 python -m pipeline verdict-rates      how often a verdict is wrong (docs/verdicts.md)
 python -m pipeline fidelity            ours against the reference implementations
 python -m pipeline summary, page, partial, figure NAME, submission TABLE, resolve KEY,
     describe DATASET: what the rules call
 
-All but fidelity and verdict-rates take --preset P and --seeds N.
+All but fetch, fidelity and verdict-rates take --preset P, --seeds N and --source S.
 """
 
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -169,6 +171,13 @@ def fidelity(arguments: argparse.Namespace) -> None:
     write_fidelity(arguments.folder)
 
 
+def fetch(arguments: argparse.Namespace) -> None:
+    from pipeline.checkpoints import fetch_checkpoints
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    fetch_checkpoints(PARAMS, arguments.checkpoint, arguments.weights, arguments.mirror)
+
+
 def verdict_rates(arguments: argparse.Namespace) -> None:
     from pipeline.verdict import load_rules
     from pipeline.verdict_rates import render_rates
@@ -192,11 +201,12 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], None], str, str | None]
     "resolve": (resolve, "write a run's config.json", "key"),
     "describe": (describe, "write a dataset's configuration", "name"),
     "fidelity": (fidelity, "compare with the reference implementations' recorded outputs", None),
+    "fetch": (fetch, "download and verify released checkpoints", "checkpoint"),
     "verdict-rates": (verdict_rates, "how often a verdict is wrong, measured", None),
 }
 INTO_FOLDER = ("report", "partial", "figure", "submission", "summary", "page", "fidelity")
 INTO_FILE = ("resolve", "describe")
-OF_NO_PRESET = ("verdict-rates", "fidelity")
+OF_NO_PRESET = ("verdict-rates", "fidelity", "fetch")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -219,8 +229,8 @@ def parser() -> argparse.ArgumentParser:
         if name not in OF_NO_PRESET:
             command.add_argument("--preset", default="mini", help="mini (default), small or paper")
             command.add_argument("--seeds", type=int, default=1, help="seeds per run; default 1")
-            text = "trained (default), released (published checkpoints), or both"
-            command.add_argument("--source", default="trained", help=text)
+            about = "trained (default), released (published checkpoints), or both"
+            command.add_argument("--source", default="trained", help=about)
     add = commands.choices["record"].add_argument
     add("--no-dvc", action="store_true", help="MLflow only")
     add = commands.choices["data"].add_argument
@@ -230,6 +240,9 @@ def parser() -> argparse.ArgumentParser:
     add("--complete", action="store_true", help="into its place, or not at all (for the rules)")
     add = commands.choices["submission"].add_argument
     add("--predictions", type=Path, required=True, help="their JSON manifest")
+    add = commands.choices["fetch"].add_argument
+    add("--weights", type=Path, default=Path("weights"))
+    add("--mirror", help="a folder (or file:// address) to copy from, without a network")
     return root
 
 
