@@ -1,10 +1,12 @@
-"""Command line of the model package: prepare data, train, evaluate, predict, count.
+"""Command line of the model package: prepare data, train, evaluate, predict, count, time.
 
 python -m dmnet prepare  --dataset FILE --folder data/NAME [--sources DIR]
 python -m dmnet train    --config runs/KEY/config.json --data data/NAME [--weights DIR]
 python -m dmnet evaluate --run runs/KEY --config JSON --data data/NAME --output FILE
 python -m dmnet predict  --run runs/KEY --config JSON --data data/NAME --output FILE
 python -m dmnet profile  --config JSON --output FILE
+python -m dmnet export   --run runs/KEY --zoo mmsegmentation|sssegmentation --output FILE.pth
+python -m dmnet speed    --config JSON --output FILE
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from dmnet.config import (
     EvaluationConfig,
     JobConfig,
     ProfileConfig,
+    SpeedConfig,
     content_hash,
     parse,
 )
@@ -83,6 +86,26 @@ def profile(arguments: argparse.Namespace) -> None:
     write_json(arguments.output, content)
 
 
+def export(arguments: argparse.Namespace) -> None:
+    from dmnet.importers.export import export_run
+
+    tensors = export_run(arguments.run, arguments.zoo, arguments.output)
+    logging.info("%d tensors in the layout of %s", tensors, arguments.zoo)
+
+
+def speed(arguments: argparse.Namespace) -> None:
+    from dmnet.speed import measure
+
+    result = measure(parse(SpeedConfig, read_argument(arguments.config), "--config"))
+    write_json(arguments.output, result)
+    logging.info(
+        "%.3g images/s, %.2f GiB in training (%s)",
+        result["frames_per_second"],
+        result["memory_bytes"] / 2**30,
+        result["memory_kind"],
+    )
+
+
 def read_argument(value: str) -> Any:
     """JSON given inline (it starts with a brace) or the path of a JSON file."""
     if not value.lstrip().startswith("{"):
@@ -134,6 +157,17 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--config", required=True, help="ProfileConfig: JSON or its file")
     command.add_argument("--output", type=Path, required=True, help="JSON, written")
     command.set_defaults(action=profile)
+
+    command = commands.add_parser("export", help="a trained run's weights as a zoo's checkpoint")
+    command.add_argument("--run", type=Path, required=True, help="runs/<key>")
+    command.add_argument("--zoo", required=True, help="mmsegmentation or sssegmentation")
+    command.add_argument("--output", type=Path, required=True, help="FILE.pth, written")
+    command.set_defaults(action=export)
+
+    command = commands.add_parser("speed", help="measure inference speed and training memory")
+    command.add_argument("--config", required=True, help="SpeedConfig: JSON or its file")
+    command.add_argument("--output", type=Path, required=True, help="JSON, written")
+    command.set_defaults(action=speed)
 
     for command in commands.choices.values():
         command.add_argument("--label", default="", help="shown in front of every log line")

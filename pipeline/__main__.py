@@ -7,10 +7,11 @@ python -m pipeline show CELL          where a cell's number comes from
 python -m pipeline record [TARGET]    hand finished runs to MLflow and DVC
 python -m pipeline report TABLE        what there is of a table by now, to reports/partial/
 python -m pipeline verdict-rates      how often a verdict is wrong (docs/verdicts.md)
+python -m pipeline fidelity            ours against the reference implementations
 python -m pipeline summary, page, partial, figure NAME, submission TABLE, resolve KEY,
     describe DATASET: what the rules call
 
-All but verdict-rates take --preset P and --seeds N.
+All but fidelity and verdict-rates take --preset P and --seeds N.
 """
 
 from __future__ import annotations
@@ -161,6 +162,12 @@ def record(arguments: argparse.Namespace) -> None:
     record_runs(everything, keys, dvc=not arguments.no_dvc)
 
 
+def fidelity(arguments: argparse.Namespace) -> None:
+    from pipeline.fidelity import write_fidelity
+
+    write_fidelity(arguments.folder)
+
+
 def verdict_rates(arguments: argparse.Namespace) -> None:
     from pipeline.verdict import load_rules
     from pipeline.verdict_rates import render_rates
@@ -183,11 +190,12 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], None], str, str | None]
     "page": (page, "write overview.html, all reports on one page", None),
     "resolve": (resolve, "write a run's config.json", "key"),
     "describe": (describe, "write a dataset's configuration", "name"),
+    "fidelity": (fidelity, "compare with the reference implementations' recorded outputs", None),
     "verdict-rates": (verdict_rates, "how often a verdict is wrong, measured", None),
 }
-INTO_FOLDER = ("report", "partial", "figure", "submission", "summary", "page")
+INTO_FOLDER = ("report", "partial", "figure", "submission", "summary", "page", "fidelity")
 INTO_FILE = ("resolve", "describe")
-OF_NO_PRESET = ("verdict-rates",)
+OF_NO_PRESET = ("verdict-rates", "fidelity")
 
 
 def parser() -> argparse.ArgumentParser:

@@ -17,6 +17,7 @@ from dmnet.config.jobs import (
     JobConfig,
     ProfileConfig,
     RunConfig,
+    SpeedConfig,
 )
 from dmnet.config.model import (
     ASPPHeadConfig,
@@ -72,6 +73,7 @@ __all__ = [
     "RunConfig",
     "Section",
     "SectionT",
+    "SpeedConfig",
     "SplitRole",
     "WeightsConfig",
     "canonical_json",

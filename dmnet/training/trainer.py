@@ -38,10 +38,11 @@ from dmnet.losses import segmentation_losses
 from dmnet.provenance import code_version, environment
 from dmnet.segmentor import Segmentor
 from dmnet.text import clock
+from dmnet.training.amp import loss_scaler, uses_amp
 from dmnet.training.history import History
 from dmnet.training.lock import run_lock
 from dmnet.training.resume import ResumeStates
-from dmnet.training.schedule import poly_lr
+from dmnet.training.schedule import lr_at
 from dmnet.training.start_weights import load_parent, load_start_weights
 
 log = logging.getLogger(__name__)
@@ -131,8 +132,8 @@ class Trainer:
             momentum=self.recipe.momentum,
             weight_decay=self.recipe.weight_decay,
         )
-        self.amp = self.recipe.precision == "amp" and self.device.type == "cuda"
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.amp)
+        self.amp = uses_amp(self.recipe, self.device)
+        self.scaler = loss_scaler(self.recipe, self.device, self.amp)
         self.iteration = 0  # finished iterations
         self.seconds = 0.0  # spent on them, earlier attempts included
         self.sums: dict[str, float] = {}  # of the losses since the last history row
@@ -176,27 +177,29 @@ class Trainer:
         # draw what an uninterrupted one would have drawn.
         seeds = np.random.SeedSequence([self.job.run.seed, self.iteration])
         torch.manual_seed(int(seeds.generate_state(1, np.uint64)[0] >> np.uint64(1)))
-        lr = poly_lr(
-            self.recipe.lr,
-            self.iteration,
-            self.recipe.iterations,
-            self.recipe.power,
-            self.recipe.min_lr,
-        )
+        lr = lr_at(self.recipe, self.iteration)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         images = images.to(self.device, non_blocking=True)
         labels = labels.to(self.device, non_blocking=True)
         with torch.autocast(self.device.type, enabled=self.amp):
             logits = self.model(images)
-            losses = segmentation_losses(self.model, logits, labels, self.job.run.data.ignore_index)
+            losses = segmentation_losses(
+                self.model,
+                logits,
+                labels,
+                self.job.run.data.ignore_index,
+                self.recipe.loss_average,
+                self.recipe.ohem,
+            )
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(losses.total).backward()
         self.scaler.step(self.optimizer)
-        self.scaler.update()
+        self.scaler.update(self.recipe.loss_scale)
         self.iteration += 1
         self._lr = lr
-        for name, loss in losses._asdict().items():
+        parts = {"total": losses.total, "main": losses.main, "auxiliary": losses.auxiliary}
+        for name, loss in parts.items():
             if loss is not None:
                 self.sums[name] = self.sums.get(name, 0.0) + float(loss.detach())
         self.sums["iterations"] = self.sums.get("iterations", 0) + 1

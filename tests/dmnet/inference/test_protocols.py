@@ -24,7 +24,7 @@ from dmnet.config import (
 )
 from dmnet.data.augment import resize_image
 from dmnet.importers import mmseg
-from dmnet.inference.augmented import predict_scores, scaled_test_size
+from dmnet.inference.augmented import predict_scores, size_at_scale
 from dmnet.inference.windows import sliding_window_logits, window_starts
 from dmnet.segmentor import Segmentor
 
@@ -83,7 +83,7 @@ def test_pictures_are_resized_to_the_bit(golden: Golden) -> None:
     recorded = golden("mmseg_tta")
     picture = recorded["image_bgr_uint8"].permute(2, 0, 1).contiguous()
     for index, ratio in enumerate(recorded["ratios"]):
-        size = scaled_test_size(*recorded["image_bgr_uint8"].shape[:2], ratio)
+        size = size_at_scale(*recorded["image_bgr_uint8"].shape[:2], ratio)
         assert torch.equal(resize_image(picture, size), recorded["resized_uint8"][2 * index])
 
 
