@@ -60,9 +60,9 @@ def run(options: argparse.Namespace) -> None:
             log.info(
                 "%s: ours %.3f s, reference %.3f s, ratio %.2f (%s)",
                 row.case.title,
-                shown["ours_seconds"],
-                shown["theirs_seconds"],
-                shown["ratio"],
+                shown["elapsed"]["ours"],
+                shown["elapsed"]["theirs"],
+                shown["elapsed"]["ratio"],
                 shown["verdict"],
             )
     report = to_report(measured, machine(*both))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from dataclasses import asdict
 from statistics import median
 from typing import Any
 
@@ -39,18 +40,27 @@ def to_report(measured: list[Measured], hardware: dict[str, Any]) -> dict[str, A
 
 
 def result(measured: Measured) -> dict[str, Any]:
-    times = ratios(measured.theirs, measured.ours)
-    low, high = median_interval(times)
+    ours, theirs = measured.ours, measured.theirs
+    elapsed = compared(ours.seconds, theirs.seconds)
     return {
         **measured.case.to_json(),
         "reference": MODELS[measured.case.model].reference,
-        "ours_seconds": median(measured.ours),
-        "theirs_seconds": median(measured.theirs),
-        "ratio": median(times),
-        "ratio_interval": [low, high],
-        "verdict": verdict(low, high),
+        "elapsed": elapsed,
+        "cpu": compared(ours.cpu_seconds, theirs.cpu_seconds),
+        "verdict": verdict(*elapsed["interval"]),
         "error": measured.error,
-        "rounds": {"ours": measured.ours, "theirs": measured.theirs},
+        "rounds": {"ours": asdict(ours), "theirs": asdict(theirs)},
+    }
+
+
+def compared(ours: list[float], theirs: list[float]) -> dict[str, Any]:
+    """Medians in seconds, and the ratio theirs / ours with its interval."""
+    times = ratios(theirs, ours)
+    return {
+        "ours": median(ours),
+        "theirs": median(theirs),
+        "ratio": median(times),
+        "interval": list(median_interval(times)),
     }
 
 
@@ -67,18 +77,20 @@ def to_markdown(report: dict[str, Any]) -> str:
             MODELS[row["model"]].title,
             KINDS[row["kind"]],
             f"{row['batch']} x {row['height']} x {row['width']}",
-            f"{row['ours_seconds']:.3f}",
-            f"{row['theirs_seconds']:.3f}",
-            f"{row['ratio']:.2f}",
-            "{:.2f} to {:.2f}".format(*row["ratio_interval"]),
+            f"{row['elapsed']['ours']:.3f}",
+            f"{row['elapsed']['theirs']:.3f}",
+            f"{row['elapsed']['ratio']:.2f}",
+            "{:.2f} to {:.2f}".format(*row["elapsed"]["interval"]),
             row["verdict"],
-            len(row["rounds"]["ours"]),
+            "{:.2f} ({:.2f} to {:.2f})".format(row["cpu"]["ratio"], *row["cpu"]["interval"]),
+            len(row["rounds"]["ours"]["seconds"]),
             f"{row['error']:.0e}",
         ]
         for row in report["results"]
     ]
     headers = ["Model", "What", "Images", "Ours (s)", "Reference (s)", "Reference / ours"]
-    headers += [f"{report['confidence']:.0%} interval", "We are", "Rounds", "Difference"]
+    headers += [f"{report['confidence']:.0%} interval", "We are", "CPU time", "Rounds"]
+    headers.append("Difference")
     table = tabulate(rows, headers, tablefmt="pipe", disable_numparse=True)
     parts = ["# Speed beside mmsegmentation 1.2.2", introduction(report), table, EXPLANATION]
     return "\n\n".join(parts) + "\n"
@@ -105,8 +117,10 @@ EXPLANATION = f"""\
 Both sides have the same weights, inputs and number of threads, each in a process of its own, and
 are measured in turn: a round is one run of either. Seconds are medians over the rounds; the ratio
 is the median of the rounds' ratios, so what else the machine does weighs on both alike, and above 1
-we are faster. The interval holds that median with the probability given. Before measuring, the
-outputs (logits, or the loss without dropout) must differ by at most {LIMIT:g} of their range.
+we are faster. The interval holds that median with the probability given. CPU time is the same ratio
+for the seconds that all cores together worked, which tells more where other work shares the cores.
+Before measuring, the outputs (logits, or the loss without dropout) must differ by at most {LIMIT:g}
+of their range.
 
 A forward pass ends with the logits at the head's resolution. A training step is forward pass,
 losses, backward pass and SGD; loading and normalising images is in neither.

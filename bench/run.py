@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,12 +22,20 @@ LEAST_ROUNDS, MOST_ROUNDS = 5, 99
 
 
 @dataclass(frozen=True)
+class Times:
+    """One side's rounds: elapsed seconds, and the seconds that all its cores worked."""
+
+    seconds: list[float] = field(default_factory=list)
+    cpu_seconds: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
 class Measured:
-    """Seconds of every round, the two sides one after the other; `error` is what they differ by."""
+    """Rounds of the two sides, one after the other; `error` is what their outputs differ by."""
 
     case: Case
-    ours: list[float]
-    theirs: list[float]
+    ours: Times
+    theirs: Times
     error: float
 
 
@@ -52,16 +60,18 @@ def measure_cases(
             yield Measured(case, *measure(ours, theirs, seconds), error)
 
 
-def measure(ours: Peer, theirs: Peer, seconds: float) -> tuple[list[float], list[float]]:
+def measure(ours: Peer, theirs: Peer, seconds: float) -> tuple[Times, Times]:
     """Rounds of both, the first of each round changing. One unmeasured round goes before."""
-    times: dict[str, list[float]] = {ours.name: [], theirs.name: []}
+    times = {ours.name: Times(), theirs.name: Times()}
     order = [ours, theirs]
     for peer in order:
-        peer.ask("measure", repeats=1)
+        peer.ask("measure")
     end, rounds = time.monotonic() + seconds, 0
     while rounds < LEAST_ROUNDS or (time.monotonic() < end and rounds < MOST_ROUNDS):
         for peer in order:
-            times[peer.name] += peer.ask("measure", repeats=1)["seconds"]
+            answer = peer.ask("measure")
+            times[peer.name].seconds.append(answer["seconds"])
+            times[peer.name].cpu_seconds.append(answer["cpu_seconds"])
         order.reverse()
         rounds += 1
     return times[ours.name], times[theirs.name]

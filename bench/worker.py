@@ -3,7 +3,7 @@
     {"do": "machine"}                                 -> torch, device, threads
     {"do": "start", "case": {...}, "folder": "..."}   -> {}
     {"do": "outputs", "file": "..."}                  -> {}; what the sides must agree on
-    {"do": "measure", "repeats": 3}                   -> {"seconds": [...]}
+    {"do": "measure"}                                 -> seconds and cpu_seconds of one run
 
 A failure is answered with {"error": "..."}. Whatever else is printed goes to stderr.
 """
@@ -64,7 +64,7 @@ def serve(make: Make) -> None:
                     outputs = {key: value.cpu() for key, value in job.outputs().items()}
                     torch.save(outputs, request["file"])
                 case "measure" if job is not None:
-                    answer["seconds"] = [measure(job, device) for _ in range(request["repeats"])]
+                    answer = measure(job, device)
                 case other:
                     raise ValueError(f"cannot {other!r} now; `start` comes first")
         except Exception as error:  # whatever it is, the parent is to be told
@@ -86,13 +86,16 @@ def machine(device: torch.device) -> dict[str, Any]:
     return {"torch": torch.__version__, "device": name, "threads": threads}
 
 
-def measure(job: Job, device: torch.device) -> float:
-    """Seconds of one run; on a GPU until it has finished."""
+def measure(job: Job, device: torch.device) -> dict[str, Any]:
+    """One run, on a GPU until it has finished: how long it took, and how long cores worked."""
     synchronise(device)
-    started = time.perf_counter()
+    started, worked = time.perf_counter(), time.process_time()
     job.run()
     synchronise(device)
-    return time.perf_counter() - started
+    return {
+        "seconds": time.perf_counter() - started,
+        "cpu_seconds": time.process_time() - worked,
+    }
 
 
 def synchronise(device: torch.device) -> None:

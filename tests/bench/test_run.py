@@ -13,7 +13,7 @@ import torch
 from bench.cases import CASES, KINDS, MODELS, Case
 from bench.peer import BenchError, Peer
 from bench.report import to_markdown, to_report, verdict
-from bench.run import Measured, difference, measure_cases
+from bench.run import Measured, Times, difference, measure_cases
 
 SIDE = """
 import torch
@@ -48,7 +48,7 @@ def side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_sides_that_agree_are_measured_in_turn(side: Any) -> None:
     with side("ours", 0.0) as ours, side("theirs", 1e-7) as theirs:
         (measured,) = measure_cases(CASES[:1], ours, theirs, seconds=0)
-    assert len(measured.ours) == len(measured.theirs) == 5
+    assert len(measured.ours.seconds) == len(measured.theirs.seconds) == 5
     assert 0 < measured.error < 1e-6
 
 
@@ -106,7 +106,8 @@ def test_the_report_says_what_was_measured_where() -> None:
         **{"cpu": "a processor", "cores": 2, "platform": "Linux", "load_average": [0.1, 0.1, 0.1]},
         **{"ours": worker, "theirs": worker},
     }
-    measured = Measured(CASES[0], ours=[1.0] * 5, theirs=[1.25] * 5, error=2e-6)
+    ours, theirs = Times([1.0] * 5, [2.0] * 5), Times([1.25] * 5, [3.0] * 5)
+    measured = Measured(CASES[0], ours, theirs, error=2e-6)
     report = to_report([measured], hardware)
     assert json.loads(json.dumps(report)) == report
     text = to_markdown(report)
@@ -115,5 +116,5 @@ def test_the_report_says_what_was_measured_where() -> None:
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert cells == [
         *("DMNet R-50-D8", "forward pass", "1 x 512 x 512", "1.000", "1.250", "1.25"),
-        *("1.25 to 1.25", "faster", "5", "2e-06"),
+        *("1.25 to 1.25", "faster", "1.50 (1.50 to 1.50)", "5", "2e-06"),
     ]
