@@ -16,6 +16,8 @@ from bench.run import LIMIT, Measured
 from bench.statistics import CONFIDENCE, median_interval, ratios
 from dmnet.provenance import code_version, device_name
 
+MARGIN = 0.05  # what may at most be lost where we count as fast as the reference
+
 
 def machine(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
     """The hardware and what both sides' processes say of theirs."""
@@ -65,10 +67,12 @@ def compared(ours: list[float], theirs: list[float]) -> dict[str, Any]:
 
 
 def verdict(low: float, high: float) -> str:
-    """Of the interval of theirs / ours."""
+    """In a word, what the interval of theirs / ours shows."""
     if low > 1:
         return "faster"
-    return "slower" if high < 1 else "as fast"
+    if high < 1:
+        return "slower"
+    return "as fast" if low >= 1 - MARGIN else "unclear"
 
 
 def to_markdown(report: dict[str, Any]) -> str:
@@ -117,10 +121,11 @@ EXPLANATION = f"""\
 Both sides have the same weights, inputs and number of threads, each in a process of its own, and
 are measured in turn: a round is one run of either. Seconds are medians over the rounds; the ratio
 is the median of the rounds' ratios, so what else the machine does weighs on both alike, and above 1
-we are faster. The interval holds that median with the probability given. CPU time is the same ratio
-for the seconds that all cores together worked, which tells more where other work shares the cores.
-Before measuring, the outputs (logits, or the loss without dropout) must differ by at most {LIMIT:g}
-of their range.
+we are faster. The interval holds that median with the probability given. We are faster if all of it
+is above 1, slower if all of it is below, as fast if none of it is below {1 - MARGIN:g}; else it is
+unclear, and more `--seconds` make it narrower. CPU time is the same ratio for the seconds that all
+cores together worked, which tells more where other work shares the cores. Before measuring, the
+outputs (logits, or the loss without dropout) must differ by at most {LIMIT:g} of their range.
 
 A forward pass ends with the logits at the head's resolution. A training step is forward pass,
 losses, backward pass and SGD; loading and normalising images is in neither.

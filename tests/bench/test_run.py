@@ -94,7 +94,12 @@ def test_every_case_names_a_model_and_a_kind() -> None:
 
 @pytest.mark.parametrize(
     ("interval", "word"),
-    [((1.1, 1.2), "faster"), ((0.9, 1.2), "as fast"), ((0.8, 0.9), "slower")],
+    [
+        ((1.01, 1.2), "faster"),
+        ((0.97, 1.1), "as fast"),
+        ((0.8, 1.2), "unclear"),
+        ((0.8, 0.99), "slower"),
+    ],
 )
 def test_the_verdict_needs_the_whole_interval(interval: tuple[float, float], word: str) -> None:
     assert verdict(*interval) == word
