@@ -8,8 +8,10 @@ The rows are those of tests/golden/mmseg_rows.json and ssseg_rows.json. mmsegmen
 built from the configuration files inside its package; sssegmentation's package has none, so its
 models are built from the resolved configurations in ssseg_rows.json. Synchronised batch
 normalisation becomes plain (it has the same names). Models live on the meta device: no weights, no
-memory. Writes tests/golden/state_dicts.json: `models` (id -> name -> shape; equal ones once, the id
-is that of the first row that has it) and `rows` (toolbox -> configuration file -> id).
+memory.
+
+Writes tests/golden/state_dicts.json: `models` (id -> name -> shape; equal ones once, the id is that
+of the first row that has it) and `rows` (toolbox -> configuration file -> id).
 """
 
 from __future__ import annotations
