@@ -169,7 +169,7 @@ def small_v1c() -> ResNet:
 
 @pytest.fixture(scope="module")
 def published_v1c(small_v1c: ResNet) -> State:
-    """The layout of resnet50_v1c-2cccc1ad.pth: the stem is one sequence, its last norm is the 7th."""
+    """The layout of resnet50_v1c-2cccc1ad.pth: the stem is one sequence, its last norm stem.7."""
     names = {
         key: key.replace("conv1.", "stem.", 1) if key.startswith("conv1.") else key
         for key in small_v1c.state_dict()
