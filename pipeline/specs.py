@@ -162,7 +162,7 @@ class TableSpec(Section):
             if not isinstance(entry, str):
                 raise ValueError(f"{where}: `heading` = {entry!r}; expected a text")
         elif column == DEFAULTS:
-            if not isinstance(entry, HowSpec):
+            if not isinstance(entry, HowSpec) or isinstance(entry, CellSpec):
                 raise ValueError(f"{where}: `defaults` names no cell; remove its key `cell`")
         elif column not in self.columns:
             raise ValueError(

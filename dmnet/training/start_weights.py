@@ -5,54 +5,65 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dmnet.backbones import ResNet
 from dmnet.config import WeightsConfig
+from dmnet.errors import CheckpointError
 from dmnet.files import read_json
-from dmnet.importers.names import translate
+from dmnet.importers import mmseg, resnet
+from dmnet.importers.names import rename, translate
 from dmnet.importers.published import require
-from dmnet.importers.resnet import STAGES, STEMS
 from dmnet.importers.untrusted import read_checkpoint
 from dmnet.segmentor import Segmentor
-from dmnet.weights import load_strictly, read_state_dict, read_trained, require_state_dict
+from dmnet.weights import load_strictly, read_state_dict, read_trained
 
 
 def load_start_weights(backbone: ResNet, weights: WeightsConfig, folder: Path) -> str:
     """Load `folder/weights.file` into the backbone and return its SHA-256.
 
-    For the plain stem torchvision's file, for the deep one OpenMMLab's ResNetV1c. The classifier's
-    two tensors (`fc.*`) are left out; any other key that is missing, left over or of another shape
-    raises CheckpointError, as do a missing file and a wrong hash.
+    The plain stem takes torchvision's layout, the deep one that of OpenMMLab's ResNetV1c. Of both,
+    the classifier's two tensors (`fc.*`) are left out; any other key that is missing, left over or
+    of another shape raises CheckpointError, as do a missing file and a wrong hash.
     """
     found = require([weights.published], folder, f"{weights.name} weights are")
     path = found.path
-    content = path.read_bytes()
-    if backbone.config.stem == "deep":
-        state = resnet_v1c(content, path, backbone)
+    if isinstance(backbone.conv1, nn.Sequential):  # the deep stem
+        state = read_resnet_v1c(backbone, path)
     else:
-        state = read_state_dict(content, path)
-    state = {key: value for key, value in state.items() if not key.startswith("fc.")}
+        state = read_state_dict(path.read_bytes(), path)
+        state = {key: value for key, value in state.items() if not key.startswith("fc.")}
     load_strictly(backbone, state, path)
     return found.sha256
 
 
-def resnet_v1c(content: bytes, path: Path, backbone: ResNet) -> dict[str, Tensor]:
-    """OpenMMLab's weights of a ResNet with the deep stem, under our names. Raises CheckpointError.
+def read_resnet_v1c(backbone: ResNet, path: Path) -> dict[str, Tensor]:
+    """OpenMMLab's ImageNet weights under our names; theirs has the stem as `stem.N`.
 
-    The file holds a state dict, or a checkpoint with one under `state_dict`. Files from before
-    PyTorch 0.4.1 do not count the batches that batch normalisation has seen; nothing here uses the
-    count, so it starts at 0 then.
+    The file holds a state dict, or a checkpoint with one under `state_dict`.
+
+    Files of that age may lack the counters of batch normalisation, which nothing reads while its
+    momentum is set; the backbone's own stay then. Raises CheckpointError.
     """
-    held = read_checkpoint(content, path)
-    if isinstance(held, Mapping) and "state_dict" in held:
-        held = held["state_dict"]
-    state = require_state_dict(held, path)
-    names = translate(backbone.state_dict(), STAGES + STEMS["deep"], "OpenMMLab's ResNetV1c")
-    ours = {theirs: name for name, theirs in names.items()}
-    counts = {name: torch.tensor(0) for name in ours if name.endswith(".num_batches_tracked")}
-    return {ours.get(name, name): tensor for name, tensor in {**counts, **state}.items()}
+    try:
+        held = read_checkpoint(path.read_bytes(), path)
+        if not isinstance(held, Mapping):
+            raise CheckpointError(f"{path}: not a state dict but {type(held).__name__}")
+        state = mmseg.ZOO.unwrap(held) if mmseg.ZOO.key in held else held
+        own = backbone.state_dict()
+        names = translate(own, resnet.STAGES + resnet.STEMS["deep"], mmseg.NAME)
+        counters = {
+            theirs: own[ours]
+            for ours, theirs in names.items()
+            if theirs.endswith(".num_batches_tracked")
+        }
+        state = {**counters, **{k: v for k, v in state.items() if not k.startswith("fc.")}}
+        expected = {theirs: own[ours] for ours, theirs in names.items()}
+        return rename(state, {theirs: ours for ours, theirs in names.items()}, expected)
+    except CheckpointError as error:
+        if str(error).startswith(str(path)):
+            raise
+        raise CheckpointError(f"{path}: {error}") from error
 
 
 def load_parent(model: Segmentor, parent_dir: Path) -> str:

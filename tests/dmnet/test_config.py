@@ -29,6 +29,7 @@ from dmnet.config import (
     ResNetConfig,
     RunConfig,
     SpeedConfig,
+    content_hash,
     parse,
 )
 from dmnet.errors import ConfigError
@@ -534,3 +535,10 @@ def test_a_configuration_cannot_be_changed() -> None:
     run = parse(RunConfig, RUN, "run")
     with pytest.raises(ValueError, match="frozen"):
         run.recipe.lr = 1.0  # type: ignore[misc]
+
+
+def test_the_size_of_a_photograph_only_says_what_speed_is_measured_on() -> None:
+    plain, sized = DATASET, DATASET | {"photograph": [375, 500]}
+    first, second = (parse(DatasetConfig, value, "x") for value in (plain, sized))
+    assert content_hash(first) == content_hash(second)
+    assert first.identity == second.identity
