@@ -36,6 +36,7 @@ rule reports:
 
 include: "pipeline/rules/data.smk"
 include: "pipeline/rules/runs.smk"
+include: "pipeline/rules/released.smk"
 include: "pipeline/rules/reports.smk"
 include: "pipeline/rules/figures.smk"
 include: "pipeline/rules/fidelity.smk"

@@ -1,10 +1,14 @@
-"""Command line of the model package: prepare data, train, evaluate, predict, count.
+"""Command line of the model package: prepare data, train or import, evaluate, predict, measure.
 
 python -m dmnet prepare  --dataset FILE --folder data/NAME [--sources DIR]
 python -m dmnet train    --config runs/KEY/config.json --data data/NAME [--weights DIR]
-python -m dmnet evaluate --run runs/KEY --config JSON --data data/NAME --output FILE
+python -m dmnet fetch    --config FILE | --checkpoint JSON [--weights DIR] [--mirror DIR]
+python -m dmnet import   --config JSON [--weights DIR] --output released/KEY
+python -m dmnet evaluate --run runs/KEY|released/KEY --config JSON --data data/NAME --output FILE
 python -m dmnet predict  --run runs/KEY --config JSON --data data/NAME --output FILE
 python -m dmnet profile  --config JSON --output FILE
+python -m dmnet export   --run runs/KEY --zoo mmsegmentation|sssegmentation --output FILE.pth
+python -m dmnet speed    --config JSON --output FILE
 """
 
 from __future__ import annotations
@@ -13,16 +17,23 @@ import argparse
 import json
 import logging
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from dmnet.config import (
+    CheckpointConfig,
     DatasetConfig,
     EvaluationConfig,
     JobConfig,
     ProfileConfig,
+    PublishedFile,
+    ReleaseJob,
+    SpeedConfig,
+    WeightsConfig,
     content_hash,
     parse,
+    parse_job,
 )
 from dmnet.errors import ConfigError, DMNetError
 from dmnet.files import read_json, write_json
@@ -47,6 +58,47 @@ def train(arguments: argparse.Namespace) -> None:
             "delete the file, it is written anew"
         )
     train_run(job, run_dir, arguments.data, arguments.weights)
+
+
+def fetch(arguments: argparse.Namespace) -> None:
+    from dmnet.importers.published import fetch as fetch_published
+
+    found = fetch_published(wanted_files(arguments), arguments.weights, arguments.mirror)
+    print(found.path)
+
+
+def wanted_files(arguments: argparse.Namespace) -> Sequence[PublishedFile]:
+    """The published files that `fetch` is asked for; any one of them will do."""
+    if arguments.config is None:
+        content, where = read_argument(arguments.checkpoint), "--checkpoint"
+        if isinstance(content, dict) and "files" not in content:
+            return [parse(WeightsConfig, content, where).published]
+        return parse(CheckpointConfig, content, where).files
+    job = parse_job(read_argument(arguments.config), "--config")
+    if isinstance(job, ReleaseJob):
+        return job.run.checkpoint.files
+    weights = job.run.model.backbone.weights
+    if weights is None or job.run.parent is not None:
+        raise ConfigError("--config: this run starts from no published weights; nothing to fetch")
+    return [weights.published]
+
+
+def import_(arguments: argparse.Namespace) -> None:
+    from dmnet.importers.released import import_released
+
+    job = parse(ReleaseJob, read_argument(arguments.config), "--config")
+    if arguments.output.name != job.run.key:
+        raise ConfigError(
+            f"--output {arguments.output}: the content of --config has key {job.run.key}, "
+            f"expected a folder of that name, such as released/{job.run.key}"
+        )
+    if arguments.fetch:
+        from dmnet.importers.published import fetch as fetch_published
+
+        fetch_published(job.run.checkpoint.files, arguments.weights, arguments.mirror)
+    manifest = import_released(job, arguments.weights, arguments.output)
+    origin = "SHA-256 as published" if manifest["checkpoint"]["verified"] else "origin unproven"
+    logging.info("imported %s (%s)", manifest["checkpoint"]["file"], origin)
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
@@ -83,6 +135,26 @@ def profile(arguments: argparse.Namespace) -> None:
     write_json(arguments.output, content)
 
 
+def export(arguments: argparse.Namespace) -> None:
+    from dmnet.importers.export import export_run
+
+    tensors = export_run(arguments.run, arguments.zoo, arguments.output)
+    logging.info("%d tensors in the layout of %s", tensors, arguments.zoo)
+
+
+def speed(arguments: argparse.Namespace) -> None:
+    from dmnet.speed import measure
+
+    result = measure(parse(SpeedConfig, read_argument(arguments.config), "--config"))
+    write_json(arguments.output, result)
+    logging.info(
+        "%.3g images/s, %.2f GiB in training (%s)",
+        result["frames_per_second"],
+        result["memory_bytes"] / 2**30,
+        result["memory_kind"],
+    )
+
+
 def read_argument(value: str) -> Any:
     """JSON given inline (it starts with a brace) or the path of a JSON file."""
     if not value.lstrip().startswith("{"):
@@ -114,6 +186,22 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--weights", type=Path, default=Path("weights"))
     command.set_defaults(action=train)
 
+    command = commands.add_parser("fetch", help="download published weights and verify them")
+    wanted = command.add_mutually_exclusive_group(required=True)
+    wanted.add_argument("--config", help="what a job needs: JSON, or runs/<key>/config.json")
+    wanted.add_argument("--checkpoint", help="CheckpointConfig or WeightsConfig: JSON or its file")
+    command.add_argument("--weights", type=Path, default=Path("weights"), help="written")
+    command.add_argument("--mirror", help="a folder (or file:// address) to copy from instead")
+    command.set_defaults(action=fetch)
+
+    command = commands.add_parser("import", help="bring a released checkpoint under our names")
+    command.add_argument("--config", required=True, help="ReleaseJob: JSON or its file")
+    command.add_argument("--weights", type=Path, default=Path("weights"))
+    command.add_argument("--output", type=Path, required=True, help="released/<key>, written")
+    command.add_argument("--fetch", action="store_true", help="download what is missing first")
+    command.add_argument("--mirror", help="a folder (or file:// address) to copy from instead")
+    command.set_defaults(action=import_)
+
     for name, action, about, output in (
         ("evaluate", evaluate, "measure a trained run", "metrics.json, written"),
         (
@@ -124,7 +212,7 @@ def parser() -> argparse.ArgumentParser:
         ),
     ):
         command = commands.add_parser(name, help=about)
-        command.add_argument("--run", type=Path, required=True, help="runs/<key>")
+        command.add_argument("--run", type=Path, required=True, help="runs/<key> or released/<key>")
         command.add_argument("--config", required=True, help="EvaluationConfig: JSON or its file")
         command.add_argument("--data", type=Path, required=True, help="data/<name>, prepared")
         command.add_argument("--output", type=Path, required=True, help=output)
@@ -134,6 +222,17 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--config", required=True, help="ProfileConfig: JSON or its file")
     command.add_argument("--output", type=Path, required=True, help="JSON, written")
     command.set_defaults(action=profile)
+
+    command = commands.add_parser("export", help="a trained run's weights as a zoo's checkpoint")
+    command.add_argument("--run", type=Path, required=True, help="runs/<key>")
+    command.add_argument("--zoo", required=True, help="mmsegmentation or sssegmentation")
+    command.add_argument("--output", type=Path, required=True, help="FILE.pth, written")
+    command.set_defaults(action=export)
+
+    command = commands.add_parser("speed", help="measure inference speed and training memory")
+    command.add_argument("--config", required=True, help="SpeedConfig: JSON or its file")
+    command.add_argument("--output", type=Path, required=True, help="JSON, written")
+    command.set_defaults(action=speed)
 
     for command in commands.choices.values():
         command.add_argument("--label", default="", help="shown in front of every log line")

@@ -6,14 +6,21 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-class ConvBnRelu(nn.Sequential):
-    """Convolution without bias, batch normalisation, ReLU; 'same' padding at stride 1.
+class ConvBn(nn.Sequential):
+    """Convolution without bias and batch normalisation; 'same' padding.
 
-    An even kernel gets its extra row and column of padding at the left and top.
+    An even kernel gets its extra row and column of padding at the left and top. With a stride the
+    size is divided and rounded up.
     """
 
     def __init__(
-        self, inputs: int, outputs: int, kernel_size: int = 1, dilation: int = 1, groups: int = 1
+        self,
+        inputs: int,
+        outputs: int,
+        kernel_size: int = 1,
+        dilation: int = 1,
+        groups: int = 1,
+        stride: int = 1,
     ) -> None:
         padding = same_padding(kernel_size, dilation)
         symmetric = padding[0] == padding[1]
@@ -21,6 +28,7 @@ class ConvBnRelu(nn.Sequential):
             inputs,
             outputs,
             kernel_size,
+            stride=stride,
             padding=padding[0] if symmetric else 0,
             dilation=dilation,
             groups=groups,
@@ -31,6 +39,21 @@ class ConvBnRelu(nn.Sequential):
             self.add_module("pad", nn.ZeroPad2d(padding))
         self.add_module("conv", conv)
         self.add_module("bn", nn.BatchNorm2d(outputs))
+
+
+class ConvBnRelu(ConvBn):
+    """`ConvBn` followed by ReLU."""
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel_size: int = 1,
+        dilation: int = 1,
+        groups: int = 1,
+        stride: int = 1,
+    ) -> None:
+        super().__init__(inputs, outputs, kernel_size, dilation, groups, stride)
         self.add_module("relu", nn.ReLU(inplace=True))
 
 
@@ -57,6 +80,13 @@ def initialise(module: nn.Module) -> None:
         elif isinstance(layer, nn.BatchNorm2d):
             nn.init.ones_(layer.weight)
             nn.init.zeros_(layer.bias)
+
+
+def reset_to_torch(module: nn.Module) -> None:
+    """PyTorch's own initialisation of the layers, in place of `initialise` and `classifier`."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d | nn.BatchNorm2d):
+            layer.reset_parameters()
 
 
 def classifier(channels: int, classes: int) -> nn.Conv2d:

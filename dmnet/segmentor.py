@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from dmnet.backbones import build_backbone
 from dmnet.config import ModelConfig
 from dmnet.heads import build_head
+from dmnet.layers import reset_to_torch
 
 
 class Logits(NamedTuple):
@@ -33,6 +34,13 @@ class Segmentor(nn.Module):
                 for name, auxiliary in config.auxiliary.items()
             }
         )
+        if config.initialisation == "torch":
+            reset_to_torch(self)
+        elif len(self.auxiliary) > 1:
+            # mmsegmentation's initialisation does not reach the classifiers of several auxiliary
+            # heads (BiSeNetV2's): they keep PyTorch's own.
+            for head in self.auxiliary.values():
+                reset_to_torch(head.get_submodule("classifier"))
 
     def forward(self, images: Tensor) -> Logits:
         features = self.backbone(images)

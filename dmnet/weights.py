@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from dmnet.config import RunConfig
+from dmnet.config import ReleaseConfig, RunConfig
 from dmnet.errors import CheckpointError
 from dmnet.files import sha256_bytes
 from dmnet.segmentor import Segmentor
+from dmnet.text import printable
 
 SHOWN = 3  # keys named in an error
 
 
-def load_trained(config: RunConfig, path: Path, sha256: str) -> Segmentor:
+def load_trained(config: RunConfig | ReleaseConfig, path: Path, sha256: str) -> Segmentor:
     """The run's model with the weights in `path`, on the CPU, in evaluation mode.
 
     Raises CheckpointError if the file is missing, its SHA-256 is not `sha256`, or it does not fit.
@@ -33,7 +35,7 @@ def read_trained(path: Path, sha256: str) -> dict[str, Tensor]:
     except OSError as error:
         raise CheckpointError(
             f"{path}: cannot be read ({error.strerror}); get it with `dvc pull`, or delete "
-            f"{path.parent}/train.json and train again"
+            f"{path.parent}/train.json and run again"
         ) from error
     if sha256_bytes(content) != sha256:
         raise CheckpointError(
@@ -52,9 +54,9 @@ def read_state_dict(content: bytes, path: Path) -> dict[str, Tensor]:
     try:
         state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:  # a pickle cut or forged at any byte raises anything
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise CheckpointError(
-            f"{path}: not a plain state dict of tensors ({reason[:200]}); get the file again"
+            f"{path}: not a plain state dict of tensors ({why_unreadable(error)}); "
+            "get the file again"
         ) from error
     if not isinstance(state, dict) or not all(
         isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
@@ -63,6 +65,14 @@ def read_state_dict(content: bytes, path: Path) -> dict[str, Tensor]:
             f"{path}: not a plain state dict, expected names with tensors; get the file again"
         )
     return state
+
+
+def why_unreadable(error: Exception) -> str:
+    """PyTorch's reason in a few words, without its advice to read the file unrestrictedly."""
+    text = str(error)
+    if found := re.search(r"WeightsUnpickler error:\s*(.+)|\n\n\s*(.+)", text):
+        text = found[1] or found[2]
+    return printable(text.split(". ")[0].split("\n")[0][:200]) or type(error).__name__
 
 
 def load_strictly(module: nn.Module, state: dict[str, Tensor], path: Path) -> None:

@@ -6,17 +6,19 @@ python -m pipeline data [TARGET]      which datasets are there, and what to do
 python -m pipeline show CELL          where a cell's number comes from
 python -m pipeline record [TARGET]    hand finished runs to MLflow and DVC
 python -m pipeline report TABLE        what there is of a table by now, to reports/partial/
+python -m pipeline fetch CHECKPOINT   released checkpoints (a name or a pattern) into weights/
 python -m pipeline verdict-rates      how often a verdict is wrong (docs/verdicts.md)
 python -m pipeline fidelity            ours against the reference implementations
 python -m pipeline summary, page, partial, figure NAME, submission TABLE, resolve KEY,
     describe DATASET: what the rules call
 
-All but fidelity and verdict-rates take --preset P and --seeds N.
+All but fetch, fidelity and verdict-rates take --preset P, --seeds N and --source S.
 """
 
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -32,7 +34,7 @@ def experiment_of(arguments: argparse.Namespace) -> Experiment:
     """The experiment of TARGET: a table's name, its report's path, or nothing for all."""
     target = getattr(arguments, "target", None)
     tables = None if target in (None, "reports", "all") else [Path(target).stem]
-    return build_experiment(arguments.preset, arguments.seeds, tables)
+    return build_experiment(arguments.preset, arguments.seeds, tables, source=arguments.source)
 
 
 def plan(arguments: argparse.Namespace) -> None:
@@ -61,7 +63,8 @@ def show(arguments: argparse.Namespace) -> None:
 
 
 def resolve(arguments: argparse.Namespace) -> None:
-    run = experiment_of(arguments).runs.get(arguments.key)
+    experiment = experiment_of(arguments)
+    run = experiment.runs.get(arguments.key) or experiment.releases.get(arguments.key)
     if run is None:
         raise SpecError(
             f"run {arguments.key}: no table has it at preset {arguments.preset!r} with "
@@ -114,7 +117,7 @@ def figure(arguments: argparse.Namespace) -> None:
     from pipeline.figure_drawing import draw_figure
     from pipeline.figures import load_figures
 
-    experiment = build_experiment(arguments.preset, arguments.seeds)
+    experiment = build_experiment(arguments.preset, arguments.seeds, source=arguments.source)
     figures, name, folder = load_figures(PARAMS, experiment), arguments.name, arguments.folder
     if name not in figures:
         raise SpecError(f"unknown figure {name!r}; expected one of {', '.join(figures) or 'none'}")
@@ -157,7 +160,7 @@ def page(arguments: argparse.Namespace) -> None:
 def record(arguments: argparse.Namespace) -> None:
     from pipeline.record import record_runs
 
-    everything = build_experiment(arguments.preset, arguments.seeds)
+    everything = build_experiment(arguments.preset, arguments.seeds, source=arguments.source)
     keys = set(experiment_of(arguments).runs)
     record_runs(everything, keys, dvc=not arguments.no_dvc)
 
@@ -166,6 +169,13 @@ def fidelity(arguments: argparse.Namespace) -> None:
     from pipeline.fidelity import write_fidelity
 
     write_fidelity(arguments.folder)
+
+
+def fetch(arguments: argparse.Namespace) -> None:
+    from pipeline.checkpoints import fetch_checkpoints
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    fetch_checkpoints(PARAMS, arguments.checkpoint, arguments.weights, arguments.mirror)
 
 
 def verdict_rates(arguments: argparse.Namespace) -> None:
@@ -191,11 +201,12 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], None], str, str | None]
     "resolve": (resolve, "write a run's config.json", "key"),
     "describe": (describe, "write a dataset's configuration", "name"),
     "fidelity": (fidelity, "compare with the reference implementations' recorded outputs", None),
+    "fetch": (fetch, "download and verify released checkpoints", "checkpoint"),
     "verdict-rates": (verdict_rates, "how often a verdict is wrong, measured", None),
 }
 INTO_FOLDER = ("report", "partial", "figure", "submission", "summary", "page", "fidelity")
 INTO_FILE = ("resolve", "describe")
-OF_NO_PRESET = ("verdict-rates", "fidelity")
+OF_NO_PRESET = ("verdict-rates", "fidelity", "fetch")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -218,6 +229,8 @@ def parser() -> argparse.ArgumentParser:
         if name not in OF_NO_PRESET:
             command.add_argument("--preset", default="mini", help="mini (default), small or paper")
             command.add_argument("--seeds", type=int, default=1, help="seeds per run; default 1")
+            about = "trained (default), released (published checkpoints), or both"
+            command.add_argument("--source", default="trained", help=about)
     add = commands.choices["record"].add_argument
     add("--no-dvc", action="store_true", help="MLflow only")
     add = commands.choices["data"].add_argument
@@ -227,6 +240,9 @@ def parser() -> argparse.ArgumentParser:
     add("--complete", action="store_true", help="into its place, or not at all (for the rules)")
     add = commands.choices["submission"].add_argument
     add("--predictions", type=Path, required=True, help="their JSON manifest")
+    add = commands.choices["fetch"].add_argument
+    add("--weights", type=Path, default=Path("weights"))
+    add("--mirror", help="a folder (or file:// address) to copy from, without a network")
     return root
 
 

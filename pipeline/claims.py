@@ -214,7 +214,11 @@ def _shortened(names: list[str], shown: int = 3) -> str:
 def _same_measurement(cells: list[dict[str, Any]]) -> list[str]:
     """The first cells that are one and the same number of one run, under several names."""
     keys = [
-        ([(run["run"], run["evaluation"]) for run in cell["runs"]], cell["profile"], cell["metric"])
+        (
+            [(run["run"], run["evaluation"]) for run in cell["runs"]],
+            cell["profile"] or cell.get("speed"),
+            cell["metric"],
+        )
         for cell in cells
     ]
     return _first_alike([str(key) if any(key[:2]) else "" for key in keys], cells)

@@ -5,28 +5,34 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 from pydantic import ValidationError
 
 from dmnet.config import (
     DatasetConfig,
     EvaluationConfig,
+    InferenceConfig,
     JobConfig,
     ModelConfig,
     ProfileConfig,
     RecipeConfig,
+    ReleaseConfig,
+    ReleaseJob,
     RunConfig,
     SectionT,
+    SpeedConfig,
     SplitRole,
     content_hash,
     describe,
+    parse,
     setting_path,
 )
 from dmnet.errors import ConfigError
 from pipeline.errors import SpecError
 from pipeline.official import OfficialResult
 from pipeline.settings import (
+    RECIPE_ONLY,
     Setting,
     Settings,
     override,
@@ -34,7 +40,7 @@ from pipeline.settings import (
     section,
     to_tree,
 )
-from pipeline.specs import CellSpec, Params, PresetSpec, SubmissionSpec, TableSpec
+from pipeline.specs import CellSpec, Params, PresetSpec, Source, SubmissionSpec, TableSpec
 
 PARAMS = Path("params")
 
@@ -55,6 +61,19 @@ class Run:
         return f"{first}{seed} {self.key[:6]}"
 
 
+@dataclass
+class Release:
+    """A released checkpoint in the place of a run, and the cells that it serves."""
+
+    key: str
+    job: ReleaseJob
+    cells: list[str] = field(default_factory=list)
+
+    @property
+    def label(self) -> str:
+        return f"{self.job.run.checkpoint.name} {self.key[:6]}"
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """One (run, inference protocol, split); its file name carries its content hash."""
@@ -62,15 +81,21 @@ class Evaluation:
     run_key: str
     name: str
     config: EvaluationConfig
+    folder: str = "runs"  # or `released`
 
     @property
     def path(self) -> str:
-        return f"runs/{self.run_key}/evaluations/{self.name}.json"
+        return f"{self.folder}/{self.run_key}/evaluations/{self.name}.json"
+
+    @property
+    def trained(self) -> str:
+        """The manifest of the weights that it was made on."""
+        return f"{self.folder}/{self.run_key}/train.json"
 
     @property
     def paths(self) -> tuple[str, str]:
-        """What a report reads: the measurement and the manifest of the run it was made on."""
-        return self.path, f"runs/{self.run_key}/train.json"
+        """What a report reads."""
+        return self.path, self.trained
 
 
 @dataclass(frozen=True)
@@ -105,8 +130,20 @@ class Profile:
 
 
 @dataclass(frozen=True)
+class Speed:
+    """Frames a second and memory of one model at the preset's width and sizes, on this device."""
+
+    key: str
+    config: SpeedConfig
+
+    @property
+    def path(self) -> str:
+        return f"speed/{self.key}.json"
+
+
+@dataclass(frozen=True)
 class Cell:
-    """One number's place in a table: one evaluation per seed, or one profile."""
+    """One number's place in a table: one evaluation per seed, or one profile or measurement."""
 
     table: str
     name: str
@@ -118,6 +155,13 @@ class Cell:
     evaluations: tuple[Evaluation, ...]
     profile: Profile | None
     settings: dict[str, Setting]
+    speed: Speed | None = None
+    released: Evaluation | None = None  # of the checkpoint that the source published
+
+    @property
+    def measured(self) -> tuple[Evaluation, ...]:
+        """All that is measured for it: on weights trained here, then on released ones."""
+        return self.evaluations if self.released is None else (*self.evaluations, self.released)
 
     @property
     def id(self) -> str:
@@ -126,8 +170,8 @@ class Cell:
     @property
     def inputs(self) -> list[str]:
         """The result files that its value is read from."""
-        paths = [path for evaluation in self.evaluations for path in evaluation.paths]
-        return [*paths, self.profile.path] if self.profile else paths
+        paths = [path for evaluation in self.measured for path in evaluation.paths]
+        return [*paths, *(job.path for job in (self.profile, self.speed) if job is not None)]
 
 
 @dataclass
@@ -138,11 +182,14 @@ class Experiment:
     preset: PresetSpec
     seeds: int
     tables: dict[str, TableSpec]
+    source: Source = "trained"
     cells: list[Cell] = field(default_factory=list)
     runs: dict[str, Run] = field(default_factory=dict)
+    releases: dict[str, Release] = field(default_factory=dict)
     datasets: dict[str, DatasetConfig] = field(default_factory=dict)
     evaluations: dict[tuple[str, str], Evaluation] = field(default_factory=dict)
     profiles: dict[str, Profile] = field(default_factory=dict)
+    speeds: dict[str, Speed] = field(default_factory=dict)
     submissions: dict[str, Submission] = field(default_factory=dict)  # by table
     official: tuple[OfficialResult, ...] = ()
 
@@ -155,14 +202,26 @@ def build_experiment(
     seeds: int = 1,
     tables: Iterable[str] | None = None,
     params: Params | None = None,
+    source: str = "trained",
 ) -> Experiment:
-    """Resolve the cells of `tables` (all by default). Raises SpecError or ConfigError."""
+    """Resolve the cells of `tables` (all by default). Raises SpecError or ConfigError.
+
+    source: whether cells rest on weights trained here, on those that were released, or on both; a
+    cell without a released checkpoint is only quoted where nothing is trained.
+    """
+    if source not in get_args(Source):
+        expected = ", ".join(get_args(Source))
+        raise SpecError(f"config `source` = {source!r}: expected one of {expected}")
     if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1:
         raise SpecError(f"config `seeds` = {seeds!r}: expected a whole number of at least 1")
     params = params or Params(PARAMS)
     names = params.table_names if tables is None else tuple(tables)
     experiment = Experiment(
-        preset_name, params.preset(str(preset_name)), seeds, {n: params.table(n) for n in names}
+        preset_name,
+        params.preset(str(preset_name)),
+        seeds,
+        {n: params.table(n) for n in names},
+        cast(Source, source),
     )
     # A test server's figure belongs to the published scale; elsewhere a run is a rehearsal.
     experiment.official = params.official if experiment.preset.judged else ()
@@ -194,10 +253,15 @@ class CellResolver:
     def resolve(self, row: str, column: str) -> Cell:
         if self.cell.profile is not None:
             return self._profiled(row, column)
+        if self.cell.speed is not None:
+            return self._timed(row, column)
         published_dataset = self._name("dataset")
         dataset = self._dataset(published_dataset)
         settings = self._settings()
-        runs = [self.run(seed, settings, dataset) for seed in range(self.experiment.seeds)]
+        source = self.cell.source or self.spec.defaults.source or self.experiment.source
+        seeds = range(0 if source == "released" else self.experiment.seeds)
+        runs = [self.run(seed, settings, dataset) for seed in seeds]
+        released = None if source == "trained" else self._released(dataset)
         cell_id = f"{self.table}/{self.cell.cell}"
         for run in runs:
             if cell_id not in run.cells:
@@ -213,7 +277,39 @@ class CellResolver:
             tuple(self._evaluation(run, dataset) for run in runs),
             None,
             settings,
+            released=released,
         )
+
+    def _released(self, dataset: DatasetConfig) -> Evaluation | None:
+        """The released checkpoint's evaluation, at the model's published width; None without one.
+
+        Raises SpecError where the preset's data have other classes than the checkpoint.
+        """
+        name = self.cell.checkpoint or self.spec.defaults.checkpoint
+        if name is None:
+            return None
+        if name not in self.params.checkpoints:
+            raise SpecError(f"{self.where}: unknown checkpoint {name!r}; see checkpoints.yaml")
+        published = self.params.dataset(self._name("dataset"), self.where)
+        if len(dataset.classes) != len(published.classes):
+            raise SpecError(
+                f"{self.where}: checkpoint {name} knows the {len(published.classes)} classes of "
+                f"{published.name}, but preset {self.experiment.preset_name!r} uses {dataset.name} "
+                f"with {len(dataset.classes)}; take a preset with the same classes, as paper"
+            )
+        settings = self._published_settings()
+        config = ReleaseConfig(
+            checkpoint=self.params.checkpoints[name],
+            model=self._parse(ModelConfig, _without_recipe(settings)),
+            data=dataset.identity,
+            recipe=self._recipe(settings, published, "train"),
+            cpu_threads=self.experiment.preset.cpu_threads,
+        )
+        release = self.experiment.releases.setdefault(
+            config.key, Release(config.key, ReleaseJob(run=config, dataset=dataset))
+        )
+        release.cells.append(f"{self.table}/{self.cell.cell}")
+        return self._evaluation(release, dataset)
 
     def run(
         self, seed: int, settings: Settings | None = None, dataset: DatasetConfig | None = None
@@ -256,17 +352,27 @@ class CellResolver:
                 return CellResolver(self.params, self.experiment, table, spec, cell).run(seed)
         raise SpecError(f"{self.where}: continues {reference!r}, but there is no such other cell")
 
-    def _evaluation(self, run: Run, dataset: DatasetConfig) -> Evaluation:
+    def _evaluation(self, run: Run | Release, dataset: DatasetConfig) -> Evaluation:
         protocol = self._name("inference")
         config = EvaluationConfig(
-            inference=self.params.inference(protocol, self.where).config,
+            inference=self._inference(protocol),
             split=dataset.splits["val"],
             data=dataset.identity,
             load_scale=run.job.run.recipe.load_scale,
         )
         name = f"{protocol}-{config.split}-{content_hash(config)[:8]}"
-        evaluation = Evaluation(run.key, name, config)
+        folder = "runs" if isinstance(run, Run) else "released"
+        evaluation = Evaluation(run.key, name, config, folder)
         return self.experiment.evaluations.setdefault((run.key, name), evaluation)
+
+    def _inference(self, protocol: str) -> InferenceConfig:
+        """The protocol with the preset's values. Raises ConfigError that names the preset."""
+        config = self.params.inference(protocol, self.where).config
+        changes = self.experiment.preset.inference.get(protocol)
+        if changes is None:
+            return config
+        where = f"{self._preset_file}: inference {protocol!r}"
+        return parse(InferenceConfig, {**config.model_dump(), **changes}, where)
 
     def submit(self, spec: SubmissionSpec, cell: Cell) -> None:
         """Enter the table's submission and its dataset: the run at seed 0, the cell's protocol.
@@ -282,7 +388,7 @@ class CellResolver:
         dataset = self.params.dataset(name, self._preset_file)
         if "test" not in dataset.splits:
             raise SpecError(f"{where}: dataset {name!r} has no split with the role `test`")
-        if dataset.classes != cell.dataset.classes:
+        if dataset.classes != cell.dataset.classes or not cell.evaluations:
             return
         measured = cell.evaluations[0]
         config = EvaluationConfig(
@@ -333,6 +439,58 @@ class CellResolver:
             settings,
         )
 
+    def _timed(self, row: str, column: str) -> Cell:
+        """At the preset's width and sizes: unlike a count, it takes the time that it measures."""
+        dataset = self._dataset(self._name("dataset"))
+        settings = self._settings()
+        recipe = self._recipe(settings, dataset, "train")
+        devices = settings.get("recipe.devices")
+        parts = 1 if devices is None else int(devices.value)
+        if recipe.batch_size % parts:
+            raise SpecError(
+                f"{self.where}: `recipe.batch_size` = {recipe.batch_size} is no multiple of "
+                f"`recipe.devices` = {parts}"
+            )
+        model = self._parse(ModelConfig, _without_recipe(settings))
+        config = SpeedConfig(
+            model=model.model_copy(
+                update={"backbone": model.backbone.model_copy(update={"weights": None})}
+            ),
+            classes=len(dataset.classes),
+            image_size=self._photograph(dataset, recipe.load_scale),
+            inference=self._inference(self._name("inference")),
+            crop_size=recipe.crop_size,
+            batch_size=recipe.batch_size // parts,
+            precision=recipe.precision,
+        )
+        key = content_hash(config)[:16]
+        speed = self.experiment.speeds.setdefault(key, Speed(key, config))
+        return Cell(
+            self.table,
+            self.cell.cell,
+            row,
+            column,
+            self.cell,
+            self._name("dataset"),
+            dataset,
+            (),
+            None,
+            settings,
+            speed,
+        )
+
+    def _photograph(self, dataset: DatasetConfig, load_scale: float) -> tuple[int, int]:
+        """(height, width) of a typical photograph as it is loaded."""
+        size = dataset.photograph
+        if size is None and dataset.generate is not None:
+            size = (dataset.generate.height, dataset.generate.width)
+        if size is None:
+            raise SpecError(
+                f"{self.where}: speed needs the size of a photograph; add `photograph: [height, "
+                f"width]` to params/datasets/{dataset.name}.yaml"
+            )
+        return round(size[0] * load_scale), round(size[1] * load_scale)
+
     def _parse(self, schema: type[SectionT], settings: Settings) -> SectionT:
         """Check the values; an error names the file that the wrong value came from."""
         try:
@@ -354,23 +512,27 @@ class CellResolver:
         self.experiment.datasets[name] = dataset
         return dataset
 
-    def _settings(self) -> Settings:
-        """Model and recipe, then the cell's own values, then the preset's numbers."""
-        recipe = self._name("recipe")
+    def _published_settings(self) -> Settings:
+        """Model and recipe, then the cell's own values."""
         settings = self.params.model(self._name("model"), self.where)
-        settings = settings | self.params.recipe(recipe, self.where)
+        settings = settings | self.params.recipe(self._name("recipe"), self.where)
         changes = {**self.spec.defaults.settings, **self.cell.settings}
-        settings = override(settings, changes, "table", self.where)
+        return override(settings, changes, "table", self.where)
+
+    def _settings(self) -> Settings:
+        """The published settings, then the preset's numbers."""
+        recipe, settings = self._name("recipe"), self._published_settings()
         preset = self.experiment.preset
-        where = f"{self.params.folder}/presets/{self.experiment.preset_name}.yaml"
-        changes = {**preset.settings, **preset.recipes.get(recipe, {})}
-        return override_where_present(settings, changes, "preset", where)
+        changes = dict(preset.settings)
+        for name in self.params.extended_by(recipe):
+            changes |= preset.recipes.get(name, {})
+        return override_where_present(settings, changes, "preset", self._preset_file)
 
     def _recipe(self, settings: Settings, dataset: DatasetConfig, role: SplitRole) -> RecipeConfig:
         """Epochs become iterations by the published number of training images."""
         recipe = section(settings, "recipe")
-        epochs, drop_last = recipe.pop("epochs", None), recipe.pop("drop_last", None)
-        if recipe["iterations"].value is None:
+        epochs, drop_last, devices = (recipe.pop(name, None) for name in RECIPE_ONLY)
+        if "iterations" not in recipe or recipe["iterations"].value is None:
             split = dataset.splits[role]
             images = dataset.counts.get(split)
             if epochs is None or images is None:
@@ -380,7 +542,9 @@ class CellResolver:
                 )
             batch = recipe["batch_size"].value
             if drop_last is not None and drop_last.value:  # an epoch has whole batches only
-                iterations = epochs.value * (images // batch)
+                # Processes that share a batch draw equally many images, some of them twice.
+                parts = 1 if devices is None else devices.value
+                iterations = epochs.value * (-(-images // parts) * parts // batch)
             else:
                 iterations = epochs.value * images // batch
             recipe["iterations"] = Setting(iterations, epochs.origin, epochs.source)

@@ -50,7 +50,7 @@ def train_log(key: str) -> str:
 def _jobs(cell: Cell, experiment: Experiment) -> list[tuple[str, str]]:
     """(output, log) of every job that the cell needs, in the order they run; as in rules/*.smk."""
     jobs = []
-    if cell.dataset is not None:
+    if cell.dataset is not None and cell.measured:
         name = cell.dataset.name
         jobs.append((f"data/{name}/manifest.json", f"logs/data/{name}.log"))
     for evaluation in cell.evaluations:
@@ -60,6 +60,12 @@ def _jobs(cell: Cell, experiment: Experiment) -> list[tuple[str, str]]:
         jobs += [(f"runs/{key}/train.json", train_log(key)) for key in keys]
         log = f"logs/runs/{evaluation.run_key}/{evaluation.name}.log"
         jobs.append((evaluation.path, log))
+    if cell.released is not None:
+        logs = f"logs/released/{cell.released.run_key}"
+        jobs.append((cell.released.trained, f"{logs}/import.log"))
+        jobs.append((cell.released.path, f"{logs}/{cell.released.name}.log"))
     if cell.profile is not None:
         jobs.append((cell.profile.path, f"logs/counts/{cell.profile.key}.log"))
+    if cell.speed is not None:
+        jobs.append((cell.speed.path, f"logs/speed/{cell.speed.key}.log"))
     return jobs

@@ -6,7 +6,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from pipeline.ranking import describe_agreement, rank_agreement
+from pipeline.ranking import describe_agreement, rank_agreements
 from pipeline.report import cells_of, count_sources
 
 
@@ -48,5 +48,7 @@ def _by_dataset(reports: dict[str, dict[str, Any]]) -> dict[str, list[dict[str, 
 
 
 def _order(reports: list[dict[str, Any]]) -> str:
-    agreement = rank_agreement([cell for report in reports for cell in cells_of(report)])
-    return "" if agreement is None else describe_agreement(agreement)
+    found = rank_agreements([cell for report in reports for cell in cells_of(report)])
+    if len(found) == 1:
+        return describe_agreement(next(iter(found.values())))
+    return "; ".join(f"`{name}` {describe_agreement(entry)}" for name, entry in found.items())

@@ -7,6 +7,7 @@ loads nothing, needs no JavaScript, and equal inputs give equal bytes.
 from __future__ import annotations
 
 import base64
+import html
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -17,8 +18,8 @@ from dmnet.files import read_json
 from dmnet.training.history import read_history
 from pipeline.errors import ResultError
 from pipeline.page_plots import Curve, Point, Style, curves_svg, scatter_svg, style_of, thinned
-from pipeline.render import SECTIONS, commit_text, notes_of, short_value
-from pipeline.report import cells_of
+from pipeline.render import SECTIONS, commit_text, notes_of, number_text, short_value
+from pipeline.report import cells_of, decimals_of
 
 TEMPLATES = Path(__file__).parent / "templates"
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -134,7 +135,7 @@ def _cell(cell: dict[str, Any], decimals: int) -> dict[str, Any]:
     """The cell as text: published to the source's places, ours always to two."""
     status, ours, verdict = status_of(cell), cell["ours"], cell.get("verdict") or {}
     published = "" if cell["published"] is None else f"{cell['published']:.{decimals}f}"
-    number = cell["source"] if ours is None else f"{ours:.2f}"
+    number = cell["source"] if ours is None else number_text(cell)
     if ours is not None and cell["spread"] is not None:
         number += f" ± {cell['spread']:.2f}"
     difference = "" if cell["difference"] is None else f"{cell['difference']:+.2f}"
@@ -158,6 +159,7 @@ def _cell(cell: dict[str, Any], decimals: int) -> dict[str, Any]:
         "title": f"{cell['cell']}: " + "; ".join(str(fact) for fact in facts if fact),
         "source": cell["source"],
         "profile": cell["profile"],
+        "speed": cell.get("speed"),
         "log": (cell.get("failed") or {}).get("log"),
         "runs": cell["runs"],
     }
@@ -167,7 +169,6 @@ def _cell(cell: dict[str, Any], decimals: int) -> dict[str, Any]:
 
 
 def _table(report: dict[str, Any], histories: Mapping[str, list[dict[str, Any]]]) -> dict[str, Any]:
-    decimals = report["decimals"]
     values = [
         column
         for column in report["columns"]
@@ -177,15 +178,15 @@ def _table(report: dict[str, Any], histories: Mapping[str, list[dict[str, Any]]]
     for row in report["rows"]:
         line: list[dict[str, Any]] = []
         for column in report["columns"]:
-            entry = row.get(column)
+            entry, decimals = row.get(column), decimals_of(report, column)
             if isinstance(entry, dict):
                 line.append({"cell": _cell(entry, decimals)})
             else:
                 text = (
                     f"{entry:.{decimals}f} (quoted)" if isinstance(entry, (int, float)) else entry
                 )
-                line.append({"text": text or "", "wide": column in values})
-        rows.append(line)
+                line.append({"parts": linked(text or ""), "wide": column in values})
+        rows.append({"heading": row.get("heading"), "entries": line})
     return {
         "name": report["table"],
         "title": report["title"],
@@ -194,7 +195,8 @@ def _table(report: dict[str, Any], histories: Mapping[str, list[dict[str, Any]]]
         "datasets": report["datasets"],
         "columns": [{"name": column, "wide": column in values} for column in report["columns"]],
         "rows": rows,
-        "cells": [entry["cell"] for line in rows for entry in line if "cell" in entry],
+        "width": sum(3 if column in values else 1 for column in report["columns"]),
+        "cells": [e["cell"] for row in rows for e in row["entries"] if "cell" in e],
         "notes": [note.replace("`", "") for note in notes_of(report)],
         "settings": [
             (title, [dict(entry, value=short_value(entry["value"])) for entry in settings])
@@ -203,6 +205,20 @@ def _table(report: dict[str, Any], histories: Mapping[str, list[dict[str, Any]]]
         ],
         "curves": _curves(report, histories),
     }
+
+
+LINK = re.compile(r"\[([^\]]*)\]\((https?://[^)\s]+)\)")
+
+
+def linked(text: str) -> list[tuple[str, str | None]]:
+    """A label as (text, address) parts: its Markdown links, and what stands between them."""
+    parts: list[tuple[str, str | None]] = []
+    end = 0
+    for match in LINK.finditer(text):
+        parts += [(text[end : match.start()], None), (match[1], match[2])]
+        end = match.end()
+    parts.append((text[end:], None))
+    return [(html.unescape(word), link) for word, link in parts if word]
 
 
 def _curves(
@@ -252,8 +268,8 @@ def _scatters(reports: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
     groups: dict[str, list[tuple[str, Point]]] = {}
     for name, report in reports.items():
         for cell in cells_of(report):
-            if cell["ours"] is None or cell["published"] is None:
-                continue
+            if cell["ours"] is None or cell["published"] is None or cell.get("speed"):
+                continue  # a speed of another device is no point to compare with
             text = _cell(cell, report["decimals"])
             point = Point(
                 styles[name], cell["published"], cell["ours"], text["title"], text["anchor"]

@@ -50,11 +50,22 @@ def training_seconds(run: Run, costs: Costs, forward_flops: Callable[..., int]) 
     return recipe.iterations * iteration + costs.per_job_seconds
 
 
-@cache
+def _speeds(experiment: Experiment, root: Path) -> list[str]:
+    if not experiment.speeds:
+        return []
+    done = sum((root / speed.path).exists() for speed in experiment.speeds.values())
+    return [f"{len(experiment.speeds)} measurements of speed and memory, of which {done} done"]
+
+
 def _forward_flops(model: ModelConfig, classes: int, height: int, width: int) -> int:
+    return _flops_of(model.model_dump_json(), classes, height, width)
+
+
+@cache
+def _flops_of(model: str, classes: int, height: int, width: int) -> int:
     from dmnet.flops import forward_flops  # torch is imported here, never while parsing
 
-    return forward_flops(model, classes, height, width)
+    return forward_flops(ModelConfig.model_validate_json(model), classes, height, width)
 
 
 def render_plan(experiment: Experiment, content: dict[str, Any], root: Path = Path(".")) -> str:
@@ -91,6 +102,8 @@ def render_plan(experiment: Experiment, content: dict[str, Any], root: Path = Pa
         "",
         f"{len(experiment.cells)} cells, {len(experiment.runs)} training runs, "
         f"{len(experiment.evaluations)} evaluations, {iterations:,} iterations",
+        *([f"{len(experiment.releases)} released checkpoints"] if experiment.releases else []),
+        *_speeds(experiment, root),
         f"Estimated training: {total / per_unit:,.1f} {unit}, of which still to do "
         f"{left / per_unit:,.1f} (on {costs.title}; speeds in params/costs.yaml, evaluation not "
         "counted)",

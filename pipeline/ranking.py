@@ -30,6 +30,18 @@ def rank_agreement(cells: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     return {"cells": len(pairs), "spearman": _spearman(published, ours), "low": low, "high": high}
 
 
+def rank_agreements(cells: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The same for the cells of each published dataset by itself; those without one are left out.
+
+    Over datasets together any method would agree: one's numbers are higher than another's.
+    """
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for cell in cells:
+        groups.setdefault(cell["dataset"], []).append(cell)
+    found = {name: rank_agreement(group) for name, group in groups.items()}
+    return {name: agreement for name, agreement in found.items() if agreement is not None}
+
+
 def describe_agreement(agreement: dict[str, Any]) -> str:
     """For people, on one line."""
     text = f"{agreement['spearman']:+.2f} over {agreement['cells']} cells (Spearman)"

@@ -7,7 +7,7 @@ from typing import Any
 from tabulate import tabulate
 
 from pipeline.ranking import describe_agreement
-from pipeline.report import cells_of, count_sources
+from pipeline.report import cells_of, count_sources, decimals_of
 from pipeline.verdict_report import count_verdicts, render_verdicts, shows_verdicts, verdict_of
 
 
@@ -16,7 +16,7 @@ def render_markdown(report: dict[str, Any]) -> str:
         f"# {report['title']}",
         f"Source of the published numbers: {report['source']}. Unit: {report['unit']}.",
         _header(report),
-        _table(report),
+        *_tables(report),
         *(f"- {note}" for note in notes_of(report)),
         *render_verdicts(report),
         "## Where each number comes from",
@@ -56,9 +56,12 @@ def _header(report: dict[str, Any]) -> str:
         text = ", ".join(f"{count} {source}" for source, count in sorted(counts.items()))
         rows.append(["Cells", f"**partial**: {text}"])
     rows.append(["Seeds", f"{report['seeds']}"])
-    if report["rank_agreement"] is not None:
-        text = describe_agreement(report["rank_agreement"])
-        rows.append(["Agreement with the published order", text])
+    agreements = report["rank_agreement"]
+    for dataset, agreement in agreements.items():
+        where = f" on `{dataset}`" if len(agreements) > 1 else ""
+        rows.append([f"Agreement with the published order{where}", describe_agreement(agreement)])
+    if report["devices"]:
+        rows.append(["Speed and memory measured on", "; ".join(report["devices"])])
     if shows_verdicts(report):
         rows.append(["Verdicts", count_verdicts(report)])
     rows.append(["Trained at commit", ", ".join(map(commit_text, report["code"])) or "-"])
@@ -72,33 +75,76 @@ def commit_text(code: dict[str, Any]) -> str:
     return f"`{code['commit'][:12]}`" + (" with uncommitted changes" if code["modified"] else "")
 
 
-def _table(report: dict[str, Any]) -> str:
+def _tables(report: dict[str, Any]) -> list[str]:
+    """The table, or its sub-tables with their headings."""
+    parts = []
+    for heading, rows in sub_tables(report):
+        parts += [f"## {heading}"] if heading else []
+        parts.append(_table(report, rows))
+    return parts
+
+
+def sub_tables(report: dict[str, Any]) -> list[tuple[str | None, list[dict[str, Any]]]]:
+    """(heading, rows): the rows up to the next heading."""
+    groups: list[tuple[str | None, list[dict[str, Any]]]] = []
+    for row in report["rows"]:
+        if not groups or "heading" in row:
+            groups.append((row.get("heading"), []))
+        groups[-1][1].append(row)
+    return groups
+
+
+def speed_columns(report: dict[str, Any]) -> set[str]:
+    """The columns whose numbers hold for a device."""
+    return {
+        column
+        for row in report["rows"]
+        for column, entry in row.items()
+        if isinstance(entry, dict) and entry["speed"]
+    }
+
+
+def _table(report: dict[str, Any], rows: list[dict[str, Any]]) -> str:
     values = [
         column
         for column in report["columns"]
         if any(isinstance(row.get(column), dict) for row in report["rows"])
     ]
-    judged = shows_verdicts(report)
-    verdict_header = ["verdict"] if judged else []
+    speeds, judged = speed_columns(report), shows_verdicts(report)
+    released, trained = shows_released(report), shows_trained(report)
     headers: list[str] = []
     for column in report["columns"]:
-        numbers = [f"{column} published", "ours", "Δ", *verdict_header]
-        headers += numbers if column in values else [column]
-    rows = []
-    for row in report["rows"]:
+        if column not in values:
+            headers.append(column)
+        elif column in speeds:  # two devices: neither a difference nor a verdict
+            headers += [f"{column} published", "ours, this device"]
+        else:
+            headers.append(f"{column} published")
+            headers += ["released", "Δ"] if released else []
+            headers += ["ours", "Δ"] if trained else []
+            headers += ["verdict"] if judged else []
+    lines = []
+    for row in rows:
         line: list[str] = []
         for column in report["columns"]:
-            entry = row.get(column)
+            entry, decimals = row.get(column), decimals_of(report, column)
+            width = 2 if column in speeds else 1 + 2 * released + 2 * trained + judged
             if column not in values:
-                line.append(_text(entry, report["decimals"]))
+                line.append(_text(entry, decimals))
+            elif isinstance(entry, dict) and column in speeds:
+                line += _numbers(entry, decimals)[:2]
             elif isinstance(entry, dict):
-                line += _numbers(entry, report["decimals"])
+                published, *ours = _numbers(entry, decimals)
+                line.append(published)
+                line += _released_numbers(entry) if released else []
+                line += ours if trained else []
                 line += [verdict_of(entry, report)] if judged else []
             else:
-                line += [_text(entry, report["decimals"]), "", "", *([""] if judged else [])]
-        rows.append(line)
-    align = ["right" if "published" in h or h in ("ours", "Δ") else "left" for h in headers]
-    return tabulate(rows, headers, tablefmt="pipe", colalign=align, disable_numparse=True)
+                line += [_text(entry, decimals), *[""] * (width - 1)]
+        lines.append(line)
+    numbers = ("ours", "ours, this device", "released", "Δ")
+    align = ["right" if "published" in h or h in numbers else "left" for h in headers]
+    return tabulate(lines, headers, tablefmt="pipe", colalign=align, disable_numparse=True)
 
 
 def _text(entry: str | float | None, decimals: int) -> str:
@@ -108,18 +154,43 @@ def _text(entry: str | float | None, decimals: int) -> str:
     return entry if isinstance(entry, str) else f"{entry:.{decimals}f} (quoted)"
 
 
+def shows_released(report: dict[str, Any]) -> bool:
+    """Whether the source's own checkpoints stand in the table."""
+    return any(cell["released"] for cell in cells_of(report)) or not shows_trained(report)
+
+
+def shows_trained(report: dict[str, Any]) -> bool:
+    """Whether anything was, or is to be, trained or counted here."""
+    return report["trains"]
+
+
+def _released_numbers(cell: dict[str, Any]) -> list[str]:
+    released = cell["released"]
+    if released is None:
+        return ["" if cell["source"] in ("cited", "trained") else cell["source"], ""]
+    value = "absent" if released["value"] is None else f"{released['value']:.2f}"
+    difference = "" if released["difference"] is None else f"{released['difference']:+.2f}"
+    return [value if released["verified"] else f"{value} (unverified file)", difference]
+
+
 def _numbers(cell: dict[str, Any], decimals: int) -> list[str]:
     published = "" if cell["published"] is None else f"{cell['published']:.{decimals}f}"
     if cell["ours"] is None:
         return [published, cell["source"], ""]
     # Ours always shows two places, so that rounding to the source's places hides nothing.
-    ours = f"{cell['ours']:.2f}"
+    ours = number_text(cell)
     if cell["spread"] is not None:
         ours += f" ± {cell['spread']:.2f}"
     if cell["source"] == "official":
         ours += " (official)"
     difference = "" if cell["difference"] is None else f"{cell['difference']:+.2f}"
     return [published, ours, difference]
+
+
+def number_text(cell: dict[str, Any]) -> str:
+    """Two places; a small memory or speed to two digits instead."""
+    small = bool(cell.get("speed")) and 0 < cell["ours"] < 0.1
+    return f"{cell['ours']:.2g}" if small else f"{cell['ours']:.2f}"
 
 
 def notes_of(report: dict[str, Any]) -> list[str]:
@@ -149,8 +220,9 @@ def _origins(report: dict[str, Any]) -> str:
             given = f"{official['source']} ({official['date']})"
             run = f"`{official['run']}`"
             rows.append([cell["cell"], "official", run, "", _value(cell["ours"]), given, "", ""])
-        elif not cell["runs"]:
+        elif not cell["runs"] and not cell["released"]:
             profile = f"`counts/{cell['profile']}`" if cell["profile"] else ""
+            profile = f"`speed/{cell['speed']}`" if cell["speed"] else profile
             rows.append(
                 [cell["cell"], cell["source"], profile, "", _value(cell["ours"]), "", "", ""]
             )
@@ -167,6 +239,20 @@ def _origins(report: dict[str, Any]) -> str:
                     run["trained_on"],
                 ]
             )
+        if released := cell["released"]:
+            rows.append(
+                [
+                    cell["cell"],
+                    f"released: `{released['file']}`"
+                    + ("" if released["verified"] else ", unverified"),
+                    f"`{released['run']}`",
+                    "",
+                    _value(released["value"]),
+                    f"`{released['evaluation']}`",
+                    f"`{released['weights_sha256'][:12]}`",
+                    released["evaluated_on"],
+                ]
+            )
     headers = ["Cell", "Source", "Run", "Seed", "Value", "Evaluation", "Weights", "Device"]
     return tabulate(rows, headers, tablefmt="pipe", disable_numparse=True)
 
@@ -179,10 +265,21 @@ def _meaning_of_difference(report: dict[str, Any]) -> str:
     if all(cell["profile"] for cell in cells_of(report)):
         return "Δ is ours minus published. Counted at full width, so it is final at every preset."
     if report["preset"]["judged"]:
-        return "Δ is ours minus published."
+        return "Δ is ours minus published." + (_meaning_of_speed(report))
     return (
         f"Δ is ours minus published. At preset `{report['preset']['name']}` it is no verdict: the "
         "two numbers were measured on different data at a different scale."
+    ) + _meaning_of_speed(report)
+
+
+def _meaning_of_speed(report: dict[str, Any]) -> str:
+    if not speed_columns(report):
+        return ""
+    devices = "; ".join(report["devices"]) or "not measured yet"
+    return (
+        f" {' and '.join(c for c in report['columns'] if c in speed_columns(report))} hold for a "
+        f"device, the published ones for the publishers', ours for this one ({devices}): they have "
+        "no Δ and are never judged."
     )
 
 

@@ -12,10 +12,10 @@ from typing import Any
 
 from pipeline.experiments import Cell, Experiment, settings_with_origin
 from pipeline.official import official_notes
-from pipeline.ranking import rank_agreement
+from pipeline.ranking import rank_agreements
 from pipeline.results import CellResult, read_cell, weights_of
 from pipeline.settings import ORIGINS, Setting
-from pipeline.specs import CellSpec
+from pipeline.specs import DEFAULTS, CellSpec
 from pipeline.verdict import Rules, Verdict, judge
 
 
@@ -37,6 +37,7 @@ def build_report(
         "title": spec.title,
         "source": spec.source,
         "decimals": spec.decimals,
+        "column_decimals": spec.column_decimals,
         "unit": spec.unit,
         "preset": {
             "name": experiment.preset_name,
@@ -45,13 +46,17 @@ def build_report(
             "shows": experiment.preset.shows,
         },
         "seeds": experiment.seeds,
+        # Nothing is, where only released checkpoints are evaluated.
+        "trains": any(cell.evaluations or cell.profile for cell in cells),
         "datasets": _datasets(cells, results),
+        "devices": _devices(results),
         "code": _code(results),
         "columns": list(spec.columns),
         "rows": [
             {
                 column: contents[entry.cell] if isinstance(entry, CellSpec) else entry
                 for column, entry in row.items()
+                if column != DEFAULTS
             }
             for row in spec.rows
         ],
@@ -61,7 +66,7 @@ def build_report(
         "not_comparable": spec.defaults.not_comparable,
         "notes": [*spec.notes, *_official_notes(experiment, table, results)],
         "same_weights": _same_weights(results),
-        "rank_agreement": rank_agreement(list(contents.values())),
+        "rank_agreement": rank_agreements(list(contents.values())),
     }
 
 
@@ -75,6 +80,11 @@ def cells_of(report: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
+def decimals_of(report: dict[str, Any], column: str) -> int:
+    """The places that the source prints in this column."""
+    return int(report.get("column_decimals", {}).get(column, report["decimals"]))
+
+
 def count_sources(report: dict[str, Any]) -> Counter[str]:
     """How many cells there are of each source."""
     return Counter(cell["source"] for cell in cells_of(report))
@@ -84,6 +94,7 @@ def _cell(result: CellResult, verdict: Verdict | None) -> dict[str, Any]:
     cell = result.cell
     return {
         "cell": cell.id,
+        "dataset": cell.published_dataset,
         "published": cell.spec.published,
         "ours": result.ours,
         "spread": result.spread,
@@ -92,9 +103,11 @@ def _cell(result: CellResult, verdict: Verdict | None) -> dict[str, Any]:
         "source": result.source,
         "official": _official(result),
         "profile": cell.profile.key if cell.profile else None,
-        "metric": cell.spec.profile.measure if cell.spec.profile else cell.spec.metric,
+        "speed": cell.speed.key if cell.speed else None,
+        "metric": _metric(cell),
         "note": cell.spec.note,
         "failed": result.failed_job,
+        "released": _released(result),
         "runs": [
             {
                 "run": run.evaluation.run_key,
@@ -111,6 +124,50 @@ def _cell(result: CellResult, verdict: Verdict | None) -> dict[str, Any]:
             for seed, run in enumerate(result.runs)
         ],
     }
+
+
+def _released(result: CellResult) -> dict[str, Any] | None:
+    """What the source's own checkpoint gives, and which file that is."""
+    if result.released is None:
+        return None
+    value, published = result.released.value, result.cell.spec.published
+    difference = None if value is None or published is None else round(value - published, 2)
+    file = result.released.trained["checkpoint"]
+    return {
+        "value": value,
+        "difference": difference,
+        "run": result.released.evaluation.run_key,
+        "evaluation": result.released.evaluation.name,
+        "weights_sha256": result.released.metrics["weights_sha256"],
+        "evaluated_on": result.released.metrics["device"],
+        "checkpoint": file["name"],
+        "file": file["file"],
+        "file_sha256": file["sha256"],
+        "verified": file["verified"],
+    }
+
+
+def _metric(cell: Cell) -> str:
+    counted = cell.spec.profile or cell.spec.speed
+    return cell.spec.metric if counted is None else counted.measure
+
+
+def _devices(results: dict[str, CellResult]) -> list[str]:
+    """What speed and memory were measured on, in words; several after a change of machine."""
+    found = {device_text(result.speed) for result in results.values() if result.speed is not None}
+    return sorted(found)
+
+
+def device_text(speed: dict[str, Any]) -> str:
+    """Such as "cpu, Xeon, 2 threads (memory: process peak RSS)"."""
+    device = speed.get("device") or {}
+    parts = [device.get("type"), device.get("name")]
+    threads = device.get("threads")
+    if device.get("type") == "cpu" and threads:
+        parts.append(f"{threads} thread{'' if threads == 1 else 's'}")
+    name = ", ".join(str(part) for part in parts if part) or "an unknown device"
+    kind = speed.get("memory_kind")
+    return f"{name} (memory: {kind})" if kind else name
 
 
 def _official(result: CellResult) -> dict[str, Any] | None:
@@ -134,7 +191,7 @@ def _datasets(cells: list[Cell], results: dict[str, CellResult]) -> list[dict[st
     """Each dataset in the place of a published one, with what predicting one class would score."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for cell in cells:
-        if cell.dataset is None or cell.published_dataset is None:
+        if cell.dataset is None or cell.published_dataset is None or not cell.measured:
             continue  # profiled: no data
         entry = found.setdefault(
             (cell.published_dataset, cell.dataset.name),
@@ -143,13 +200,13 @@ def _datasets(cells: list[Cell], results: dict[str, CellResult]) -> list[dict[st
                 "used": cell.dataset.name,
                 "title": cell.dataset.title,
                 "stand_in": cell.published_dataset != cell.dataset.name,
-                "split": cell.evaluations[0].config.split,
+                "split": cell.measured[0].config.split,
                 "fingerprint": None,
                 "images": None,
                 "majority_class_miou": None,
             },
         )
-        for run in results[cell.name].runs:
+        for run in results[cell.name].measured:
             entry["fingerprint"] = run.metrics["data_fingerprint"]
             entry["images"] = run.metrics["images"]
             entry["majority_class_miou"] = round(100 * run.metrics["majority_class_miou"], 2)

@@ -35,24 +35,38 @@ class CellResult:
     profiled: float | None = None
     failure: Failure | None = None
     official: OfficialValue | None = None  # takes the place of what was measured
+    speed: dict[str, Any] | None = None  # what the measurement of speed and memory wrote
+    released: RunResult | None = None  # measured on the weights that the source published
 
     @property
     def source(self) -> str:
-        """Where the value comes from: official (a test server), trained, profiled, pending,
-        failed, or absent (no such class in the data)."""
+        """Where the value comes from: official (a test server), trained, released (a published
+        checkpoint, measured here), profiled, cited (only quoted), pending, failed, or absent (no
+        such class in the data)."""
         missing = "pending" if self.failure is None else "failed"
         if self.official is not None:
             return "official"
         if self.cell.profile is not None:
             return missing if self.profiled is None else "profiled"
+        if self.cell.speed is not None:
+            return missing if self.speed is None else "profiled"
         if len(self.runs) < len(self.cell.evaluations):
             return missing
+        if not self.cell.evaluations:
+            if self.cell.released is None:
+                return "cited"
+            return missing if self.released is None else "released"
         return "trained" if all(run.value is not None for run in self.runs) else "absent"
 
     @property
     def failed_job(self) -> dict[str, str] | None:
         """Log and reason, while the cell misses a result because of it."""
         return self.failure.as_json() if self.failure and self.source == "failed" else None
+
+    @property
+    def measured(self) -> tuple[RunResult, ...]:
+        """All that was measured for it, on trained and on released weights."""
+        return self.runs if self.released is None else (*self.runs, self.released)
 
     @property
     def values(self) -> list[float]:
@@ -63,8 +77,15 @@ class CellResult:
         if self.official is not None:
             return self.official.value
         if self.source == "profiled":
-            return self.profiled
+            return self.profiled if self.cell.speed is None else self._measured
+        if self.source == "released":
+            return self.released.value if self.released else None
         return round(statistics.fmean(self.values), 2) if self.source == "trained" else None
+
+    @property
+    def _measured(self) -> float | None:
+        spec = self.cell.spec.speed
+        return None if spec is None or self.speed is None else speed_value(self.speed, spec.measure)
 
     @property
     def spread(self) -> float | None:
@@ -75,8 +96,8 @@ class CellResult:
 
     @property
     def difference(self) -> float | None:
-        """Ours minus published, of the numbers as they are printed."""
-        if self.ours is None or self.cell.spec.published is None:
+        """Ours minus published, of the numbers as they are printed; none for two devices."""
+        if self.ours is None or self.cell.spec.published is None or self.cell.speed is not None:
             return None
         return round(self.ours - self.cell.spec.published, 2)
 
@@ -96,18 +117,19 @@ def metric_value(cell: Cell, metrics: dict[str, Any]) -> float | None:
 def read_result(cell: Cell, evaluation: Evaluation, root: Path = Path(".")) -> RunResult | None:
     """None while pending. Raises ResultError for a result of another run, protocol or weights."""
     path = root / evaluation.path
-    trained_path = root / "runs" / evaluation.run_key / "train.json"
+    trained_path = root / evaluation.trained
     if not path.exists() or not trained_path.exists():
         return None
     metrics, trained = read_json(path), read_json(trained_path)
     try:
         value = metric_value(cell, metrics)
-        facts = (
+        facts = [
             ("run", metrics["run"], evaluation.run_key),
             ("evaluation", metrics["evaluation_hash"], content_hash(evaluation.config)),
             ("weights", metrics["weights_sha256"], trained["weights"]["sha256"]),
-            ("data", metrics["data_fingerprint"], trained["data_fingerprint"]),
-        )
+        ]
+        if evaluation.folder == "runs":  # a released checkpoint was trained on others' files
+            facts.append(("data", metrics["data_fingerprint"], trained["data_fingerprint"]))
     except (KeyError, TypeError, IndexError) as error:
         raise ResultError(f"{path}: {error} is missing; delete the file and run again") from error
     for name, found, expected in facts:
@@ -133,6 +155,33 @@ def read_profile(cell: Cell, root: Path = Path(".")) -> float | None:
     return round(content[spec.measure] / spec.per, 2)
 
 
+# What a measurement of speed calls it, and the unit of the zoos' tables: their GB are 2^30 bytes.
+SPEED_FIELDS = {
+    "frames_per_second": ("frames_per_second", 1),
+    "memory": ("memory_bytes", 2**30),
+}
+
+
+def speed_value(content: dict[str, Any], measure: str) -> float:
+    """The measured number in the table's unit: frames a second, or gigabytes of 2^30 bytes."""
+    name, per = SPEED_FIELDS[measure]
+    return round(content[name] / per, 4)
+
+
+def read_speed(cell: Cell, root: Path = Path(".")) -> dict[str, Any] | None:
+    """What was measured and on which device; None while pending. Raises ResultError."""
+    speed, spec = cell.speed, cell.spec.speed
+    if speed is None or spec is None or not (root / speed.path).exists():
+        return None
+    content: dict[str, Any] = read_json(root / speed.path)
+    if content.get("speed") != speed.key or SPEED_FIELDS[spec.measure][0] not in content:
+        raise ResultError(
+            f"{speed.path}: is of another measurement, or has no {spec.measure!r}; delete the "
+            "file and run again"
+        )
+    return content
+
+
 def weights_of(cell: Cell, runs: Iterable[RunResult]) -> dict[str, str | None]:
     """Run key -> SHA-256 of the weights that the run ended with, None while it is pending."""
     pending: dict[str, str | None] = {e.run_key: None for e in cell.evaluations}
@@ -145,4 +194,6 @@ def read_cell(cell: Cell, experiment: Experiment, root: Path = Path(".")) -> Cel
     runs = tuple(result for result in results if result is not None)
     given = official_value(experiment.official, cell.table, cell.name, weights_of(cell, runs))
     failure = failure_of(cell, experiment, root)
-    return CellResult(cell, runs, read_profile(cell, root), failure, given)
+    profiled, speed = read_profile(cell, root), read_speed(cell, root)
+    released = read_result(cell, cell.released, root) if cell.released else None
+    return CellResult(cell, runs, profiled, failure, given, speed, released)

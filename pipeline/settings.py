@@ -20,8 +20,9 @@ from pydantic import BaseModel
 from dmnet.config import ModelConfig, RecipeConfig
 from pipeline.errors import SpecError
 
-# Settings of a recipe that become `iterations` and are not part of a run's configuration.
-RECIPE_ONLY = ("epochs", "drop_last")
+# Settings of a recipe that are not part of a run's configuration: they become `iterations`, and
+# `devices` (processes that share a batch) also one device's part of the batch, for its memory.
+RECIPE_ONLY = ("epochs", "drop_last", "devices")
 ORIGINS = ("stated", "inherited", "assumed")
 
 

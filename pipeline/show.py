@@ -16,6 +16,7 @@ from dmnet.errors import DataError
 from dmnet.files import read_json
 from pipeline.errors import SpecError
 from pipeline.experiments import Cell, Evaluation, Experiment, Run
+from pipeline.report import device_text
 from pipeline.results import CellResult, RunResult, read_cell
 from pipeline.settings import Setting, Settings
 from pipeline.status import clock, run_status
@@ -40,6 +41,8 @@ def render_show(experiment: Experiment, cell_id: str, root: Path = Path(".")) ->
     ]
     if cell.profile is not None:
         blocks.append(_block(f"Profile {cell.profile.key}", _profile(experiment, result, root)))
+    if cell.speed is not None:
+        blocks.append(_block(f"Speed {cell.speed.key}", _speed(experiment, result, root)))
     for evaluation in cell.evaluations:
         run = experiment.runs[evaluation.run_key]
         measured = next((r for r in result.runs if r.evaluation == evaluation), None)
@@ -47,6 +50,11 @@ def render_show(experiment: Experiment, cell_id: str, root: Path = Path(".")) ->
         lines = _run(experiment, cell, run, root)
         lines += _evaluation(cell, evaluation, measured, root)
         blocks.append(_block(title, lines))
+    if cell.released is not None:
+        name = experiment.releases[cell.released.run_key].job.run.checkpoint.name
+        lines = _release(experiment, cell, result, root)
+        lines += _evaluation(cell, cell.released, result.released, root)
+        blocks.append(_block(f"Released checkpoint {name}", lines))
     blocks.append(_block("To repeat it", [("command", _command(experiment, cell))]))
     blocks.append(_settings(cell.settings))
     return "\n\n".join(blocks)
@@ -104,8 +112,9 @@ def _value(experiment: Experiment, result: CellResult) -> Lines:
 
 
 def _metric(cell: Cell) -> str:
-    if cell.spec.profile is not None:
-        return cell.spec.profile.measure
+    counted = cell.spec.profile or cell.spec.speed
+    if counted is not None:
+        return counted.measure.replace("_", " ")
     if cell.spec.metric == "miou":
         return "mIoU"
     return f"IoU of {cell.spec.metric.removeprefix('iou.')}"
@@ -117,6 +126,8 @@ def _ours(result: CellResult) -> str:
         return f"pending ({len(result.runs)} of {seeds} seeds measured)" if seeds else "pending"
     if result.ours is None:
         return "none: the class does not occur in the data"
+    if result.cell.speed is not None:
+        return f"{result.ours:.4g}"
     if result.source in ("profiled", "official"):
         return f"{result.ours:.2f}"
     if result.spread is None:
@@ -125,6 +136,8 @@ def _ours(result: CellResult) -> str:
 
 
 def _difference(experiment: Experiment, result: CellResult) -> str:
+    if result.cell.speed is not None:
+        return "none: measured on another device than the published one, never judged"
     if result.difference is None:
         return "pending" if result.source == "pending" else "none"
     shown = f"{result.difference:+.2f}"
@@ -173,6 +186,29 @@ def _trained(folder: str, trained: Any, root: Path) -> Lines:
     ]
 
 
+def _release(experiment: Experiment, cell: Cell, result: CellResult, root: Path) -> Lines:
+    """Which published file was evaluated, and what proves that it is it."""
+    assert cell.released is not None
+    release = experiment.releases[cell.released.run_key]
+    lines = [
+        ("folder", f"released/{release.key}"),
+        ("published by", release.job.run.checkpoint.zoo),
+        ("serves", ", ".join(release.cells)),
+    ]
+    if result.released is None:
+        files = release.job.run.checkpoint.files
+        return [*lines, ("file", f"pending; weights/{files[0].file}"), ("from", files[0].urls[0])]
+    file = _at(result.released.trained, "checkpoint")
+    proof = "SHA-256 as published" if _at(file, "verified") else "no published hash: unproven"
+    return [
+        *lines,
+        ("file", _text(_at(file, "file"))),
+        ("from", _text(_at(file, "url"))),
+        ("SHA-256", f"{_text(_at(file, 'sha256'))} ({proof})"),
+        ("log", _file(f"logs/released/{release.key}/import.log", root)),
+    ]
+
+
 def _evaluation(
     cell: Cell, evaluation: Evaluation, measured: RunResult | None, root: Path
 ) -> Lines:
@@ -182,7 +218,10 @@ def _evaluation(
         ("split", evaluation.config.split),
         ("protocol", ", ".join(f"{key} {json.dumps(value)}" for key, value in inference.items())),
         ("result", _file(evaluation.path, root)),
-        ("its log", _file(f"logs/runs/{evaluation.run_key}/{evaluation.name}.log", root)),
+        (
+            "its log",
+            _file(f"logs/{evaluation.folder}/{evaluation.run_key}/{evaluation.name}.log", root),
+        ),
     ]
     if measured is None:
         return [*lines, (_metric(cell), "pending")]
@@ -279,6 +318,34 @@ def _profile(experiment: Experiment, result: CellResult, root: Path) -> Lines:
     if result.profiled is None:
         return [*lines, ("count", "pending")]
     return [*lines, ("count", f"{read_json(root / profile.path)[spec.measure]:,}")]
+
+
+def _speed(experiment: Experiment, result: CellResult, root: Path) -> Lines:
+    """What was timed, on which device, at the sizes of the preset."""
+    speed, spec = result.cell.speed, result.cell.spec.speed
+    assert speed is not None and spec is not None
+    sharing = [c.id for c in experiment.cells if c.speed and c.speed.key == speed.key]
+    config = speed.config
+    inference = config.inference.model_dump(mode="json", exclude_none=True)
+    lines = [
+        ("cells", ", ".join(sharing)),
+        ("measurement", _file(speed.path, root)),
+        ("photograph", _size(config.image_size)),
+        ("protocol", ", ".join(f"{key} {json.dumps(value)}" for key, value in inference.items())),
+        (
+            "training step",
+            f"{config.batch_size} crops of {_size(config.crop_size)} on one device, "
+            f"{config.precision}",
+        ),
+        ("log", _file(f"logs/speed/{speed.key}.log", root)),
+    ]
+    if result.speed is None:
+        return [*lines, (_metric(result.cell), "pending")]
+    return [*lines, ("measured on", device_text(result.speed))]
+
+
+def _size(size: tuple[int, int]) -> str:
+    return f"{size[0]} x {size[1]} (height x width)"
 
 
 # ------------------------------------------------------------------------------ the small parts

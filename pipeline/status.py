@@ -90,11 +90,14 @@ def render_status(experiment: Experiment, root: Path = Path(".")) -> str:
     headers = ["state", "iteration", "ETA", "val mIoU", "run", "cells"]
     counts = {state: sum(s.state == state for s in states) for state in order}
     evaluated = sum((root / e.path).exists() for e in experiment.evaluations.values())
+    speeds = experiment.speeds.values()
+    measured = sum((root / speed.path).exists() for speed in speeds)
     return "\n".join(
         [
             f"Preset {experiment.preset_name}, seeds {experiment.seeds}: "
             + ", ".join(f"{count} {state}" for state, count in counts.items())
-            + f"; {evaluated} of {len(experiment.evaluations)} evaluations done",
+            + f"; {evaluated} of {len(experiment.evaluations)} evaluations done"
+            + (f", {measured} of {len(speeds)} measurements of speed" if speeds else ""),
             "",
             tabulate(rows, headers, tablefmt="simple", disable_numparse=True),
             "",

@@ -107,7 +107,7 @@ class Rules:
     def check(self, experiment: Experiment) -> None:
         """Raises SpecError now, not after days of training, where a judged cell has no rule."""
         for cell in experiment.cells:
-            if cell.profile is None and why_not_comparable(cell, experiment) is None:
+            if cell.evaluations and why_not_comparable(cell, experiment) is None:
                 self.of(str(cell.published_dataset), cell.spec.metric)
 
 
@@ -235,6 +235,8 @@ def why_not_comparable(cell: Cell, experiment: Experiment, official: bool = Fals
     """
     if cell.spec.published is None:
         return "no published number"
+    if cell.speed is not None:
+        return "speed and memory of another device than the published one"
     reason = cell.spec.not_comparable or experiment.tables[cell.table].defaults.not_comparable
     if cell.profile is not None:
         return reason
@@ -257,6 +259,9 @@ def judge(result: CellResult, experiment: Experiment, rules: Rules | None) -> Ve
         return Verdict(NOT_COMPARABLE, remark="the class does not occur in the data")
     if result.ours is None:
         return None
+    if result.source == "released":
+        remark = "the published weights, evaluated here: nothing was trained again"
+        return Verdict(NOT_COMPARABLE, remark=remark)
     official = result.source == "official"
     reason = why_not_comparable(cell, experiment, official)
     if reason is not None or published is None:

@@ -18,6 +18,7 @@ from pipeline.experiments import (
     PARAMS,
     Evaluation,
     Experiment,
+    Release,
     Submission,
     build_experiment,
     find_submission,
@@ -39,7 +40,11 @@ REPORTING_CODE = (
     "verdict_report.py",
     "dvc_views.py",
 )
-WRITTEN = ("runs", "reports", "data", "counts", "predictions", "logs", "benchmarks")  # by the rules
+# The folders that the rules write to.
+WRITTEN = (
+    *("runs", "released", "reports", "data", "counts", "speed", "predictions", "logs"),
+    "benchmarks",
+)
 SUMMARY_CODE = ("predicates.py", "claims.py", "claims_report.py", "ranking.py", "index.py")
 FIGURE_CODE = (
     *("figures.py", "predictions.py", "figure_content.py", "figure_caption.py"),
@@ -50,7 +55,13 @@ PAGE_CODE = (
     *("page.py", "page_plots.py", "render.py"),
     *("templates/overview.html.j2", "templates/overview.css"),
 )
-DEFAULTS: dict[str, Any] = {"preset": "mini", "seeds": 1, "sources": "data/sources"}
+DEFAULTS: dict[str, Any] = {
+    "preset": "mini",
+    "seeds": 1,
+    "sources": "data/sources",
+    "source": "trained",
+    "mirror": "",
+}
 
 
 class Workflow:
@@ -65,8 +76,11 @@ class Workflow:
                         f"--config {key}=...: unknown key; expected one of {', '.join(DEFAULTS)}"
                     )
             self.sources = str(config.get("sources", DEFAULTS["sources"]))
+            self.mirror = str(config.get("mirror", DEFAULTS["mirror"]))
             self.experiment: Experiment = build_experiment(
-                config.get("preset", DEFAULTS["preset"]), config.get("seeds", DEFAULTS["seeds"])
+                config.get("preset", DEFAULTS["preset"]),
+                config.get("seeds", DEFAULTS["seeds"]),
+                source=str(config.get("source", DEFAULTS["source"])),
             )
             rules = load_rules(PARAMS)
             if self.experiment.preset.judged:
@@ -82,9 +96,16 @@ class Workflow:
 
     @property
     def options(self) -> str:
-        return (
-            f"--preset {shlex.quote(self.experiment.preset_name)} --seeds {self.experiment.seeds}"
+        scale = f"--preset {shlex.quote(self.experiment.preset_name)}"
+        source = (
+            "" if self.experiment.source == "trained" else f" --source {self.experiment.source}"
         )
+        return f"{scale} --seeds {self.experiment.seeds}{source}"
+
+    @property
+    def from_mirror(self) -> str:
+        """Where released checkpoints are copied from, if not downloaded."""
+        return f"--mirror {shlex.quote(self.mirror)}" if self.mirror else ""
 
     @property
     def python(self) -> str:
@@ -117,6 +138,16 @@ class Workflow:
         """Changes with the run's configuration file; the preset's name and seeds are not in it."""
         return content_hash(self._run(key).job)[:16]
 
+    def release_hash(self, key: str) -> str:
+        """The same for a released checkpoint."""
+        return content_hash(self._release(key).job)[:16]
+
+    def release_manifest(self, key: str) -> str:
+        return f"data/{self._release(key).job.dataset.name}/manifest.json"
+
+    def checkpoint_of(self, key: str) -> str:
+        return self._release(key).job.run.checkpoint.name
+
     def dataset_hash(self, name: str) -> str:
         if name not in self.experiment.datasets:
             raise workflow_error(
@@ -142,6 +173,25 @@ class Workflow:
         if profile is None:
             raise workflow_error(SpecError(f"counts/{key}.json: no table asks for this profile"))
         return profile.config.model_dump_json()
+
+    def speed_json(self, key: str) -> str:
+        speed = self.experiment.speeds.get(key)
+        if speed is None:
+            raise workflow_error(SpecError(f"speed/{key}.json: no table asks for this measurement"))
+        return canonical_json(speed.config)
+
+    def all_cores(self, snakemake: Any) -> int:
+        """What a measurement of time asks for, so that no other job runs beside it.
+
+        Where Snakemake hands jobs to a cluster it has no cores of its own, and a job is alone
+        within what the cluster allots it.
+        """
+        from snakemake.exceptions import WorkflowError  # type: ignore[import-untyped,unused-ignore]
+
+        try:
+            return int(snakemake.cores)
+        except WorkflowError:
+            return self.cpu_threads
 
     def manifest(self, key: str) -> str:
         run = self._run(key)
@@ -248,6 +298,16 @@ class Workflow:
                 )
             )
         return self.experiment.runs[key]
+
+    def _release(self, key: str) -> Release:
+        if key not in self.experiment.releases:
+            raise workflow_error(
+                SpecError(
+                    f"released/{key}: no table has this checkpoint at preset "
+                    f"{self.experiment.preset_name!r}; add --config source=released"
+                )
+            )
+        return self.experiment.releases[key]
 
     def hold_tree(self) -> None:
         """Be the only Snakemake on this tree, by a lock that dies with the process.

@@ -29,13 +29,13 @@ class ResNet(nn.Module):
 
     def __init__(self, config: ResNetConfig) -> None:
         super().__init__()
-        width = config.width
+        width, stem = config.width, config.stem_channels or config.width
         self.channels = tuple(width * 4 * 2**i for i in range(4))
-        self.conv1 = deep_stem(width) if config.stem == "deep" else plain_stem(width)
-        self.bn1 = nn.BatchNorm2d(width)
+        self.conv1 = deep_stem(stem) if config.stem == "deep" else plain_stem(stem)
+        self.bn1 = nn.BatchNorm2d(stem)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
-        inputs, dilation_before = width, 1
+        inputs, dilation_before = stem, 1
         for i in range(4):
             dilation = DILATIONS[config.output_stride][i]
             stage = make_stage(
@@ -64,14 +64,14 @@ class ResNet(nn.Module):
         return tuple(stages)
 
 
-def plain_stem(width: int) -> nn.Module:
+def plain_stem(channels: int) -> nn.Module:
     """One 7x7 convolution of stride 2 (He et al., 2016)."""
-    return nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False)
+    return nn.Conv2d(3, channels, 7, stride=2, padding=3, bias=False)
 
 
-def deep_stem(width: int) -> nn.Module:
+def deep_stem(channels: int) -> nn.Module:
     """Three 3x3 convolutions in the 7x7's place: ResNetV1c, the zoos' stem."""
-    half = width // 2
+    half = channels // 2
     return nn.Sequential(
         nn.Conv2d(3, half, 3, stride=2, padding=1, bias=False),
         nn.BatchNorm2d(half),
@@ -79,7 +79,7 @@ def deep_stem(width: int) -> nn.Module:
         nn.Conv2d(half, half, 3, padding=1, bias=False),
         nn.BatchNorm2d(half),
         nn.ReLU(inplace=True),
-        nn.Conv2d(half, width, 3, padding=1, bias=False),
+        nn.Conv2d(half, channels, 3, padding=1, bias=False),
     )
 
 

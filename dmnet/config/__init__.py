@@ -17,6 +17,7 @@ from dmnet.config.jobs import (
     JobConfig,
     ProfileConfig,
     RunConfig,
+    SpeedConfig,
 )
 from dmnet.config.model import (
     ASPPHeadConfig,
@@ -32,7 +33,15 @@ from dmnet.config.model import (
     ResNetConfig,
     WeightsConfig,
 )
+from dmnet.config.published import PublishedFile
 from dmnet.config.recipe import OHEMConfig, RecipeConfig
+from dmnet.config.release import (
+    RELEASE_REVISION,
+    CheckpointConfig,
+    ReleaseConfig,
+    ReleaseJob,
+    parse_job,
+)
 from dmnet.config.sections import (
     Section,
     SectionT,
@@ -45,12 +54,14 @@ from dmnet.config.sections import (
 
 __all__ = [
     "EVALUATION_REVISION",
+    "RELEASE_REVISION",
     "TRAINING_REVISION",
     "ASPPHeadConfig",
     "ArchiveConfig",
     "AuxiliaryConfig",
     "BackboneConfig",
     "BiSeNetV2Config",
+    "CheckpointConfig",
     "DMNetHeadConfig",
     "DataIdentity",
     "DatasetConfig",
@@ -67,16 +78,21 @@ __all__ = [
     "MultiKernelHeadConfig",
     "OHEMConfig",
     "ProfileConfig",
+    "PublishedFile",
     "RecipeConfig",
+    "ReleaseConfig",
+    "ReleaseJob",
     "ResNetConfig",
     "RunConfig",
     "Section",
     "SectionT",
+    "SpeedConfig",
     "SplitRole",
     "WeightsConfig",
     "canonical_json",
     "content_hash",
     "describe",
     "parse",
+    "parse_job",
     "setting_path",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -38,6 +38,8 @@ DatasetRole = SplitRole | Literal["test"]
 class DatasetConfig(Section):
     """A dataset on disk: which preparation reads it, its classes and its splits."""
 
+    unhashed: ClassVar[frozenset[str]] = frozenset({"photograph"})
+
     name: str
     title: str
     layout: Literal[
@@ -50,6 +52,8 @@ class DatasetConfig(Section):
     counts: dict[str, Annotated[int, Field(ge=1)]] = {}  # split name -> images it must have
     archives: tuple[ArchiveConfig, ...] = ()
     generate: GenerateConfig | None = None
+    # (height, width) of a typical photograph, which speed is measured on; drawn ones have one size.
+    photograph: tuple[Annotated[int, Field(ge=16)], Annotated[int, Field(ge=16)]] | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> DatasetConfig:

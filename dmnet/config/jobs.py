@@ -61,6 +61,8 @@ class InferenceConfig(Section):
     scales: tuple[Annotated[float, Field(gt=0)], ...] = Field((1.0,), min_length=1)
     fit_size: Size | None = None  # what `scales` multiply; None: the photograph's own size
     average: Literal["probabilities", "logits"] = "probabilities"
+    # The order in which pictures and scores are resized: dmnet/inference/augmented.py.
+    conventions: Literal["mmsegmentation", "sssegmentation"] = "mmsegmentation"
 
     @model_validator(mode="after")
     def _windows(self) -> InferenceConfig:
@@ -96,6 +98,25 @@ class ProfileConfig(Section):
     revision: int = 1  # raise it when something else is counted
     model: ModelConfig
     input_size: tuple[Annotated[int, Field(ge=32)], Annotated[int, Field(ge=32)]]
+
+
+class SpeedConfig(Section):
+    """Speed of inference and memory of training, as the zoos' columns state them. No weights.
+
+    The README's "Inf time (fps)" is one image at a time through the whole protocol, "Mem (GB)" is
+    the memory of one GPU's share of a training step.
+    """
+
+    revision: int = 1  # raise it when something else is measured
+    model: ModelConfig
+    classes: int = Field(ge=2)
+    image_size: Size  # of the test image as it is loaded
+    inference: InferenceConfig = InferenceConfig()
+    crop_size: Size  # of the training step, as `batch_size` and `precision`
+    batch_size: int = Field(ge=1)  # on one GPU
+    precision: Literal["fp32", "amp"] = "fp32"
+    warmup: int = Field(5, ge=0)  # images before those that are timed
+    images: int = Field(20, ge=1)
 
 
 class EvaluationConfig(Section):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from dmnet.config.published import FILE_NAME, SHA256_PREFIX, PublishedFile
 from dmnet.config.sections import Section
 
 
@@ -15,9 +16,13 @@ class WeightsConfig(Section):
     unhashed: ClassVar[frozenset[str]] = frozenset({"name", "file", "url"})
 
     name: str
-    file: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")  # a bare name, no folder
+    file: str = Field(pattern=FILE_NAME)
     url: str
-    sha256_prefix: str = Field(min_length=8)
+    sha256_prefix: str = Field(pattern=SHA256_PREFIX)
+
+    @property
+    def published(self) -> PublishedFile:
+        return PublishedFile(file=self.file, urls=(self.url,), sha256_prefix=self.sha256_prefix)
 
 
 class ResNetConfig(Section):
@@ -42,6 +47,18 @@ class BiSeNetV2Config(Section):
     expansion: int = Field(6, ge=1)  # of the gather-and-expansion layers
     aggregation_channels: int = Field(128, ge=1)
     weights: None = None  # trained from scratch
+
+    @model_validator(mode="after")
+    def _widths(self) -> BiSeNetV2Config:
+        if self.semantic_channels[0] < 2:
+            raise ValueError("semantic_channels must start with 2 or more: the stem halves them")
+        merged = {self.detail_channels[-1], self.semantic_channels[-1], self.aggregation_channels}
+        if len(merged) > 1:
+            raise ValueError(
+                "the last of detail_channels, the last of semantic_channels and "
+                "aggregation_channels must be equal: the branches are multiplied"
+            )
+        return self
 
 
 BackboneConfig = Annotated[ResNetConfig | BiSeNetV2Config, Field(discriminator="name")]
@@ -118,3 +135,6 @@ class ModelConfig(Section):
     head: HeadConfig
     auxiliary: dict[str, AuxiliaryConfig] = {}  # by a name of one's own, such as stage4
     align_corners: bool = False
+    # he: as in mmsegmentation (dmnet/layers.py); torch: PyTorch's own start of every layer, as in
+    # sssegmentation. Published weights replace the backbone's.
+    initialisation: Literal["he", "torch"] = "he"

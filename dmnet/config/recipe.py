@@ -42,12 +42,14 @@ class RecipeConfig(Section):
     cat_max_ratio: float = Field(1.0, gt=0, le=1)  # a crop with more of one class is drawn again
     flip: float = Field(0.5, ge=0, le=1)  # probability of a horizontal mirror image
     photometric: bool = False  # random brightness, contrast, saturation and hue
-    # Where the two zoos' redrawing of crops and padding of small images differ.
+    # Where the two zoos' redrawing of crops, padding of small images and turning of hues differ.
     conventions: Literal["mmsegmentation", "sssegmentation"] = "mmsegmentation"
+    padding: Literal["mean", "black"] = "mean"  # colour of what is added to small images
     mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
     std: tuple[Positive, Positive, Positive] = (58.395, 57.12, 57.375)
     sync_bn: bool = True  # with one process, plain batch normalisation
     precision: Literal["fp32", "amp"] = "fp32"  # amp: autocast where the device has it
+    loss_scale: float | None = Field(None, gt=0)  # with amp: a fixed factor; None: found by itself
     loss_average: Literal["labelled", "all"] = "labelled"  # pixels that the loss is divided by
     ohem: OHEMConfig | None = None
 

@@ -1,4 +1,4 @@
-"""Random scale, crop and mirror image of one sample (section 4.1), from one seeded generator.
+"""Random scale, crop, mirror image (section 4.1) and colours of one sample, from one generator.
 
     image (h, w, 3) uint8, label (h, w) -> image (3, H, W) float32 normalised, label (H, W) int64
 
@@ -15,6 +15,9 @@ from torch import Tensor
 
 from dmnet.compat import torchvision
 from dmnet.config import RecipeConfig
+from dmnet.data.crop import draw_window
+from dmnet.data.padding import pad
+from dmnet.data.photometric import distort
 
 functional = torchvision.transforms.v2.functional
 
@@ -25,6 +28,19 @@ cv2.setNumThreads(0)
 def scaled_size(height: int, width: int, factor: float) -> tuple[int, int]:
     """Both sides times `factor`, rounded half up, at least one pixel."""
     return max(1, int(height * factor + 0.5)), max(1, int(width * factor + 0.5))
+
+
+def fitted_size(
+    height: int, width: int, fit_size: tuple[int, int], factor: float = 1.0
+) -> tuple[int, int]:
+    """The largest size with the same proportions within `factor` x `fit_size`, at least one pixel.
+
+    `fit_size` bounds the longer side by its longer side and the shorter one by its shorter side,
+    so its orientation does not matter. Its sides are cut to whole pixels first, as in both zoos.
+    """
+    sides = [int(side * factor) for side in fit_size]
+    scale = min(max(sides) / max(height, width), min(sides) / min(height, width))
+    return scaled_size(height, width, scale)
 
 
 def resize_image(image: Tensor, size: tuple[int, int]) -> Tensor:
@@ -58,21 +74,23 @@ def normalise(image: Tensor, recipe: RecipeConfig) -> Tensor:
 def augment(
     image: Tensor, label: Tensor, recipe: RecipeConfig, ignore_index: int, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Scale by a factor drawn from `scale_range`, crop, mirror; pad what is too small.
+    """Scale by a factor drawn from `scale_range`, crop, mirror, distort colours, normalise, pad.
 
-    Padding is the mean colour (0 after normalisation) at the right and bottom, labels ignored.
+    Random numbers are drawn in this order, and for an optional part only if the recipe has it.
+    The sample has `crop_size`, but for one case of `dmnet.data.padding`.
     """
     factor = float(rng.uniform(*recipe.scale_range))
-    height, width = image.shape[-2:]
-    size = scaled_size(height, width, factor)
+    height, width = label.shape
+    if recipe.fit_size is None:
+        size = scaled_size(height, width, factor)
+    else:
+        size = fitted_size(height, width, recipe.fit_size, factor)
     image, label = resize_image(image, size), resize_label(label, size)
-    crop_height, crop_width = recipe.crop_size
-    top = int(rng.integers(0, max(size[0] - crop_height, 0) + 1))
-    left = int(rng.integers(0, max(size[1] - crop_width, 0) + 1))
-    image = image[:, top : top + crop_height, left : left + crop_width]
-    label = label[top : top + crop_height, left : left + crop_width]
+    window = draw_window(label, recipe, ignore_index, rng)
+    image, label = window.cut(image), window.cut(label)
     if rng.random() < recipe.flip:
         image, label = image.flip(-1), label.flip(-1)
-    missing = (0, crop_width - label.shape[1], 0, crop_height - label.shape[0])
-    padded = torch.nn.functional.pad(normalise(image, recipe), missing)
-    return padded, torch.nn.functional.pad(label, missing, value=ignore_index)
+    if recipe.photometric:
+        # sssegmentation's photographs are in the order blue, green, red here.
+        image = distort(image, rng, "rgb" if recipe.conventions == "mmsegmentation" else "bgr")
+    return pad(normalise(image, recipe), label, recipe, ignore_index)

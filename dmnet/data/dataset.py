@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, default_collate
 
 from dmnet.config import DataIdentity, RecipeConfig
 from dmnet.data.augment import augment, resize_image, resize_label, scaled_size
@@ -149,6 +149,22 @@ class SampleStream:
             yield batch
 
 
+def stack_samples(samples: list[tuple[Tensor, Tensor]]) -> list[Tensor]:
+    """Samples -> [images, labels]. Raises DataError where they differ in size.
+
+    sssegmentation's padding turns an upright sample's size around where `crop_size` is lying (see
+    `dmnet.data.padding`); sssegmentation itself also stops at a batch that mixes both.
+    """
+    sizes = sorted({tuple(label.shape) for _, label in samples})
+    if len(sizes) > 1:
+        raise DataError(
+            f"crop_size: upright and lying photographs in one batch came out at {sizes[0]} and "
+            f"{sizes[1]} pixels; give the recipe a square crop_size, or conventions mmsegmentation"
+        )
+    stacked: list[Tensor] = default_collate(samples)
+    return stacked
+
+
 def training_batches(
     dataset: SegmentationDataset,
     recipe: RecipeConfig,
@@ -162,6 +178,7 @@ def training_batches(
     return DataLoader(
         TrainingSamples(dataset, recipe, seed),
         batch_sampler=stream,
+        collate_fn=stack_samples,
         num_workers=workers,
         pin_memory=pin_memory,
         persistent_workers=False,

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from dmnet.heads.aspp import ASPPHead
 from dmnet.heads.dmnet import DMNetHead
 from dmnet.heads.fcn import FCNHead
 from dmnet.heads.fixed_filters import DilatedHead, MultiKernelHead
@@ -16,6 +17,7 @@ HEADS: dict[str, Callable[[Any, Sequence[int], int], nn.Module]] = {
     "multi_kernel": MultiKernelHead,
     "dilated": DilatedHead,
     "fcn": FCNHead,
+    "aspp": ASPPHead,
 }
 
 

@@ -1,36 +1,64 @@
-"""mmsegmentation's parameter names for our ResNet, DMNet and FCN, in both directions.
+"""mmsegmentation's parameter names for our models, in both directions.
 
-Each row of the tables is (our name, mmsegmentation's name). `{i}` stands for a number and
-`{parameter}` for the rest of a name. mmsegmentation calls our `head` `decode_head` and our
-`auxiliary` `auxiliary_head`. Its checkpoints wrap the state dict under the key `state_dict`;
-these functions take and give the state dict itself.
+It calls our `head` `decode_head` and our `auxiliary` `auxiliary_head`, numbered when there are
+several. Its checkpoint files hold the state dict under `state_dict`.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from torch import Tensor
-
-from dmnet.config import BackboneConfig, ModelConfig
+from dmnet.config import BackboneConfig, HeadConfig, ModelConfig
 from dmnet.errors import CheckpointError
-from dmnet.segmentor import Segmentor
+from dmnet.importers import resnet
+from dmnet.importers.names import Table, prefixed
+from dmnet.importers.zoo import Zoo
 
-Table = tuple[tuple[str, str], ...]
+NAME = "mmsegmentation"
 
-RESNET: Table = (("layer{i}.{parameter}", "layer{i}.{parameter}"),)
-STEMS: dict[str, Table] = {
-    "plain": (
-        ("conv1.{parameter}", "conv1.{parameter}"),
-        ("bn1.{parameter}", "bn1.{parameter}"),
+GATHER_EXPANSION: Table = (
+    ("gather.{parameter}", "conv1.{parameter}"),
+    ("expand.{i}.{parameter}", "dwconv.{i}.{parameter}"),
+    ("project.{parameter}", "conv2.0.{parameter}"),
+    ("shortcut.0.{parameter}", "shortcut.0.depthwise_conv.{parameter}"),
+    ("shortcut.1.{parameter}", "shortcut.0.pointwise_conv.{parameter}"),
+)
+BISENETV2: Table = (
+    ("detail.{parameter}", "detail.detail_branch.{parameter}"),
+    ("stem.first.{parameter}", "semantic.stage1.conv_first.{parameter}"),
+    ("stem.narrow.{parameter}", "semantic.stage1.convs.0.{parameter}"),
+    ("stem.down.{parameter}", "semantic.stage1.convs.1.{parameter}"),
+    ("stem.fuse.{parameter}", "semantic.stage1.fuse_last.{parameter}"),
+    # mmsegmentation numbers the stages of the semantic branch from 1, the paper from 2.
+    *(
+        row
+        for stage, layers in ((3, 2), (4, 2), (5, 4))
+        for layer in range(layers)
+        for row in prefixed(
+            f"stage{stage}.{layer}.", f"semantic.stage{stage - 1}.{layer}.", GATHER_EXPANSION
+        )
     ),
-    "deep": (
-        ("conv1.{i}.{parameter}", "stem.{i}.{parameter}"),
-        ("bn1.{parameter}", "stem.7.{parameter}"),
+    ("context.bn.{parameter}", "semantic.stage4_CEBlock.gap.1.{parameter}"),
+    ("context.embed.{parameter}", "semantic.stage4_CEBlock.conv_gap.{parameter}"),
+    ("context.last.{parameter}", "semantic.stage4_CEBlock.conv_last.{parameter}"),
+    ("aggregation.detail_fine.0.{parameter}", "bga.detail_dwconv.0.depthwise_conv.{parameter}"),
+    (
+        "aggregation.detail_fine.1.{parameter}",
+        "bga.detail_dwconv.0.pointwise_conv.conv.{parameter}",
     ),
-}
+    ("aggregation.detail_coarse.{parameter}", "bga.detail_down.{parameter}"),
+    ("aggregation.semantic_fine.{parameter}", "bga.semantic_conv.0.{parameter}"),
+    (
+        "aggregation.semantic_coarse.0.{parameter}",
+        "bga.semantic_dwconv.0.depthwise_conv.{parameter}",
+    ),
+    (
+        "aggregation.semantic_coarse.1.{parameter}",
+        "bga.semantic_dwconv.0.pointwise_conv.conv.{parameter}",
+    ),
+    ("aggregation.fuse.{parameter}", "bga.conv.{parameter}"),
+)
 HEADS: dict[str, Table] = {
     "dmnet": (
         (
@@ -48,98 +76,55 @@ HEADS: dict[str, Table] = {
         ("concat.{parameter}", "conv_cat.{parameter}"),
         ("classifier.{parameter}", "conv_seg.{parameter}"),
     ),
+    "aspp": (
+        ("image_pooling.{parameter}", "image_pool.1.{parameter}"),
+        ("branches.{i}.{parameter}", "aspp_modules.{i}.{parameter}"),
+        ("bottleneck.{parameter}", "bottleneck.{parameter}"),
+        ("classifier.{parameter}", "conv_seg.{parameter}"),
+    ),
 }
-
-_SHOWN = 5  # keys named in an error
-
-
-def to_ours(state: Mapping[str, Tensor], model: Segmentor) -> dict[str, Tensor]:
-    """mmsegmentation's state dict under our names; raises CheckpointError if it does not fit."""
-    return _rename(state, [(theirs, ours, ours) for ours, theirs in names(model).items()], model)
-
-
-def to_mmseg(state: Mapping[str, Tensor], model: Segmentor) -> dict[str, Tensor]:
-    """Our state dict under mmsegmentation's names; raises CheckpointError if it does not fit."""
-    return _rename(state, [(ours, theirs, ours) for ours, theirs in names(model).items()], model)
-
-
-def names(model: Segmentor) -> dict[str, str]:
-    """Our name -> mmsegmentation's, for every tensor of the model.
-
-    Raises CheckpointError when mmsegmentation has no name for a part of the model.
-    """
-    table = name_table(model.config)
-    return {key: _translate(key, table) for key in model.state_dict()}
 
 
 def name_table(config: ModelConfig) -> Table:
-    """The rows that apply to a model, with the prefixes of its parts."""
-    parts = [("backbone", "backbone", _backbone_table(config.backbone))]
-    parts.append(("head", "decode_head", _head_table(config.head.name)))
+    """The rows that apply to a model. Raises CheckpointError for what mmsegmentation has not."""
+    rows = prefixed("backbone.", "backbone.", backbone_table(config.backbone))
+    rows += prefixed("head.", "decode_head.", head_table(config.head, config.backbone))
     for index, (name, auxiliary) in enumerate(config.auxiliary.items()):
-        # mmsegmentation numbers its auxiliary heads when there are several.
-        theirs = f"auxiliary_head.{index}" if len(config.auxiliary) > 1 else "auxiliary_head"
-        parts.append((f"auxiliary.{name}", theirs, _head_table(auxiliary.head.name)))
-    return tuple(
-        (f"{ours}.{row[0]}", f"{theirs}.{row[1]}") for ours, theirs, rows in parts for row in rows
-    )
+        number = f"{index}." if len(config.auxiliary) > 1 else ""
+        table = head_table(auxiliary.head, config.backbone)
+        rows += prefixed(f"auxiliary.{name}.", f"auxiliary_head.{number}", table)
+    return rows
 
 
-def _backbone_table(config: BackboneConfig) -> Table:
-    if config.name != "resnet":
-        raise CheckpointError(f"backbone `{config.name}`: no name table yet")
-    return RESNET + STEMS[config.stem]
+def backbone_table(config: BackboneConfig) -> Table:
+    if config.name == "bisenetv2":
+        return BISENETV2
+    return resnet.STAGES + resnet.STEMS[config.stem]
 
 
-def _head_table(name: str) -> Table:
-    if name not in HEADS:
+def head_table(config: HeadConfig, backbone: BackboneConfig) -> Table:
+    if config.name not in HEADS:
         raise CheckpointError(
-            f"head `{name}`: mmsegmentation has no such head; expected one of {', '.join(HEADS)}"
+            f"head `{config.name}`: {NAME} has no such head; expected one of {', '.join(HEADS)}"
         )
-    return HEADS[name]
+    if config.name == "dmnet":
+        require_own_context(config.context_stage, backbone, NAME)
+    return HEADS[config.name]
 
 
-def _translate(key: str, table: Table) -> str:
-    for ours, theirs in table:
-        pattern = re.escape(ours).replace(r"\{i\}", r"(?P<i>\d+)")
-        pattern = pattern.replace(r"\{parameter\}", r"(?P<parameter>.+)")
-        if match := re.fullmatch(pattern, key):
-            return theirs.format(**match.groupdict())
-    raise CheckpointError(f"`{key}`: no row of the name table for mmsegmentation; add one")
-
-
-def _rename(
-    state: Any, triples: Sequence[tuple[str, str, str]], model: Segmentor
-) -> dict[str, Tensor]:
-    """`state` under its new names; a triple is (name in `state`, new name, name in the model)."""
-    if not isinstance(state, Mapping):
-        raise CheckpointError(f"checkpoint: expected a state dict, found {type(state).__name__}")
-    known = {old for old, _, _ in triples}
-    leftover = [str(key) for key in state if key not in known]
-    missing = [old for old, _, _ in triples if old not in state]
-    tensors = model.state_dict()
-    wrong = [
-        f"{old} is {_shape(state[old])}, expected {_shape(tensors[ours])}"
-        for old, _, ours in triples
-        if old in state and _shape(state[old]) != _shape(tensors[ours])
-    ]
-    problems = [
-        f"{what}: {_some(keys)}"
-        for what, keys in (("left over", leftover), ("missing", missing), ("wrong shape", wrong))
-        if keys
-    ]
-    if problems:
+def require_own_context(stage: int, backbone: BackboneConfig, zoo: str) -> None:
+    """The zoos' filters are generated from the feature that they are applied to."""
+    if stage != 5 or backbone.name != "resnet":
         raise CheckpointError(
-            f"checkpoint does not fit the model ({'; '.join(problems)}); "
-            "check the model's configuration against the checkpoint's"
+            f"head `dmnet`: context_stage = {stage} on {backbone.name}, but {zoo} generates the "
+            "filters from the head's own input; expected context_stage 5 on resnet"
         )
-    return {new: state[old] for old, new, _ in triples}
 
 
-def _shape(value: Any) -> str:
-    return str(tuple(value.shape)) if isinstance(value, Tensor) else f"no tensor but {type(value)}"
+def metadata(classes: Sequence[str], iterations: int) -> dict[str, Any]:
+    """What its tools read beside the weights: the classes (no colours: its own are used)."""
+    return {"meta": {"dataset_meta": {"classes": list(classes)}, "iter": iterations}}
 
 
-def _some(items: list[str]) -> str:
-    rest = len(items) - _SHOWN
-    return ", ".join(items[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
+ZOO = Zoo(NAME, name_table, "state_dict", metadata)
+to_ours, to_theirs = ZOO.to_ours, ZOO.to_theirs

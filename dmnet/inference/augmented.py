@@ -1,30 +1,36 @@
-"""Test-time augmentation: scales and mirror images of one picture, averaged (section 4.1).
+"""From one photograph to scores of its own size, by the whole protocol (section 4.1).
 
-For every scale, without and with mirroring: resize the picture, predict, mirror back, resize the
-logits to the picture's own size; then average over all, as probabilities or as logits.
+A view is what the network sees: the normalised photograph at one scale, mirrored or not. Its
+scores are mirrored back and resized to the photograph's size; then all views are averaged. The two
+zoos resize in different orders, which give different numbers wherever the network sees another
+size than the photograph's:
+
+    mmsegmentation   OpenCV resizes the photograph to the size of each view; logits are resized to
+                     the view's size, from there to the photograph's, then become probabilities
+    sssegmentation   OpenCV resizes the photograph once, to `fit_size`; normalised, it is resized
+                     by each scale; the head's logits (or the probabilities, made of them first)
+                     are resized straight to the photograph's size
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from dmnet.config import InferenceConfig, RecipeConfig
 from dmnet.data.augment import normalise, resize_image, scaled_size
-from dmnet.inference.windows import image_logits
+from dmnet.inference.windows import head_scores, image_logits
 from dmnet.layers import resize_bilinear
 from dmnet.segmentor import Segmentor
 
 
-def scaled_test_size(height: int, width: int, scale: float) -> tuple[int, int]:
-    """The picture's size at a test scale, keeping its ratio, as mmsegmentation computes it.
-
-    The target is the product, rounded half up; the picture takes the largest size of its own
-    ratio that fits into the target, rounded half up again.
-    """
-    target = scaled_size(height, width, scale)
-    factor = min(max(target) / max(height, width), min(target) / min(height, width))
-    return scaled_size(height, width, factor)
+class View(NamedTuple):
+    images: Tensor  # (n, 3, h, w) float32, normalised
+    mirrored: bool
 
 
 @torch.no_grad()
@@ -33,21 +39,99 @@ def predict_scores(
 ) -> Tensor:
     """One picture (3, h, w) uint8 -> scores (classes, h, w), averaged by the protocol.
 
-    The scores are probabilities or logits as `config.average` says; a single prediction stays
-    logits, whose order of classes is the same.
+    The scores are probabilities or logits as `config.average` says. In mmsegmentation's order a
+    single prediction stays logits, whose order of classes is the same.
     """
+    views = make_views(picture, recipe, config, model.config.align_corners)
     height, width = picture.shape[-2:]
-    mirrors = (False, True) if config.flip else (False,)
-    single = len(config.scales) * len(mirrors) == 1
+    return average_scores(model, views, (height, width), config)[0]
+
+
+@torch.no_grad()
+def average_scores(
+    model: Segmentor, views: Iterable[View], size: tuple[int, int], config: InferenceConfig
+) -> Tensor:
+    """Mean scores (n, classes, *size) of the views; of a single one without a copy."""
+    score = coarse_view_scores if config.conventions == "sssegmentation" else fine_view_scores
     total: Tensor | None = None
-    for scale in config.scales:
-        resized = resize_image(picture, scaled_test_size(height, width, scale))
-        images = normalise(resized, recipe)[None]
-        for mirror in mirrors:
-            logits = image_logits(model, images.flip(-1) if mirror else images, config)
-            logits = logits.flip(-1) if mirror else logits
-            logits = resize_bilinear(logits, (height, width), model.config.align_corners)[0]
-            scores = logits if single or config.average == "logits" else logits.softmax(0)
-            total = scores if total is None else total + scores
+    for view in views:
+        scores = score(model, view, size, config)
+        total = scores if total is None else total + scores
     assert total is not None
-    return total / (len(config.scales) * len(mirrors))
+    count = number_of_views(config)
+    return total / count if count > 1 else total
+
+
+def fine_view_scores(
+    model: Segmentor, view: View, size: tuple[int, int], config: InferenceConfig
+) -> Tensor:
+    """mmsegmentation's: logits at the view's size, resized to `size`, then probabilities."""
+    logits = image_logits(model, view.images, config)
+    logits = logits.flip(-1) if view.mirrored else logits
+    logits = resize_bilinear(logits, size, model.config.align_corners)
+    if number_of_views(config) == 1 or config.average == "logits":
+        return logits
+    return logits.softmax(1)
+
+
+def coarse_view_scores(
+    model: Segmentor, view: View, size: tuple[int, int], config: InferenceConfig
+) -> Tensor:
+    """sssegmentation's: logits or probabilities at the head's size, resized to `size` at once."""
+    scores = head_scores(model, view.images, config)
+    scores = scores.flip(-1) if view.mirrored else scores
+    return resize_bilinear(scores, size, model.config.align_corners)
+
+
+def number_of_views(config: InferenceConfig) -> int:
+    return len(config.scales) * (2 if config.flip else 1)
+
+
+def make_views(
+    picture: Tensor, recipe: RecipeConfig, config: InferenceConfig, align_corners: bool
+) -> Iterator[View]:
+    """The views of one picture (3, h, w) uint8, scale by scale, each before its mirror image."""
+    height, width = picture.shape[-2:]
+    if config.conventions == "sssegmentation":
+        fitted = resize_image(picture, size_at_scale(height, width, 1.0, config.fit_size))
+        yield from interpolated_views(normalise(fitted, recipe)[None], config, align_corners)
+        return
+    for scale in config.scales:
+        resized = resize_image(picture, size_at_scale(height, width, scale, config.fit_size))
+        yield from with_mirror(normalise(resized, recipe)[None], config)
+
+
+def interpolated_views(
+    images: Tensor, config: InferenceConfig, align_corners: bool
+) -> Iterator[View]:
+    """sssegmentation's views of normalised images (n, 3, h, w)."""
+    for scale in config.scales:
+        # By the factor, not to a size: the factor also sets where between the pixels is sampled.
+        resized = F.interpolate(
+            images, scale_factor=scale, mode="bilinear", align_corners=align_corners
+        )
+        yield from with_mirror(resized, config)
+
+
+def with_mirror(images: Tensor, config: InferenceConfig) -> Iterator[View]:
+    yield View(images, False)
+    if config.flip:
+        yield View(images.flip(-1), True)
+
+
+def size_at_scale(
+    height: int, width: int, scale: float, fit_size: tuple[int, int] | None = None
+) -> tuple[int, int]:
+    """The picture's size at a test scale, keeping its ratio, as mmsegmentation computes it.
+
+    The target is `fit_size` times `scale`, rounded down, or without `fit_size` the picture's own
+    size times `scale`, rounded half up. The picture takes the largest size of its own ratio that
+    fits into the target, rounded half up. As in both zoos the longer sides are held against each
+    other, so a portrait picture is fitted into the target lying on its side.
+    """
+    if fit_size is None:
+        target = scaled_size(height, width, scale)
+    else:
+        target = int(fit_size[0] * scale), int(fit_size[1] * scale)
+    factor = min(max(target) / max(height, width), min(target) / min(height, width))
+    return scaled_size(height, width, factor)

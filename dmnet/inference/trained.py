@@ -1,4 +1,7 @@
-"""A finished run, opened to be applied to a split: verified weights and prepared data."""
+"""A finished run, opened to be applied to a split: verified weights and prepared data.
+
+A released checkpoint that was imported is one, too: `released/<key>` holds the same files.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import Any
 
 import torch
 
-from dmnet.config import EvaluationConfig, JobConfig, content_hash, parse
+from dmnet.config import EvaluationConfig, JobConfig, ReleaseJob, content_hash, parse_job
 from dmnet.data.dataset import SegmentationDataset
 from dmnet.data.manifest import Manifest
 from dmnet.errors import ConfigError, RunError
@@ -22,7 +25,7 @@ from dmnet.weights import load_trained
 class TrainedRun:
     """The model, on `device` and in evaluation mode, and the split it is to be applied to."""
 
-    job: JobConfig
+    job: JobConfig | ReleaseJob
     evaluation: EvaluationConfig
     weights_sha256: str
     model: Segmentor
@@ -46,25 +49,25 @@ class TrainedRun:
 
 
 def open_trained(run_dir: Path, evaluation: EvaluationConfig, data: Path) -> TrainedRun:
-    """Open `runs/<key>` on the prepared dataset `data/<name>`, with the run's number of threads.
+    """Open `runs/<key>` or `released/<key>` on the prepared dataset `data/<name>`.
 
     Raises RunError when the run is not finished, CheckpointError when its weights are damaged,
     DataError when `data` is not the evaluation's, ConfigError when `evaluation` does not fit it.
     """
     config = run_dir / "config.json"
-    job = parse(JobConfig, read_json(config), str(config))
+    job = parse_job(read_json(config), str(config))
     trained = read_json(run_dir / "train.json")
     torch.set_num_threads(job.run.cpu_threads)
     try:
         digest = str(trained["weights"]["sha256"])
         path = run_dir / Path(trained["weights"]["file"]).name  # never outside the run's folder
     except (KeyError, TypeError) as error:
-        raise RunError(f"{run_dir}/train.json: no {error}; delete it and train again") from error
+        raise RunError(f"{run_dir}/train.json: no {error}; delete it and run again") from error
     manifest = Manifest.load(data)
     manifest.require(evaluation.data)  # a test set is another dataset than the run's own
     if evaluation.data.classes != job.run.data.classes:
         raise ConfigError(
-            f"--config: {evaluation.data.classes} classes, but run {job.run.key} was trained with "
+            f"--config: {evaluation.data.classes} classes, but {run_dir} was trained with "
             f"{job.run.data.classes}"
         )
     model = load_trained(job.run, path, digest)

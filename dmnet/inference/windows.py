@@ -1,4 +1,4 @@
-"""From normalised images to logits of the same size: the whole image, or window by window."""
+"""From normalised images to scores: the whole image at once, or window by window."""
 
 from __future__ import annotations
 
@@ -17,6 +17,19 @@ def image_logits(model: Segmentor, images: Tensor, config: InferenceConfig) -> T
     return whole_image_logits(model, images)
 
 
+def head_scores(model: Segmentor, images: Tensor, config: InferenceConfig) -> Tensor:
+    """Normalised images (n, 3, h, w) -> logits or, as `average` says, probabilities.
+
+    At the head's own resolution; by windows, at the images'.
+    """
+    probabilities = config.average == "probabilities"
+    if config.mode == "slide":
+        assert config.window is not None and config.stride is not None  # the schema's promise
+        return sliding_window_logits(model, images, config.window, config.stride, probabilities)
+    logits = model(images).main
+    return logits.softmax(1) if probabilities else logits
+
+
 def whole_image_logits(model: Segmentor, images: Tensor) -> Tensor:
     """One forward pass; the logits are resized bilinearly to the images' size (section 4.1)."""
     height, width = images.shape[-2:]
@@ -30,11 +43,16 @@ def window_starts(size: int, window: int, stride: int) -> list[int]:
 
 
 def sliding_window_logits(
-    model: Segmentor, images: Tensor, window: tuple[int, int], stride: tuple[int, int]
+    model: Segmentor,
+    images: Tensor,
+    window: tuple[int, int],
+    stride: tuple[int, int],
+    probabilities: bool = False,
 ) -> Tensor:
     """Logits of overlapping windows (height, width), averaged where they overlap.
 
-    An image smaller than the window is one window of its own size.
+    An image smaller than the window is one window of its own size. With `probabilities`, every
+    window's logits become probabilities before they are averaged.
     """
     height, width = images.shape[-2:]
     total: Tensor | None = None
@@ -46,7 +64,7 @@ def sliding_window_logits(
             logits = whole_image_logits(model, images[..., rows, columns])
             if total is None:
                 total = logits.new_zeros((*logits.shape[:2], height, width))
-            total[..., rows, columns] += logits
+            total[..., rows, columns] += logits.softmax(1) if probabilities else logits
             count[..., rows, columns] += 1
     assert total is not None
     return total / count

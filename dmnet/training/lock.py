@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def run_lock(path: Path, poll_seconds: float = 1.0) -> Iterator[None]:
+def run_lock(path: Path, poll_seconds: float = 1.0, doing: str = "trained") -> Iterator[None]:
     """Hold the lock file `path`; wait while another process holds it.
 
     An orphan of a killed Snakemake may still train the run: waiting for it, and then finding the
@@ -40,13 +40,13 @@ def run_lock(path: Path, poll_seconds: float = 1.0) -> Iterator[None]:
                 if not announced:
                     stream.seek(0)
                     holder = stream.read().strip() or "another process"
-                    log.warning("%s is being trained by %s; waiting for it", path.stem, holder)
+                    log.warning("%s is being %s by %s; waiting for it", path.stem, doing, holder)
                     announced = True
                 time.sleep(poll_seconds)
             except OSError as error:
                 raise RunError(
-                    f"{path}: this file system gives no locks ({error.strerror}); put `runs` on "
-                    "one that does, or mount it with locking"
+                    f"{path}: this file system gives no locks ({error.strerror}); put its folder "
+                    "on one that does, or mount it with locking"
                 ) from error
         try:
             stream.truncate(0)

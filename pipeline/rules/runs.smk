@@ -1,4 +1,5 @@
-# Runs: one training per key, whatever number of cells it serves, and its evaluations; profiles.
+# Runs: one training per key, whatever number of cells it serves, and its evaluations; profiles and
+# measurements of speed, which need no training.
 
 
 localrules:
@@ -81,4 +82,21 @@ rule profile:
         "Counting {wildcards.key}"
     shell:
         "{study.attempt} {log} {study.python} -m dmnet profile --config {params.config:q} "
+        "--output {output}"
+
+
+rule speed:
+    output:
+        "speed/{key}.json",
+    log:
+        "logs/speed/{key}.log",
+    threads: lambda wildcards: study.all_cores(workflow)
+    resources:
+        gpus=study.gpus,
+    params:
+        config=lambda wildcards: study.speed_json(wildcards.key),
+    message:
+        "Measuring the speed of {wildcards.key}"
+    shell:
+        "{study.attempt} {log} {study.python} -m dmnet speed --config {params.config:q} "
         "--output {output}"

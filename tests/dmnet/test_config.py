@@ -21,12 +21,15 @@ from dmnet.config import (
     DMNetHeadConfig,
     ExecutionConfig,
     FCNHeadConfig,
+    InferenceConfig,
     JobConfig,
     ModelConfig,
     MultiKernelHeadConfig,
     RecipeConfig,
     ResNetConfig,
     RunConfig,
+    SpeedConfig,
+    content_hash,
     parse,
 )
 from dmnet.errors import ConfigError
@@ -87,6 +90,7 @@ RUN: dict[str, Any] = {
             },
         },
         "align_corners": False,
+        "initialisation": "he",
     },
     "data": {
         "name": "tiny",
@@ -122,6 +126,8 @@ RUN: dict[str, Any] = {
         "photometric": False,
         "conventions": "mmsegmentation",
         "loss_average": "labelled",
+        "loss_scale": None,
+        "padding": "mean",
         "ohem": {"threshold": 0.7, "min_kept": 100},
     },
     "seed": 0,
@@ -152,6 +158,7 @@ OTHER_VALUES: dict[str, Any] = {
     "model.auxiliary.stage4.stage": 3,
     "model.auxiliary.stage4.weight": 1.0,
     "model.align_corners": True,
+    "model.initialisation": "torch",
     "data.name": "other",
     "data.layout": "camvid",
     "data.classes": 4,
@@ -187,6 +194,8 @@ OTHER_VALUES: dict[str, Any] = {
     "recipe.photometric": True,
     "recipe.conventions": "sssegmentation",
     "recipe.loss_average": "all",
+    "recipe.loss_scale": 512.0,
+    "recipe.padding": "black",
     "recipe.ohem": None,
     "recipe.ohem.threshold": None,
     "recipe.ohem.min_kept": 200,
@@ -361,7 +370,7 @@ DEFAULTS: dict[type[BaseModel], dict[str, Any]] = {
     },
     FCNHeadConfig: {"channels": 512, "convolutions": 1, "concat_input": False, "dropout": 0.1},
     AuxiliaryConfig: {"stage": 4, "weight": 0.4},
-    ModelConfig: {"auxiliary": {}, "align_corners": False},
+    ModelConfig: {"auxiliary": {}, "align_corners": False, "initialisation": "he"},
     RecipeConfig: {
         "optimizer": "sgd",
         "momentum": 0.9,
@@ -382,9 +391,27 @@ DEFAULTS: dict[type[BaseModel], dict[str, Any]] = {
         "photometric": False,
         "conventions": "mmsegmentation",
         "loss_average": "labelled",
+        "loss_scale": None,
+        "padding": "mean",
         "ohem": None,
     },
     RunConfig: {"parent": None, "seed": 0, "cpu_threads": 1},
+    InferenceConfig: {
+        "mode": "whole",
+        "window": None,
+        "stride": None,
+        "flip": False,
+        "scales": (1.0,),
+        "fit_size": None,
+        "average": "probabilities",
+        "conventions": "mmsegmentation",
+    },
+    SpeedConfig: {
+        "inference": InferenceConfig(),
+        "precision": "fp32",
+        "warmup": 5,
+        "images": 20,
+    },
 }
 
 
@@ -508,3 +535,10 @@ def test_a_configuration_cannot_be_changed() -> None:
     run = parse(RunConfig, RUN, "run")
     with pytest.raises(ValueError, match="frozen"):
         run.recipe.lr = 1.0  # type: ignore[misc]
+
+
+def test_the_size_of_a_photograph_only_says_what_speed_is_measured_on() -> None:
+    plain, sized = DATASET, DATASET | {"photograph": [375, 500]}
+    first, second = (parse(DatasetConfig, value, "x") for value in (plain, sized))
+    assert content_hash(first) == content_hash(second)
+    assert first.identity == second.identity

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.ranking import describe_agreement, rank_agreement
+from pipeline.ranking import describe_agreement, rank_agreement, rank_agreements
 
 
 def cell(published, ours, run="a", metric="miou", source="trained"):
@@ -67,3 +67,20 @@ def test_few_cells_have_no_interval():
 
 def test_equal_numbers_have_no_order():
     assert rank_agreement(cells([(1.0, 5.0), (2.0, 5.0), (3.0, 5.0)]))["spearman"] == 0.0
+
+
+def test_each_published_dataset_has_an_order_of_its_own():
+    """Together they would agree whatever the methods: every number of one beats the other's."""
+    street = [{**cell(80.0 + i, 60.0 - i, f"s{i}"), "dataset": "streets"} for i in range(3)]
+    rooms = [{**cell(40.0 + i, 20.0 - i, f"r{i}"), "dataset": "rooms"} for i in range(3)]
+    assert rank_agreement(street + rooms)["spearman"] > 0
+    found = rank_agreements(street + rooms)
+    assert {name: entry["spearman"] for name, entry in found.items()} == {
+        "streets": -1.0,
+        "rooms": -1.0,
+    }
+
+
+def test_speed_and_memory_take_no_part():
+    timed = [cell(3.0, 9.0 + i, f"t{i}", "frames_per_second", "profiled") for i in range(4)]
+    assert rank_agreements([{**entry, "dataset": "streets"} for entry in timed]) == {}

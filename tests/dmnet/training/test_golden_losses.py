@@ -30,7 +30,7 @@ TOLERANCE = 1e-4  # relative
 
 MEANT = (
     "training gives other losses than recorded. If the change is meant, raise TRAINING_REVISION "
-    "in dmnet/config.py by one and record in tests/dmnet/training/test_golden_losses.py: "
+    "in dmnet/config/jobs.py by one and record in tests/dmnet/training/test_golden_losses.py: "
 )
 
 

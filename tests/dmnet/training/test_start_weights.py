@@ -159,3 +159,64 @@ def test_a_pickle_that_runs_code_is_refused_and_not_run(
     weights = store(attack if how == "torch" else pickle.dumps(attack, protocol=2))
     refused(backbone, weights, tmp_path, "not a (plain )?state dict")
     assert not target.exists()
+
+
+@pytest.fixture(scope="module")
+def small_v1c() -> ResNet:
+    torch.manual_seed(0)
+    return ResNet(ResNetConfig(stem="deep", width=4))
+
+
+@pytest.fixture(scope="module")
+def published_v1c(small_v1c: ResNet) -> State:
+    """The layout of resnet50_v1c-2cccc1ad.pth: the stem is one sequence, its last norm stem.7."""
+    names = {
+        key: key.replace("conv1.", "stem.", 1) if key.startswith("conv1.") else key
+        for key in small_v1c.state_dict()
+    }
+    names = {
+        key: new.replace("bn1.", "stem.7.", 1) if new.startswith("bn1.") else new
+        for key, new in names.items()
+    }
+    state = {
+        new: torch.randn_like(t.float()).to(t.dtype)
+        for (_, new), t in zip(names.items(), small_v1c.state_dict().values(), strict=True)
+    }
+    return {**state, "fc.weight": torch.zeros(3, 128), "fc.bias": torch.zeros(3)}
+
+
+def test_openmmlabs_deep_stem_is_loaded_under_our_names(
+    tmp_path: Path, small_v1c: ResNet, published_v1c: State, store: Callable[[Any], WeightsConfig]
+) -> None:
+    load_start_weights(
+        small_v1c, store({"meta": {"epoch": 1}, "state_dict": published_v1c}), tmp_path
+    )
+    loaded = small_v1c.state_dict()
+    assert torch.equal(loaded["conv1.3.weight"], published_v1c["stem.3.weight"])
+    assert torch.equal(loaded["bn1.running_mean"], published_v1c["stem.7.running_mean"])
+    for name, tensor in loaded.items():
+        if name.startswith("layer"):
+            assert torch.equal(tensor, published_v1c[name]), name
+
+
+def test_openmmlabs_weights_without_the_norms_counters_are_loaded_as_well(
+    tmp_path: Path, small_v1c: ResNet, published_v1c: State, store: Callable[[Any], WeightsConfig]
+) -> None:
+    state = {k: v for k, v in published_v1c.items() if "num_batches" not in k}
+    load_start_weights(small_v1c, store({"state_dict": state}), tmp_path)
+    loaded = small_v1c.state_dict()
+    assert torch.equal(loaded["layer1.0.conv1.weight"], state["layer1.0.conv1.weight"])
+
+
+def test_what_does_not_fit_a_deep_stem_is_refused(
+    tmp_path: Path,
+    small_v1c: ResNet,
+    published: State,
+    published_v1c: State,
+    store: Callable[[Any], WeightsConfig],
+) -> None:
+    lacking = {k: v for k, v in published_v1c.items() if k != "stem.4.weight"}
+    refused(small_v1c, store({"state_dict": lacking}), tmp_path, r"missing: stem\.4\.weight")
+    foreign = {**published_v1c, "extra": torch.zeros(1)}
+    refused(small_v1c, store({"state_dict": foreign}), tmp_path, "left over: extra")
+    refused(small_v1c, store(published), tmp_path, "left over: conv1.weight")

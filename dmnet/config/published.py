@@ -1,0 +1,23 @@
+"""A file that somebody published: what it is called, where it lies, how it is recognised."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from dmnet.config.sections import Section
+
+FILE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"  # a bare name, no folder
+SHA256_PREFIX = r"^[0-9a-f]{8,64}$"
+
+
+class PublishedFile(Section):
+    """The hash is what it is; names and places are not."""
+
+    unhashed: ClassVar[frozenset[str]] = frozenset({"file", "urls", "source"})
+
+    file: str = Field(pattern=FILE_NAME)
+    urls: tuple[str, ...] = Field(min_length=1)  # the same bytes, tried in this order
+    sha256_prefix: str | None = Field(pattern=SHA256_PREFIX)  # None: nobody published one
+    source: str | None = None  # who names this file

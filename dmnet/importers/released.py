@@ -1,0 +1,188 @@
+"""A released checkpoint -> `released/<key>/`, which evaluations read like a finished run.
+
+    released/<key>/config.json   what it is (ReleaseJob)
+                   weights.pt    its weights under our names
+                   train.json    the manifest: which file it is from, and whether a hash proves that
+
+Nothing is dropped or filled in: the zoo's name table has to account for every tensor, and no
+leftover is known that would have to be let through.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dmnet.config import ReleaseJob
+from dmnet.errors import CheckpointError
+from dmnet.files import sha256_bytes, to_json, write_bytes, write_json, write_text
+from dmnet.importers import ZOOS, Zoo
+from dmnet.importers.published import Found, require
+from dmnet.importers.untrusted import read_checkpoint
+from dmnet.provenance import code_version, environment
+from dmnet.segmentor import Segmentor
+from dmnet.text import printable
+
+log = logging.getLogger(__name__)
+
+FLOATING = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
+WRAPPED = "module."  # what torch's data-parallel wrappers put before every name
+
+
+def import_released(job: ReleaseJob, weights_dir: Path, output: Path) -> dict[str, Any]:
+    """Write the folder `output` from the checkpoint in `weights_dir` and return its manifest.
+
+    Raises CheckpointError, with nothing written, when the file is missing, has another hash, is
+    damaged or foreign, or does not fit the model; RunError when `output` cannot be written.
+    """
+    checkpoint = job.run.checkpoint
+    found = require(checkpoint.files, weights_dir, f"released checkpoint {checkpoint.name} is")
+    if not found.verified:
+        log.warning("%s: no hash is published; its origin is unproven", found.path)
+    content = found.path.read_bytes()
+    if sha256_bytes(content) != found.sha256:
+        raise CheckpointError(
+            f"{found.path}: changed while it was read; run the same command again"
+        )
+    held = read_checkpoint(content, found.path)
+    try:
+        model = load(held, ZOOS[checkpoint.zoo], job)
+    except CheckpointError as error:
+        raise CheckpointError(f"{found.path}: {printable(str(error))}") from error
+    return _write(job, found, held, model, output)
+
+
+def load(held: Any, zoo: Zoo, job: ReleaseJob) -> Segmentor:
+    """The job's model with the weights in a checkpoint file's content, in evaluation mode.
+
+    Raises CheckpointError if they do not fit or the file names the classes in another order.
+    """
+    check_classes(stated_classes(held), job.dataset.classes)
+    model = Segmentor(job.run.model, job.run.data.classes)
+    state = zoo.to_ours(without_wrapper(zoo.unwrap(held)), model)
+    for name, own in model.state_dict().items():
+        check_values(name, state[name], own)
+    model.load_state_dict(state)
+    return model.eval()
+
+
+def check_values(name: str, found: Tensor, own: Tensor) -> None:
+    """Raises CheckpointError unless `found` is plain finite numbers of `own`'s kind.
+
+    Other precisions (mixed-precision training may leave float16) become `own`'s when loaded.
+    """
+    allowed = FLOATING if own.is_floating_point() else {own.dtype}
+    plain = found.layout == torch.strided and found.device.type == "cpu"
+    if found.dtype not in allowed or not plain:
+        raise CheckpointError(
+            f"`{name}` is {found.dtype} on {found.device}, expected {own.dtype}; get the file again"
+        )
+    if not bool(found.isfinite().all()):
+        raise CheckpointError(f"`{name}` has values that are no numbers; get the file again")
+
+
+def without_wrapper(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The names without `module.`, if every one begins with it."""
+    names = [name for name in state if isinstance(name, str) and name.startswith(WRAPPED)]
+    if not state or len(names) < len(state):
+        return dict(state)
+    return {name.removeprefix(WRAPPED): tensor for name, tensor in state.items()}
+
+
+def stated_classes(held: Any) -> list[str] | None:
+    """The class names in mmsegmentation's metadata (0.x or 1.x), where there are any."""
+    meta = held.get("meta") if isinstance(held, Mapping) else None
+    if not isinstance(meta, Mapping):
+        return None
+    dataset = meta.get("dataset_meta")
+    classes = dataset.get("classes") if isinstance(dataset, Mapping) else meta.get("CLASSES")
+    if not isinstance(classes, list | tuple) or not all(isinstance(c, str) for c in classes):
+        return None
+    return list(classes)
+
+
+def check_classes(stated: Sequence[str] | None, ours: Sequence[str]) -> None:
+    """Raises CheckpointError for the same names in another order: every IoU would be wrong.
+
+    Another number shows in the classifier's shape; other names may be other spellings.
+    """
+    if stated is None:
+        return
+    theirs = [_letters(name) for name in stated]
+    own = [_letters(name) for name in ours]
+    if theirs == own or len(theirs) != len(own):
+        return
+    place = next(i for i in range(len(own)) if theirs[i] != own[i])
+    if sorted(theirs) == sorted(own):
+        raise CheckpointError(
+            f"its class {place} is {stated[place]!r}, but the dataset's is {ours[place]!r}; give "
+            "`classes` of the dataset the checkpoint's order"
+        )
+    log.warning(
+        "class %d is called %r in the checkpoint and %r in the dataset",
+        place,
+        printable(stated[place]),
+        ours[place],
+    )
+
+
+def _letters(name: str) -> str:
+    return "".join(filter(str.isalnum, name.lower()))
+
+
+def stated_iterations(held: Mapping[str, Any]) -> int | None:
+    """How long it was trained, as its metadata say it."""
+    meta = held.get("meta")
+    value = meta.get("iter") if isinstance(meta, Mapping) else held.get("cur_iter")
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _write(
+    job: ReleaseJob, found: Found, held: Mapping[str, Any], model: Segmentor, output: Path
+) -> dict[str, Any]:
+    buffer = io.BytesIO()
+    torch.save(model.state_dict(), buffer)
+    content = buffer.getvalue()
+    checkpoint = job.run.checkpoint
+    trainer = f"unknown, trained by {checkpoint.zoo}"
+    manifest = {
+        "key": job.run.key,
+        "source": "released",
+        "iterations": stated_iterations(held),
+        "weights": {"file": "weights.pt", "sha256": sha256_bytes(content)},
+        "checkpoint": {
+            "name": checkpoint.name,
+            "zoo": checkpoint.zoo,
+            "file": found.path.name,
+            "sha256": found.sha256,
+            "verified": found.verified,
+            "published_file": found.published.file,
+            "url": found.published.urls[0],
+            "published_by": found.published.source,
+            "left_aside": sorted(
+                printable(str(key)) for key in held if key != ZOOS[checkpoint.zoo].key
+            ),
+        },
+        "data_fingerprint": None,
+        "stand_in": None,
+        "start_weights": None,
+        "val_miou": None,
+        "seconds": None,
+        "code": code_version(),
+        "environment": {
+            **environment(torch.device("cpu")),
+            "device": {"type": "unknown", "name": trainer},
+        },
+    }
+    write_bytes(output / "weights.pt", content)
+    config, description = output / "config.json", to_json(job.model_dump(mode="json"))
+    if not config.exists() or config.read_text() != description:
+        write_text(config, description)
+    write_json(output / "train.json", manifest)
+    return manifest

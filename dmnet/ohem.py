@@ -1,0 +1,45 @@
+"""Online hard example mining: which pixels of a batch still count in the loss.
+
+The rule of mmsegmentation's OHEMPixelSampler, on the scores at the labels' size:
+
+    with a threshold   pixels whose true class has a probability strictly below the threshold,
+                       which rises until about `min_kept` pixels per image lie below it
+    without            the `min_kept` x images pixels with the highest loss
+
+Both choose over the whole batch, not image by image. Unlabelled pixels are never chosen.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from dmnet.config import OHEMConfig
+
+
+@torch.no_grad()
+def hard_pixels(
+    logits: Tensor, labels: Tensor, losses: Tensor, ignore_index: int, ohem: OHEMConfig
+) -> Tensor:
+    """(n, h, w) bool: the pixels to keep.
+
+    logits: (n, classes, h, w); labels: (n, h, w) class indices; losses: (n, h, w) cross-entropy.
+    """
+    labelled = labels != ignore_index
+    kept = torch.zeros_like(labelled)
+    count = int(labelled.sum())
+    if count == 0:
+        return kept
+    wanted = ohem.min_kept * labels.shape[0]
+    if ohem.threshold is None:
+        chosen = torch.zeros(count, dtype=torch.bool, device=labels.device)
+        chosen[losses.detach()[labelled].topk(min(wanted, count)).indices] = True
+    else:
+        true_class = labels.masked_fill(~labelled, 0).unsqueeze(1)
+        probability = logits.softmax(1).gather(1, true_class).squeeze(1)[labelled]
+        # The pixel that is the next easier than the `wanted` hardest ones; strictly below it lie
+        # at most `wanted`, and fewer where several pixels share its probability.
+        at_least = probability.kthvalue(min(wanted, count - 1) + 1).values
+        chosen = probability < at_least.clamp(min=ohem.threshold)
+    kept[labelled] = chosen
+    return kept

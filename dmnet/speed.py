@@ -1,0 +1,177 @@
+"""How fast a model predicts, and how much memory its training takes; with random weights.
+
+The zoos' tables state both: "Inf time (fps)", the inference speed of one image at a time, and
+"Mem (GB)", the memory of one GPU in training, as torch.cuda.max_memory_allocated counts it.
+
+Timed is what mmsegmentation's tools/benchmark.py times: from the normalised picture on the device
+to its label map, by the whole protocol (every window, scale and mirror image, logits resized to the
+picture's size), in float32. Reading, resizing and normalising the picture come before it.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import statistics
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dmnet.config import RecipeConfig, SpeedConfig, content_hash
+from dmnet.errors import ConfigError, RunError
+from dmnet.inference.augmented import average_scores, make_views
+from dmnet.losses import segmentation_losses
+from dmnet.provenance import code_version, environment
+from dmnet.segmentor import Segmentor
+from dmnet.training.trainer import pick_device
+
+TRAINING_STEPS = 3  # the second is the first that has the optimizer's momentum beside it
+IGNORED = -100  # no class of any dataset
+
+
+def measure(config: SpeedConfig) -> dict[str, Any]:
+    """JSON-ready: `frames_per_second`, `memory_bytes`, how they were measured and where.
+
+    Raises RunError when memory does not suffice, ConfigError when the model cannot train at this
+    batch or crop size.
+    """
+    memory = training_memory(config)  # first, while this process holds nothing on the device
+    device = pick_device()
+    seconds = prediction_seconds(config, device)
+    where = environment(device)
+    median = statistics.median(seconds)
+    return {
+        "speed": content_hash(config)[:16],
+        "config": config.model_dump(mode="json"),
+        "frames_per_second": 1 / median,
+        "seconds": {"median": median, "min": min(seconds), "max": max(seconds)},
+        "images": config.images,
+        "warmup": config.warmup,
+        **memory,
+        "device": {**where["device"], "threads": torch.get_num_threads()},
+        "packages": where["packages"],
+        "code": code_version(),
+    }
+
+
+@torch.no_grad()
+def prediction_seconds(config: SpeedConfig, device: torch.device) -> list[float]:
+    """Seconds of each of `config.images` predictions of one picture, after the warm-up."""
+    size = config.image_size
+    with out_of_memory_is_one_line(f"predicting one image of {in_words(size)}", "image_size"):
+        torch.manual_seed(0)
+        model = Segmentor(config.model, config.classes).to(device).eval()
+        picture = torch.randint(0, 256, (3, *size), dtype=torch.uint8)
+        # Of the recipe only mean and deviation are used, which do not change the speed.
+        recipe = RecipeConfig(
+            lr=1, weight_decay=0, iterations=1, batch_size=1, crop_size=config.crop_size
+        )
+        views = [
+            view._replace(images=view.images.to(device))
+            for view in make_views(picture, recipe, config.inference, config.model.align_corners)
+        ]
+        seconds = []
+        for _ in range(config.warmup + config.images):
+            synchronise(device)
+            start = time.perf_counter()
+            average_scores(model, views, size, config.inference).argmax(1)
+            synchronise(device)
+            seconds.append(time.perf_counter() - start)
+    return seconds[config.warmup :]
+
+
+def training_memory(config: SpeedConfig) -> dict[str, Any]:
+    """`memory_bytes` of a few training steps, and `memory_kind`, in a process of their own.
+
+    "cuda allocated": the peak of PyTorch's allocations on the GPU; "process peak RSS": what the
+    process grew by. Raises as `measure` does.
+    """
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        try:
+            return pool.submit(peak_of_training, config, torch.get_num_threads()).result()
+        except BrokenProcessPool as error:
+            raise RunError(
+                f"{training_in_words(config)}: its process was killed, as is done when the machine "
+                "runs out of memory; lower `batch_size` or `crop_size`"
+            ) from error
+
+
+def peak_of_training(config: SpeedConfig, threads: int) -> dict[str, Any]:
+    """The same in this process, which must not have trained before."""
+    torch.set_num_threads(threads)
+    device = pick_device()
+    before = 0 if device.type == "cuda" else process_memory("VmRSS")
+    with out_of_memory_is_one_line(training_in_words(config), "batch_size` or `crop_size"):
+        try:
+            train_steps(config, device)
+        except ValueError as error:
+            # Batch normalisation refuses to normalise a single value.
+            raise ConfigError(f"{training_in_words(config)}: {error}; raise `batch_size`") from None
+    if device.type == "cuda":
+        peak = torch.cuda.max_memory_allocated(device)
+        return {"memory_bytes": peak, "memory_kind": "cuda allocated"}
+    return {
+        "memory_bytes": process_memory("VmHWM") - before,
+        "memory_kind": "process peak RSS",
+    }
+
+
+def train_steps(config: SpeedConfig, device: torch.device) -> None:
+    """Forward, losses of all heads, backward and SGD with momentum, on random pixels and labels."""
+    torch.manual_seed(0)
+    model = Segmentor(config.model, config.classes).to(device).train()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9, weight_decay=5e-4)
+    amp = config.precision == "amp" and device.type == "cuda"
+    scaler = torch.amp.GradScaler(device.type, enabled=amp)
+    shape = (config.batch_size, *config.crop_size)
+    for _ in range(TRAINING_STEPS):
+        images = torch.randn(shape[0], 3, *shape[1:]).to(device)
+        labels = torch.randint(0, config.classes, shape).to(device)
+        with torch.autocast(device.type, enabled=amp):
+            losses = segmentation_losses(model, model(images), labels, IGNORED)
+        optimizer.zero_grad(set_to_none=True)
+        scaler.scale(losses.total).backward()
+        scaler.step(optimizer)
+        scaler.update()
+
+
+def process_memory(name: str) -> int:
+    """Bytes: what this process occupies (VmRSS) or has occupied at most (VmHWM). Linux.
+
+    Not getrusage: its peak is inherited from the process that started this one.
+    """
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(f"{name}:"):
+            return int(line.split()[1]) * 1024
+    raise RunError(f"/proc/self/status: no {name}; memory is measured on Linux only")
+
+
+@contextmanager
+def out_of_memory_is_one_line(doing: str, setting: str) -> Iterator[None]:
+    """Raises RunError where PyTorch or Python finds no memory."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        allocator = "can't allocate memory" in str(error) or "not enough memory" in str(error)
+        if isinstance(error, torch.OutOfMemoryError | MemoryError) or allocator:
+            raise RunError(f"{doing}: out of memory; lower `{setting}`") from None
+        raise
+
+
+def training_in_words(config: SpeedConfig) -> str:
+    return f"training on {config.batch_size} crops of {in_words(config.crop_size)}"
+
+
+def in_words(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]} pixels"
+
+
+def synchronise(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

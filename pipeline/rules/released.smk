@@ -1,0 +1,57 @@
+# Released checkpoints (--config source=released): fetched, verified, imported, evaluated.
+# With --config mirror=DIR they are taken from a folder, and nothing is downloaded.
+
+
+localrules:
+    resolve_release,
+    import_release,  # a cluster's nodes seldom reach the network
+
+
+rule resolve_release:
+    output:
+        "released/{key}/config.json",
+    params:
+        content=lambda wildcards: study.release_hash(wildcards.key),
+    message:
+        "Resolving {output}"
+    shell:
+        "{study.python} -m pipeline resolve {wildcards.key} {study.options} --output {output}"
+
+
+rule import_release:
+    input:
+        config=ancient("released/{key}/config.json"),
+    output:
+        "released/{key}/train.json",
+    log:
+        "logs/released/{key}/import.log",
+    resources:
+        downloads=1,
+        checkpoint=lambda wildcards: study.checkpoint_of(wildcards.key),
+    message:
+        "Importing {resources.checkpoint}"
+    shell:
+        "{study.attempt} {log} {study.python} -m dmnet import --config {input.config} "
+        "--output $(dirname {output}) --fetch {study.from_mirror} --label {wildcards.key}"
+
+
+rule evaluate_release:
+    input:
+        trained="released/{key}/train.json",
+        data=lambda wildcards: study.release_manifest(wildcards.key),
+    output:
+        "released/{key}/evaluations/{evaluation}.json",
+    log:
+        "logs/released/{key}/{evaluation}.log",
+    threads: study.cpu_threads
+    resources:
+        gpus=study.gpus,
+    params:
+        config=lambda wildcards: study.evaluation_json(
+            wildcards.key, wildcards.evaluation
+        ),
+    message:
+        "Evaluating released checkpoint {wildcards.key} ({wildcards.evaluation})"
+    shell:
+        "{study.attempt} {log} {study.python} -m dmnet evaluate --run released/{wildcards.key} "
+        "--config {params.config:q} --data $(dirname {input.data}) --output {output} --label {wildcards.key}"
