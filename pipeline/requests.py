@@ -20,7 +20,8 @@ from dmnet.config.sections import Section, parse
 from pipeline.errors import SpecError
 from pipeline.plan import Costs
 
-PUBLISHED_WIDTH = 64  # of the ResNets whose FLOPs per pixel the file gives
+# Of the ResNets whose FLOPs per pixel the file gives.
+PUBLISHED_WIDTH, PUBLISHED_STRIDE = 64, 8
 
 
 class RequestsSpec(Section):
@@ -55,7 +56,8 @@ class Requests:
         """An estimate from above, without the margin."""
         recipe, backbone = run.recipe, run.model.backbone
         if backbone.name == "resnet":
-            kind, scale = f"resnet{backbone.depth}", (backbone.width / PUBLISHED_WIDTH) ** 2
+            kind, coarser = f"resnet{backbone.depth}", backbone.output_stride / PUBLISHED_STRIDE
+            scale = (backbone.width / PUBLISHED_WIDTH / coarser) ** 2
         else:
             kind, scale = backbone.name, 1.0
         if kind not in self.spec.mflops_per_pixel:

@@ -92,7 +92,8 @@ rule speed:
         "logs/speed/{key}.log",
     threads: lambda wildcards: study.all_cores(workflow)
     resources:
-        gpus=study.gpus,
+        gpu=study.gpus,
+        mem_mb=lambda wildcards, attempt: study.memory_mb(attempt),
     params:
         config=lambda wildcards: study.speed_json(wildcards.key),
     message:

@@ -24,7 +24,9 @@ def runs(preset):
         model = run.job.run.model
         if "table1/regular-1-3-5-7" in run.cells:
             chosen["costliest"] = run.job.run
-        chosen.setdefault((model.backbone.depth, model.head.name), run.job.run)
+        backbone = (model.backbone.name, getattr(model.backbone, "depth", None))
+        backbone = (*backbone, getattr(model.backbone, "output_stride", None))
+        chosen.setdefault((*backbone, model.head.name), run.job.run)
     assert "costliest" in chosen
     return experiment, list(chosen.values())
 
