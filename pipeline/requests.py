@@ -20,7 +20,7 @@ from dmnet.config.sections import Section, parse
 from pipeline.errors import SpecError
 from pipeline.plan import Costs
 
-# Of the ResNets whose FLOPs per pixel the file gives.
+# Of the backbones whose FLOPs per pixel the file gives; BiSeNetV2's detail branch begins as wide.
 PUBLISHED_WIDTH, PUBLISHED_STRIDE = 64, 8
 
 
@@ -59,7 +59,8 @@ class Requests:
             kind, coarser = f"resnet{backbone.depth}", backbone.output_stride / PUBLISHED_STRIDE
             scale = (backbone.width / PUBLISHED_WIDTH / coarser) ** 2
         else:
-            kind, scale = backbone.name, 1.0
+            kind = backbone.name
+            scale = (backbone.detail_channels[0] / PUBLISHED_WIDTH) ** 2
         if kind not in self.spec.mflops_per_pixel:
             raise SpecError(
                 f"params/costs.yaml: requests.mflops_per_pixel has no {kind}; add an upper bound "

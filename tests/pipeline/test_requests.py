@@ -31,7 +31,7 @@ def runs(preset):
     return experiment, list(chosen.values())
 
 
-@pytest.mark.parametrize("preset", ["mini", "paper"])
+@pytest.mark.parametrize("preset", ["small", "paper"])
 def test_the_bound_is_above_the_counted_arithmetic_and_within_three_times(preset):
     experiment, some = runs(preset)
     requests = Requests.read(COSTS, experiment.preset.gpus > 0)
