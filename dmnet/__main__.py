@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,7 +36,15 @@ from dmnet.config import (
     parse,
     parse_job,
 )
-from dmnet.errors import ConfigError, DMNetError
+from dmnet.errors import (
+    LOST_CONTACT,
+    TO_BE_CONTINUED,
+    ConfigError,
+    DMNetError,
+    LostContactError,
+    OutOfTimeError,
+    ProcessesError,
+)
 from dmnet.files import read_json, write_json
 
 
@@ -48,7 +57,10 @@ def prepare(arguments: argparse.Namespace) -> None:
 
 
 def train(arguments: argparse.Namespace) -> None:
+    from dmnet.training.launch import launch
+    from dmnet.training.processes import joined_processes, under_torchrun
     from dmnet.training.trainer import train as train_run
+    from dmnet.training.wall_clock import allocation_end
 
     job = parse(JobConfig, read_json(arguments.config), str(arguments.config))
     run_dir = arguments.config.parent
@@ -57,7 +69,15 @@ def train(arguments: argparse.Namespace) -> None:
             f"{arguments.config}: its content has key {job.run.key}, not its folder's name; "
             "delete the file, it is written anew"
         )
-    train_run(job, run_dir, arguments.data, arguments.weights)
+    processes, nodes = job.execution.processes, job.execution.nodes
+    if processes > 1 and not under_torchrun():
+        launch(arguments.command_line, processes, nodes, run_dir)
+        return
+    with joined_processes() as joined:
+        if not joined.first:
+            logging.getLogger().setLevel(logging.WARNING)
+        end = allocation_end(arguments.until) if joined.first else None
+        train_run(job, run_dir, arguments.data, arguments.weights, joined, end)
 
 
 def fetch(arguments: argparse.Namespace) -> None:
@@ -184,6 +204,11 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--config", type=Path, required=True, help="runs/<key>/config.json")
     command.add_argument("--data", type=Path, required=True, help="data/<name>, prepared")
     command.add_argument("--weights", type=Path, default=Path("weights"))
+    command.add_argument(
+        "--until",
+        type=float,
+        help="save and stop with status 75 before this time, in seconds since 1970",
+    )
     command.set_defaults(action=train)
 
     command = commands.add_parser("fetch", help="download published weights and verify them")
@@ -241,16 +266,34 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
+    arguments.command_line = sys.argv[1:] if argv is None else argv
     prefix = f"[{arguments.label}] " if arguments.label else ""
     logging.basicConfig(
         level=logging.INFO, format=f"%(asctime)s {prefix}%(message)s", datefmt="%H:%M:%S"
     )
     try:
         arguments.action(arguments)
+    except OutOfTimeError as error:
+        if first_process():
+            print(f"stopped: {error}", file=sys.stderr)
+        return TO_BE_CONTINUED
+    except LostContactError as error:
+        print(error, file=sys.stderr)  # no `error:`, which is for the process that ended first
+        return LOST_CONTACT
+    except ProcessesError as error:
+        if error.message:
+            print(f"error: {error.message}", file=sys.stderr)
+        return error.status
     except DMNetError as error:
-        print(f"error: {error}", file=sys.stderr)
+        if first_process() or not error.common:
+            print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def first_process() -> bool:
+    """Of several that would print the same line."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 if __name__ == "__main__":

@@ -4,16 +4,24 @@
     ├── ConfigError      a configuration value is unknown, missing or out of range
     ├── DataError        a dataset file is missing, damaged, or not what its format says
     ├── CheckpointError  a weights or state file is damaged, foreign, or does not fit
-    └── RunError         a run cannot go on (diverged, locked, no space, read-only folder)
+    ├── RunError         a run cannot go on (diverged, locked, no space, read-only folder)
+    ├── OutOfTimeError   not a failure: the allocation ends, the state is saved (exit 75)
+    ├── ProcessesError   one of several processes failed; says which and how
+    └── LostContactError another process of the run ended, and says why itself (exit 76)
 
 Each message is one line: the file, the key or item, what was expected, what to do.
 """
 
 from __future__ import annotations
 
+TO_BE_CONTINUED = 75  # exit status: EX_TEMPFAIL of sysexits.h, the same command goes on
+LOST_CONTACT = 76
+
 
 class DMNetError(Exception):
     """Base of every error that the command line prints as one line with exit code 1."""
+
+    common = False  # whether every process of a run raises it, so that one line is enough
 
 
 class ConfigError(DMNetError):
@@ -30,3 +38,21 @@ class CheckpointError(DMNetError):
 
 class RunError(DMNetError):
     """A run cannot start or go on."""
+
+
+class OutOfTimeError(DMNetError):
+    """The allocation ends soon; the run's state is saved and the same command goes on."""
+
+    common = True
+
+
+class ProcessesError(DMNetError):
+    """One of the processes that train a run failed. `message` is empty where it said so itself."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.message, self.status = message, status
+
+
+class LostContactError(DMNetError):
+    """One of several processes finds the others gone."""

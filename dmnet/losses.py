@@ -35,12 +35,15 @@ def pixel_cross_entropy(
     align_corners: bool,
     average: Average = "labelled",
     ohem: OHEMConfig | None = None,
+    divisor: Tensor | None = None,
 ) -> Tensor:
     """Cross-entropy of the logits, resized to the labels' size: summed over the labelled pixels
     (with `ohem`, over the hard ones among them) and divided by the number of
 
     - labelled pixels ("labelled": the paper as we read it, sssegmentation), or
     - all pixels of the batch ("all": mmsegmentation).
+
+    `divisor` is that number where these images are only a piece of the batch (`count_pixels`).
 
     A batch without a labelled pixel has loss 0 (with a gradient of 0), not NaN. Half-precision
     logits are taken to float32 first, also under autocast.
@@ -55,9 +58,18 @@ def pixel_cross_entropy(
         else:
             losses = F.cross_entropy(logits, labels, ignore_index=ignore_index, reduction="none")
             total = (losses * hard_pixels(logits, labels, losses, ignore_index, ohem)).sum()
+        if divisor is not None:
+            return total / divisor
         if average == "all":
             return total / labels.numel()
-        return total / (labels != ignore_index).sum().clamp(min=1)
+        return total / count_pixels(labels, ignore_index, average).clamp(min=1)
+
+
+def count_pixels(labels: Tensor, ignore_index: int, average: Average) -> Tensor:
+    """The number of pixels that a loss over these labels is divided by; scalar int64."""
+    if average == "all":
+        return torch.tensor(labels.numel(), device=labels.device)
+    return (labels != ignore_index).sum()
 
 
 def segmentation_losses(
@@ -67,14 +79,15 @@ def segmentation_losses(
     ignore_index: int,
     average: Average = "labelled",
     ohem: OHEMConfig | None = None,
+    divisor: Tensor | None = None,
 ) -> Losses:
     """The losses of the head and of every auxiliary head; `ohem` applies to each by itself."""
     align = model.config.align_corners
-    main = pixel_cross_entropy(logits.main, labels, ignore_index, align, average, ohem)
+    main = pixel_cross_entropy(logits.main, labels, ignore_index, align, average, ohem, divisor)
     if not logits.auxiliary:
         return Losses(main, main, None, {})
     weighted = {
-        name: pixel_cross_entropy(scores, labels, ignore_index, align, average, ohem)
+        name: pixel_cross_entropy(scores, labels, ignore_index, align, average, ohem, divisor)
         * model.config.auxiliary[name].weight
         for name, scores in logits.auxiliary.items()
     }

@@ -6,7 +6,8 @@ The rule of mmsegmentation's OHEMPixelSampler, on the scores at the labels' size
                        which rises until about `min_kept` pixels per image lie below it
     without            the `min_kept` x images pixels with the highest loss
 
-Both choose over the whole batch, not image by image. Unlabelled pixels are never chosen.
+Both choose over the whole batch, or over each of its `parts` by itself (in mmsegmentation, each GPU
+chooses over its own images), not image by image. Unlabelled pixels are never chosen.
 """
 
 from __future__ import annotations
@@ -25,6 +26,12 @@ def hard_pixels(
 
     logits: (n, classes, h, w); labels: (n, h, w) class indices; losses: (n, h, w) cross-entropy.
     """
+    if ohem.parts > 1:
+        alone = ohem.model_copy(update={"parts": 1})
+        pieces = (tensor.chunk(ohem.parts) for tensor in (logits, labels, losses))
+        return torch.cat(
+            [hard_pixels(*piece, ignore_index, alone) for piece in zip(*pieces, strict=True)]
+        )
     labelled = labels != ignore_index
     kept = torch.zeros_like(labelled)
     count = int(labelled.sum())

@@ -42,13 +42,25 @@ class RunConfig(Section):
 
 
 class ExecutionConfig(Section):
-    """How a run is carried out; none of it may change a weight."""
+    """How a run is carried out; none of it may change a weight, `processes` by rounding only.
+
+    What would change weights, `recipe.bn_parts` has to say: dmnet/training/share.py refuses it.
+    """
 
     workers: int = Field(0, ge=0)  # loader processes; 0 decodes in the training process
     checkpoint_every: int = Field(ge=1)  # iterations
     validate_every: int = Field(ge=1)
     log_every: int = Field(ge=1)
     cache_mib: int = Field(0, ge=0)  # decoded images kept in memory, per process
+    processes: int = Field(1, ge=1)  # that share a batch, over all nodes; one GPU each
+    nodes: int = Field(1, ge=1)
+    accumulate: int = Field(1, ge=1)  # parts of a batch, one after the other, before an update
+
+    @model_validator(mode="after")
+    def _nodes(self) -> ExecutionConfig:
+        if self.processes % self.nodes:
+            raise ValueError("`processes` must be a multiple of `nodes`")
+        return self
 
 
 class InferenceConfig(Section):

@@ -19,6 +19,7 @@ class OHEMConfig(Section):
 
     threshold: float | None = Field(0.7, gt=0, le=1)  # probability of the true class; None: top k
     min_kept: int = Field(ge=1)  # pixels per image that count at least
+    parts: int = Field(1, ge=1)  # of the batch that choose apart, as GPUs in mmsegmentation do
 
 
 class RecipeConfig(Section):
@@ -47,7 +48,9 @@ class RecipeConfig(Section):
     padding: Literal["mean", "black"] = "mean"  # colour of what is added to small images
     mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
     std: tuple[Positive, Positive, Positive] = (58.395, 57.12, 57.375)
-    sync_bn: bool = True  # with one process, plain batch normalisation
+    # Batch normalisation over all processes. False: each by itself, as many as `bn_parts`.
+    sync_bn: bool = True
+    bn_parts: int = Field(1, ge=1)  # of the batch that have statistics of their own
     precision: Literal["fp32", "amp"] = "fp32"  # amp: autocast where the device has it
     loss_scale: float | None = Field(None, gt=0)  # with amp: a fixed factor; None: found by itself
     loss_average: Literal["labelled", "all"] = "labelled"  # pixels that the loss is divided by
@@ -58,4 +61,8 @@ class RecipeConfig(Section):
         low, high = self.scale_range
         if not 0 < low <= high:
             raise ValueError("scale_range must be [low, high] with 0 < low <= high")
+        if self.batch_size % self.bn_parts:
+            raise ValueError(f"batch_size must be a multiple of bn_parts ({self.bn_parts})")
+        if self.ohem is not None and self.batch_size % self.ohem.parts:
+            raise ValueError(f"batch_size must be a multiple of ohem.parts ({self.ohem.parts})")
         return self

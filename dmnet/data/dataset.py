@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +108,9 @@ def label_lookup(data: DataIdentity) -> np.ndarray:
     return lookup
 
 
+Address = tuple[int, int]  # (epoch, index)
+
+
 class TrainingSamples(Dataset[tuple[Tensor, Tensor]]):
     """Augmented samples, addressed by (epoch, index); the same address is the same sample."""
 
@@ -130,14 +133,23 @@ class SampleStream:
     A batch may straddle two epochs, so every image is seen equally often and none is dropped.
     """
 
-    def __init__(self, samples: int, batch_size: int, seed: int, start: int, stop: int) -> None:
+    def __init__(
+        self,
+        samples: int,
+        batch_size: int,
+        seed: int,
+        start: int,
+        stop: int,
+        share: Callable[[list[Address]], list[Address]] | None = None,
+    ) -> None:
+        """share: what one of several processes takes of a batch."""
         self.samples, self.batch_size, self.seed = samples, batch_size, seed
-        self.start, self.stop = start, stop
+        self.start, self.stop, self.share = start, stop, share
 
     def __len__(self) -> int:
         return self.stop - self.start
 
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+    def __iter__(self) -> Iterator[list[Address]]:
         epoch, order = -1, np.empty(0, dtype=np.int64)
         for iteration in range(self.start, self.stop):
             batch = []
@@ -146,7 +158,7 @@ class SampleStream:
                     epoch = position // self.samples
                     order = np.random.default_rng([self.seed, epoch]).permutation(self.samples)
                 batch.append((epoch, int(order[position % self.samples])))
-            yield batch
+            yield batch if self.share is None else self.share(batch)
 
 
 def stack_samples(samples: list[tuple[Tensor, Tensor]]) -> list[Tensor]:
@@ -172,9 +184,13 @@ def training_batches(
     start: int,
     workers: int,
     pin_memory: bool,
+    share: Callable[[list[Address]], list[Address]] | None = None,
 ) -> DataLoader[tuple[Tensor, Tensor]]:
-    """Batches (images (n, 3, H, W) float32, labels (n, H, W) int64) from iteration `start` on."""
-    stream = SampleStream(len(dataset), recipe.batch_size, seed, start, recipe.iterations)
+    """Batches (images (n, 3, H, W) float32, labels (n, H, W) int64) from iteration `start` on.
+
+    share: what this process takes of a batch's addresses; None: all.
+    """
+    stream = SampleStream(len(dataset), recipe.batch_size, seed, start, recipe.iterations, share)
     return DataLoader(
         TrainingSamples(dataset, recipe, seed),
         batch_sampler=stream,

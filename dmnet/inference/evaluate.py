@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import numpy as np
 import torch
 
 from dmnet.config import InferenceConfig, RecipeConfig
@@ -19,21 +22,26 @@ def evaluate(
     recipe: RecipeConfig,
     inference: InferenceConfig,
     device: torch.device,
+    rank: int = 0,
+    processes: int = 1,
+    total: Callable[[np.ndarray], np.ndarray] = lambda counts: counts,
 ) -> ConfusionMatrix:
     """Images keep their loaded size and go through one at a time, as sizes differ.
 
-    The model is left in the mode (training or evaluation) it came in.
+    The model is left in the mode (training or evaluation) it came in. Of several processes, each
+    takes every `processes`-th image from `rank` on, and `total` adds up their counts.
     """
     was_training = model.training
     model.eval()
     matrix = ConfusionMatrix.empty(dataset.data.classes)
     try:
-        for index in range(len(dataset)):
+        for index in range(rank, len(dataset), processes):
             image, label = dataset.read(index)
             scores = predict_scores(model, image.to(device), recipe, inference)
             matrix.add(scores.argmax(0).cpu(), label, dataset.data.ignore_index)
     finally:
         model.train(was_training)
+    matrix = ConfusionMatrix(total(matrix.counts))
     if not matrix.counts.any():
         raise DataError(f"{dataset.pairs[0][1].parent}: no pixel of this split is labelled")
     return matrix

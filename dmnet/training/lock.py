@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,8 +17,13 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def run_lock(path: Path, poll_seconds: float = 1.0, doing: str = "trained") -> Iterator[None]:
-    """Hold the lock file `path`; wait while another process holds it.
+def run_lock(
+    path: Path,
+    poll_seconds: float = 1.0,
+    doing: str = "trained",
+    while_waiting: Callable[[], None] = lambda: None,
+) -> Iterator[None]:
+    """Hold the lock file `path`; wait, and call `while_waiting`, while another process holds it.
 
     An orphan of a killed Snakemake may still train the run: waiting for it, and then finding the
     run finished, is cheaper than training it twice.
@@ -42,6 +47,7 @@ def run_lock(path: Path, poll_seconds: float = 1.0, doing: str = "trained") -> I
                     holder = stream.read().strip() or "another process"
                     log.warning("%s is being %s by %s; waiting for it", path.stem, doing, holder)
                     announced = True
+                while_waiting()
                 time.sleep(poll_seconds)
             except OSError as error:
                 raise RunError(

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dmnet.config import RecipeConfig
-from dmnet.losses import Losses, segmentation_losses
+from dmnet.losses import Losses, count_pixels, segmentation_losses
 from dmnet.segmentor import Segmentor
 from dmnet.training.amp import loss_scaler, uses_amp
+from dmnet.training.processes import Processes
 from dmnet.training.schedule import lr_at
+from dmnet.training.share import Share
+from dmnet.training.shared_layers import set_piece, share_layers
 
 
 class Stepper:
@@ -17,13 +22,31 @@ class Stepper:
 
     Weight decay applies to every parameter, batch normalisation and biases included, and gradients
     are not clipped, as in both zoos.
+
+    With several processes, or a batch in several parts (`accumulate`), the gradient is that of the
+    whole batch's loss: each piece's sum is divided by the whole batch's number of pixels.
     """
 
     def __init__(
-        self, model: Segmentor, recipe: RecipeConfig, ignore_index: int, device: torch.device
+        self,
+        model: Segmentor,
+        recipe: RecipeConfig,
+        ignore_index: int,
+        device: torch.device,
+        processes: Processes | None = None,
+        accumulate: int = 1,
     ) -> None:
+        """Raises ConfigError where the division of the batch does not fit the recipe."""
         self.model, self.recipe = model, recipe
         self.ignore_index, self.device = ignore_index, device
+        self.processes = processes or Processes()
+        self.share = Share(self.processes.rank, self.processes.count, accumulate)
+        self.share.check(recipe)
+        share_layers(model, recipe.sync_bn, device, self.share)
+        self.ohem = recipe.ohem
+        if self.ohem is not None and self.share.pieces > 1:
+            parts = self.ohem.parts // self.share.pieces
+            self.ohem = self.ohem.model_copy(update={"parts": parts})
         self.optimizer = torch.optim.SGD(
             model.parameters(),
             lr=recipe.lr,
@@ -32,30 +55,93 @@ class Stepper:
         )
         self.amp = uses_amp(recipe, device)
         self.scaler = loss_scaler(recipe, device, self.amp)
+        self._forward: nn.Module = model
+        if self.processes.count > 1:
+            self._forward = nn.parallel.DistributedDataParallel(
+                model,
+                device_ids=[device.index] if device.type == "cuda" else None,
+                # Statistics over all processes are equal anyway; else the first one's count.
+                broadcast_buffers=not recipe.sync_bn,
+            )
 
-    def step(self, images: Tensor, labels: Tensor, iteration: int) -> tuple[Losses, float]:
+    def step(
+        self, images: Tensor, labels: Tensor, iteration: int, seed: int | None = None
+    ) -> tuple[Losses, float]:
         """Update the model with one batch; returns the batch's losses and the learning rate.
 
-        images (n, 3, h, w) normalised, labels (n, h, w); iteration: 0-based, for the schedule. The
-        model must be in training mode.
+        images (n, 3, h, w) normalised, labels (n, h, w): this process's share of the batch.
+        iteration: 0-based, for the schedule. seed: of dropout, in every part of the batch the
+        same, as every part draws for the whole. The model must be in training mode.
         """
         lr = lr_at(self.recipe, iteration)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
+        divisor = self._divisor(labels)
         images = images.to(self.device, non_blocking=True)
         labels = labels.to(self.device, non_blocking=True)
-        with torch.autocast(self.device.type, enabled=self.amp):
-            logits = self.model(images)
-        losses = segmentation_losses(
-            self.model,
-            logits,
-            labels,
-            self.ignore_index,
-            self.recipe.loss_average,
-            self.recipe.ohem,
-        )
         self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(losses.total).backward()
+        parts = self.share.accumulate
+        losses = []
+        for part, piece in enumerate(zip(images.chunk(parts), labels.chunk(parts), strict=True)):
+            if seed is not None:
+                torch.manual_seed(seed)
+            losses.append(self._backward(*piece, part, divisor))
         self.scaler.step(self.optimizer)
         self.scaler.update(self.recipe.loss_scale)
-        return losses, lr
+        return self._whole(losses), lr
+
+    def _backward(
+        self, images: Tensor, labels: Tensor, part: int, divisor: Tensor | None
+    ) -> Losses:
+        batch = self.recipe.batch_size
+        if self.share.pieces > 1:
+            set_piece(self.model, batch, self.share.start(batch, part))
+        with self._gradients_kept(last=part == self.share.accumulate - 1):
+            with torch.autocast(self.device.type, enabled=self.amp):
+                logits = self._forward(images)
+            losses = segmentation_losses(
+                self.model,
+                logits,
+                labels,
+                self.ignore_index,
+                self.recipe.loss_average,
+                self.ohem,
+                divisor,
+            )
+            # Processes' gradients are averaged where they should be added up.
+            total = (
+                losses.total if self.share.processes == 1 else losses.total * self.share.processes
+            )
+            self.scaler.scale(total).backward()
+        return losses
+
+    def _gradients_kept(self, last: bool) -> AbstractContextManager[None]:
+        """Gradients are exchanged once for a batch, with its last part."""
+        if isinstance(self._forward, nn.parallel.DistributedDataParallel) and not last:
+            return self._forward.no_sync()
+        return nullcontext()
+
+    def _divisor(self, labels: Tensor) -> Tensor | None:
+        """The whole batch's number of pixels; None where the labels are the whole batch."""
+        if self.share.pieces == 1:
+            return None
+        own = count_pixels(labels, self.ignore_index, self.recipe.loss_average)
+        count = max(int(self.processes.sum([float(own)])[0]), 1)
+        return torch.tensor(count, device=self.device)
+
+    def _whole(self, pieces: list[Losses]) -> Losses:
+        """The losses of the whole batch from those of its pieces; without gradients."""
+        if self.share.pieces == 1:
+            return pieces[0]
+        names = list(pieces[0].auxiliary_heads)
+        own = [
+            sum(float(piece.main.detach()) for piece in pieces),
+            *(sum(float(p.auxiliary_heads[name].detach()) for p in pieces) for name in names),
+        ]
+        main, *heads = (
+            torch.tensor(value, dtype=torch.float64) for value in self.processes.sum(own)
+        )
+        if not names:
+            return Losses(main, main, None, {})
+        auxiliary = torch.stack(heads).sum()
+        return Losses(main + auxiliary, main, auxiliary, dict(zip(names, heads, strict=True)))

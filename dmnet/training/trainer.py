@@ -9,6 +9,9 @@
 
 Every random number follows from (seed, iteration) or (seed, epoch, sample), so an interrupted run
 ends with the same weights, bit for bit, as one that was left alone.
+
+Of several processes (dmnet/training/processes.py) each takes its share of every batch and of the
+validation; the first one alone reads and writes the files above.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ import signal
 import socket
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -31,7 +34,7 @@ from torch import Tensor
 from dmnet.config import InferenceConfig, JobConfig
 from dmnet.data.dataset import SegmentationDataset, training_batches
 from dmnet.data.manifest import Manifest
-from dmnet.errors import DMNetError, RunError
+from dmnet.errors import DMNetError, OutOfTimeError, RunError
 from dmnet.files import read_json, sha256_bytes, sha256_file, write_bytes, write_json
 from dmnet.inference.evaluate import evaluate
 from dmnet.provenance import code_version, environment
@@ -39,31 +42,60 @@ from dmnet.segmentor import Segmentor
 from dmnet.text import clock
 from dmnet.training.history import History
 from dmnet.training.lock import run_lock
+from dmnet.training.processes import Processes
 from dmnet.training.resume import ResumeStates
 from dmnet.training.start_weights import load_parent, load_start_weights
 from dmnet.training.step import Stepper
+from dmnet.training.wall_clock import WallClock
 
 log = logging.getLogger(__name__)
+
+# What the first process tells the others, which hold no lock.
+WAITING, TRAIN, DONE = "waiting", "train", "done"
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class InterruptedRunError(DMNetError):
     """The run was asked to stop (SIGTERM, SIGINT); its state is saved and it can go on."""
 
-
-def pick_device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    common = True
 
 
-def train(job: JobConfig, run_dir: Path, data_dir: Path, weights_dir: Path) -> None:
+def pick_device(processes: Processes) -> torch.device:
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    return (
+        torch.device("cuda", processes.local_rank) if processes.count > 1 else torch.device("cuda")
+    )
+
+
+def train(
+    job: JobConfig,
+    run_dir: Path,
+    data_dir: Path,
+    weights_dir: Path,
+    processes: Processes | None = None,
+    end: float | None = None,
+) -> None:
     """Train the run, or go on with it, or, if it is finished and whole, only say so.
 
-    run_dir: `runs/<key>`; data_dir: a prepared dataset; weights_dir: holds ImageNet weights.
-    Raises RunError when the loss diverges or nothing can be written, DataError and
-    CheckpointError for what it reads.
+    run_dir: `runs/<key>`; data_dir: a prepared dataset; weights_dir: holds ImageNet weights;
+    end: seconds since 1970 by which this attempt must have ended. Of several processes each calls
+    this. Raises RunError when the loss diverges or nothing can be written, OutOfTimeError when the
+    end comes first, DataError and CheckpointError for what it reads.
     """
-    with run_lock(run_dir.parent / ".locks" / f"{job.run.key}.lock"):
-        manifest = Manifest.load(data_dir)
-        manifest.require(job.dataset)
+    processes = processes or Processes()
+    manifest = Manifest.load(data_dir)
+    manifest.require(job.dataset)
+    if not processes.first:
+        while (todo := processes.from_first(None)) == WAITING:
+            pass
+        if todo == TRAIN:
+            Trainer(job, run_dir, manifest, weights_dir, processes).run()
+        return
+
+    lock = run_dir.parent / ".locks" / f"{job.run.key}.lock"
+    with run_lock(lock, while_waiting=lambda: processes.from_first(WAITING)):
         finished = finished_run(run_dir, job.run.key, manifest.fingerprint)
         if finished is not None and job.run.parent is not None:
             # Trained again with other data or on another machine, the parent has other weights.
@@ -71,10 +103,11 @@ def train(job: JobConfig, run_dir: Path, data_dir: Path, weights_dir: Path) -> N
             if finished["start_weights"] != start:
                 log.warning("%s: its parent's weights have changed; training again", run_dir)
                 finished = None
+        processes.from_first(TRAIN if finished is None else DONE)
         if finished is not None:
             log.info("finished earlier, weights verified: nothing to train")
         else:
-            finished = Trainer(job, run_dir, manifest, weights_dir).run()
+            finished = Trainer(job, run_dir, manifest, weights_dir, processes, end).run()
         write_json(run_dir / "train.json", finished)
 
 
@@ -107,11 +140,19 @@ class Trainer:
     """One run in this process. Build it, then call `run` once."""
 
     def __init__(
-        self, job: JobConfig, run_dir: Path, manifest: Manifest, weights_dir: Path
+        self,
+        job: JobConfig,
+        run_dir: Path,
+        manifest: Manifest,
+        weights_dir: Path,
+        processes: Processes | None = None,
+        end: float | None = None,
     ) -> None:
+        """end: as in `train`; only the first process is told and decides."""
         self.job, self.run_dir, self.manifest = job, run_dir, manifest
         self.recipe = job.run.recipe
-        self.device = pick_device()
+        self.processes = processes or Processes()
+        self.device = pick_device(self.processes)
         torch.set_num_threads(job.run.cpu_threads)
         torch.manual_seed(job.run.seed)
         self.model = Segmentor(job.run.model, job.run.data.classes)
@@ -124,11 +165,22 @@ class Trainer:
                 self.model.backbone, backbone.weights, weights_dir
             )
         self.model.to(self.device)
-        self.stepper = Stepper(self.model, self.recipe, job.run.data.ignore_index, self.device)
+        self.stepper = Stepper(
+            self.model,
+            self.recipe,
+            job.run.data.ignore_index,
+            self.device,
+            self.processes,
+            job.execution.accumulate,
+        )
+        self.clock = WallClock(end)
+        self.counts = [self.processes.count]  # of the processes, over all attempts
         self.iteration = 0  # finished iterations
         self.seconds = 0.0  # spent on them, earlier attempts included
         self.sums: dict[str, float] = {}  # of the losses since the last history row
         self.val_miou: float | None = None
+        self.validated = 0  # iterations when last validated
+        self.saved = 0  # and saved
         self.states = ResumeStates(
             run_dir / "resume",
             {
@@ -143,7 +195,8 @@ class Trainer:
 
     def run(self) -> dict[str, Any]:
         self._resume()
-        self.history = History(self.run_dir / "history.jsonl", self.iteration)
+        if self.processes.first:
+            self.history = History(self.run_dir / "history.jsonl", self.iteration)
         self._open_data()
         self._listen_for_stop()
         batches = training_batches(
@@ -153,11 +206,16 @@ class Trainer:
             self.iteration,
             self.job.execution.workers,
             pin_memory=self.device.type == "cuda",
+            share=self.stepper.share.of,
         )
         self._started = time.monotonic() - self.seconds
         self._started_at_iteration = self.iteration
         self._attempt_started = time.monotonic()
+        self._resumed_at = (self.iteration, self.validated)
         self.model.train()
+        if self._validation_is_due():
+            self._validate_in_time()
+        self.clock.start()
         for images, labels in batches:
             self._step(images, labels)
             self._after_step()
@@ -167,8 +225,8 @@ class Trainer:
         # Dropout draws from the global generator: seeding it per iteration makes a resumed run
         # draw what an uninterrupted one would have drawn.
         seeds = np.random.SeedSequence([self.job.run.seed, self.iteration])
-        torch.manual_seed(int(seeds.generate_state(1, np.uint64)[0] >> np.uint64(1)))
-        losses, lr = self.stepper.step(images, labels, self.iteration)
+        seed = int(seeds.generate_state(1, np.uint64)[0] >> np.uint64(1))
+        losses, lr = self.stepper.step(images, labels, self.iteration, seed)
         self.iteration += 1
         self._lr = lr
         parts = {"total": losses.total, "main": losses.main, "auxiliary": losses.auxiliary}
@@ -181,16 +239,60 @@ class Trainer:
         execution, last = self.job.execution, self.iteration == self.recipe.iterations
         if self.iteration % execution.log_every == 0 or last:
             self._log()
-        if self.iteration % execution.validate_every == 0 or last:
-            self._validate()
-        if self._stop_signal is not None and not last:
+        self.clock.took("iteration")
+        if self._validation_is_due():
+            self._validate_in_time()
+        if last:
+            return
+        # What one process finds, all do: a signal may reach only one, and clocks may differ.
+        first_save = self.clock.end is not None and not self.clock.longest["save"]
+        found = [first_save, not self.clock.has_time_for("iteration")]
+        found += [self._stop_signal == number for number in STOP_SIGNALS]
+        sums = self.processes.sum([float(entry) for entry in found])
+        signals = [n for n, count in zip(STOP_SIGNALS, sums[2:], strict=True) if count]
+        if signals:
             self._save()
             raise InterruptedRunError(
                 f"{self.run_dir}: stopped at iteration {self.iteration} by "
-                f"{signal.Signals(self._stop_signal).name}; run the same command to go on"
+                f"{signal.Signals(signals[0]).name}; run the same command to go on"
             )
-        if self.iteration % execution.checkpoint_every == 0 and not last:
+        if sums[1]:
+            self._stop_in_time("iteration")
+        if sums[0] or self.iteration % execution.checkpoint_every == 0:
             self._save()
+
+    # --------------------------------------------------------------------- stopping in good time
+
+    def _stop_in_time(self, what: str) -> NoReturn:
+        if (self.iteration, self.validated) == self._resumed_at:
+            raise RunError(
+                f"{self.run_dir}: the allocation ends before one {what} can be done and saved; "
+                "ask for a longer one"
+            )
+        self._save()
+        raise OutOfTimeError(
+            f"{self.run_dir}: saved at iteration {self.iteration} of {self.recipe.iterations}, as "
+            "the allocation ends; to be continued by the same command"
+        )
+
+    def _validation_is_due(self) -> bool:
+        """Also after a stop between an iteration and its validation."""
+        every, last = self.job.execution.validate_every, self.recipe.iterations
+        due = self.iteration > 0 and (self.iteration % every == 0 or self.iteration == last)
+        return due and self.validated < self.iteration
+
+    def _validate_in_time(self) -> None:
+        """Saved before, as a validation may take long and nobody knows how long the first does."""
+        has_time, has_end = self.processes.from_first(
+            (self.clock.has_time_for("validation"), self.clock.end is not None)
+        )
+        if not has_time:
+            self._stop_in_time("validation")
+        if has_end and self.saved < self.iteration:
+            self._save()
+        self.clock.start()
+        self._validate()
+        self.clock.took("validation")
 
     # ----------------------------------------------------------------------- data and signals
 
@@ -208,8 +310,8 @@ class Trainer:
         def remember(number: int, frame: object) -> None:
             self._stop_signal = number
 
-        signal.signal(signal.SIGTERM, remember)
-        signal.signal(signal.SIGINT, remember)
+        for number in STOP_SIGNALS:
+            signal.signal(number, remember)
 
     # ------------------------------------------------------------------------ history and state
 
@@ -227,6 +329,8 @@ class Trainer:
             row = {"loss_main": row["main"], "loss_auxiliary": row["auxiliary"]}
         else:
             row = {}
+        if not self.processes.first:
+            return
         self.history.append({"iteration": self.iteration, "loss": loss, "lr": self._lr, **row})
         self._report(loss)
 
@@ -263,11 +367,31 @@ class Trainer:
         )
 
     def _validate(self) -> None:
-        matrix = evaluate(self.model, self.val_data, self.recipe, InferenceConfig(), self.device)
+        matrix = evaluate(
+            self.model,
+            self.val_data,
+            self.recipe,
+            InferenceConfig(),
+            self.device,
+            self.processes.rank,
+            self.processes.count,
+            self.processes.sum_counts,
+        )
         self.val_miou = matrix.miou()
-        self.history.append({"iteration": self.iteration, "val_miou": self.val_miou})
+        self.validated = self.iteration
+        if self.processes.first:
+            self.history.append({"iteration": self.iteration, "val_miou": self.val_miou})
 
     def _save(self) -> None:
+        """All processes come back from here together, after the state is on disk."""
+        self.clock.start()
+        if self.processes.first:
+            self._write_state()
+        self.saved = self.iteration
+        self.processes.wait_for_all()
+        self.clock.took("save")
+
+    def _write_state(self) -> None:
         self.seconds = time.monotonic() - self._started
         self.states.save(
             {
@@ -278,22 +402,33 @@ class Trainer:
                 "sums": self.sums,
                 "seconds": self.seconds,
                 "val_miou": self.val_miou,
+                "validated": self.validated,
+                "validation_seconds": self.clock.longest["validation"],
+                "processes": self.counts,
             },
             self.iteration,
         )
 
     def _resume(self) -> None:
-        state = self.states.load()
+        state = self.processes.from_first(self.states.load() if self.processes.first else None)
         if state is None:
             return
         self.iteration, self.seconds = state["iteration"], state["seconds"]
         self.sums, self.val_miou = state["sums"], state["val_miou"]
+        self.saved = self.iteration
+        self.validated = state.get("validated", self.iteration)
+        self.clock.longest["validation"] = state.get("validation_seconds", 0.0)
+        counts = state.get("processes", [1])
+        self.counts = counts if counts[-1] == self.processes.count else [*counts, *self.counts]
         self.model.load_state_dict(state["model"])
         self.stepper.optimizer.load_state_dict(state["optimizer"])
         self.stepper.scaler.load_state_dict(state["scaler"])
         log.info("going on from iteration %d of %d", self.iteration, self.recipe.iterations)
 
     def _finish(self) -> dict[str, Any]:
+        """The manifest; written by the first process, empty in the others."""
+        if not self.processes.first:
+            return {}
         state = {name: tensor.cpu() for name, tensor in self.model.state_dict().items()}
         buffer = io.BytesIO()
         torch.save(state, buffer)
@@ -309,6 +444,7 @@ class Trainer:
             "stand_in": self.manifest.stand_in,
             "start_weights": self.start_weights,
             "val_miou": self.val_miou,
+            "processes": self.counts,  # one after the other, where attempts differed
             "seconds": round(time.monotonic() - self._started, 3),
             "code": code_version(),
             "environment": environment(self.device),

@@ -1,0 +1,137 @@
+"""Start the processes that train one run: torchrun on this machine, srun and torchrun on several.
+
+`python -m dmnet train` comes here by itself where `execution.processes` asks for more than one and
+torchrun did not start it yet.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from dmnet.errors import LOST_CONTACT, TO_BE_CONTINUED, ConfigError, ProcessesError, RunError
+
+RENDEZVOUS = "DMNET_RENDEZVOUS"  # host:port, set on each of several nodes
+FIRST_PORT, PORTS = 20000, 10000  # of the rendezvous: one per SLURM job
+# How long processes may take to save a state after SIGTERM before they are killed.
+SHUTDOWN_SECONDS = 120
+
+
+def torchrun_arguments(
+    command: Sequence[str],
+    processes: int,
+    nodes: int,
+    folder: Path,
+    environment: Mapping[str, str] = os.environ,
+) -> list[str]:
+    """torchrun's arguments for this node's part of `processes`; they run `dmnet COMMAND`.
+
+    What each process prints is shown and also kept in `folder`.
+    """
+    if nodes == 1:
+        meeting = ["--standalone"]
+    else:
+        meeting = [
+            *(f"--nnodes={nodes}", "--rdzv-backend=c10d"),
+            f"--rdzv-endpoint={environment[RENDEZVOUS]}",
+            f"--rdzv-id={environment.get('SLURM_JOB_ID', 'dmnet')}",
+        ]
+    kept = ["--log-dir", str(folder), "--tee=3"]
+    return [*meeting, f"--nproc-per-node={processes // nodes}", *kept, "-m", "dmnet", *command]
+
+
+def srun_command(
+    command: Sequence[str], nodes: int, first_host: str, environment: Mapping[str, str]
+) -> list[str]:
+    """One launcher on each node of the SLURM job that this process is in."""
+    port = FIRST_PORT + int(environment["SLURM_JOB_ID"]) % PORTS
+    return [
+        *("srun", "--overlap", f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1"),
+        f"--export=ALL,{RENDEZVOUS}={first_host}:{port}",
+        *(sys.executable, "-m", "dmnet", *command),
+    ]
+
+
+def launch(command: Sequence[str], processes: int, nodes: int, run_dir: Path) -> None:
+    """Run `dmnet COMMAND` in so many processes and wait for them.
+
+    Raises ProcessesError where one fails, ConfigError where several nodes are asked for outside a
+    SLURM job. With several nodes this process becomes srun.
+    """
+    if nodes > 1 and RENDEZVOUS not in os.environ:
+        if "SLURM_JOB_ID" not in os.environ:
+            raise ConfigError(
+                f"execution.nodes: {nodes}, but this is no SLURM job; use the profile "
+                "profiles/slurm, start torchrun on every node yourself, or set it to 1"
+            )
+        started = srun_command(command, nodes, _first_host(), os.environ)
+        os.execvp(started[0], started)
+    folder = run_dir / "processes"
+    shutil.rmtree(folder, ignore_errors=True)
+    _torchrun(torchrun_arguments(command, processes, nodes, folder), folder)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _first_host() -> str:
+    """Of the nodes of this SLURM job."""
+    job = os.environ["SLURM_JOB_ID"]
+    try:
+        nodes = os.environ.get("SLURM_JOB_NODELIST") or _output(
+            "squeue", "-h", "-j", job, "-o", "%N"
+        )
+        return _output("scontrol", "show", "hostnames", nodes).split()[0]
+    except (OSError, subprocess.SubprocessError, IndexError) as error:
+        raise RunError(
+            f"SLURM job {job}: its nodes are unknown ({error}); check scontrol"
+        ) from error
+
+
+def _output(*command: str) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def _torchrun(arguments: list[str], folder: Path) -> None:
+    from torch.distributed import run
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # each process sets its own number of threads
+    os.environ.setdefault("TORCHELASTIC_LOG_LINE_PREFIX_TEMPLATE", "")
+    os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(SHUTDOWN_SECONDS))
+    try:
+        run.run(run.parse_args(arguments))
+    except ChildFailedError as error:
+        statuses = {rank: failure.exitcode for rank, failure in error.failures.items()}
+        raise processes_error(statuses, folder) from None
+    except SignalException as error:
+        raise ProcessesError("", 128 + int(error.sigval)) from None
+
+
+def processes_error(statuses: Mapping[int, int], folder: Path) -> ProcessesError:
+    """What to say of processes that ended with these statuses; minus the number of a signal.
+
+    Those that only lost contact are not to blame, and one that ended by itself has said why.
+    """
+    blamed = {r: s for r, s in statuses.items() if s != LOST_CONTACT} or dict(statuses)
+    killed = {rank: status for rank, status in blamed.items() if status < 0}
+    if killed and TO_BE_CONTINUED not in blamed.values():
+        rank, status = min(killed.items())
+        name = signal.Signals(-status).name
+        return ProcessesError(
+            f"process {rank} was killed by {name}; its output is under {folder}; the same command "
+            "goes on from the last saved state",
+            128 - status,
+        )
+    if set(blamed.values()) == {LOST_CONTACT}:
+        ranks = ", ".join(map(str, sorted(blamed)))
+        return ProcessesError(
+            f"process(es) {ranks} lost contact with the others, on another node; their output is "
+            f"under {folder}; the same command goes on from the last saved state",
+            LOST_CONTACT,
+        )
+    return ProcessesError("", next(s for s in blamed.values() if s >= 0))

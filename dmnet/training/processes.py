@@ -1,0 +1,103 @@
+"""The processes that train one run together: started by torchrun, or this one alone.
+
+Small messages (sums of losses, the wish to stop) go over gloo, also where gradients go over NCCL.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+
+from dmnet.errors import LostContactError
+
+# One process may validate or save for long while the others wait; a process that ends is noticed
+# at once, by its peers and by torchrun, and not by this limit.
+TIMEOUT = timedelta(minutes=30)
+SIGNS_OF_A_LOST_PEER = ("gloo", "nccl", "connection closed", "connection reset", "timed out")
+
+
+@dataclass(frozen=True)
+class Processes:
+    """This process among its peers. With a count of 1 nothing is ever sent."""
+
+    rank: int = 0
+    count: int = 1
+    local_rank: int = 0  # on this machine: the number of its GPU
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the one that writes files."""
+        return self.rank == 0
+
+    def sum(self, values: Sequence[float]) -> list[float]:
+        """The sums over all processes, in float64, the same numbers in each."""
+        if self.count == 1:
+            return list(values)
+        total = torch.tensor(list(values), dtype=torch.float64)
+        dist.all_reduce(total)
+        return [float(value) for value in total]
+
+    def sum_counts(self, counts: np.ndarray) -> np.ndarray:
+        """The sum over all processes of an int64 array; exact."""
+        if self.count == 1:
+            return counts
+        total = torch.from_numpy(counts.copy())
+        dist.all_reduce(total)
+        return total.numpy()
+
+    def from_first(self, value: Any) -> Any:
+        """What the first process passed; tensors in it come on the CPU."""
+        if self.count == 1:
+            return value
+        message = [value if self.first else None]
+        dist.broadcast_object_list(message, src=0)
+        return message[0]
+
+    def wait_for_all(self) -> None:
+        if self.count > 1:
+            self.sum([0.0])
+
+
+def under_torchrun() -> bool:
+    """Whether torchrun (or a program that sets the same variables) started this process."""
+    return "RANK" in os.environ and "WORLD_SIZE" in os.environ
+
+
+@contextmanager
+def joined_processes() -> Iterator[Processes]:
+    """Join the peers that torchrun started; alone without torchrun.
+
+    Raises LostContactError where a peer ended or did not answer.
+    """
+    count = int(os.environ["WORLD_SIZE"]) if under_torchrun() else 1
+    if count == 1:
+        yield Processes()
+        return
+    processes = Processes(int(os.environ["RANK"]), count, int(os.environ.get("LOCAL_RANK", "0")))
+    backend = "gloo"
+    if torch.cuda.is_available():
+        torch.cuda.set_device(processes.local_rank)
+        backend = "cpu:gloo,cuda:nccl"
+    try:
+        dist.init_process_group(backend, timeout=TIMEOUT)
+        yield processes
+        dist.destroy_process_group()
+    except RuntimeError as error:
+        text = str(error)
+        is_lost = isinstance(error, dist.DistError) or any(
+            sign in text.lower() for sign in SIGNS_OF_A_LOST_PEER
+        )
+        if not is_lost:
+            raise
+        reason = text.splitlines()[0][:200]
+        raise LostContactError(
+            f"process {processes.rank} of {count}: lost contact with the others ({reason})"
+        ) from error
