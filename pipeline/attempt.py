@@ -6,6 +6,10 @@ Snakemake forgets why a job failed; the mark beside the log (`train.log` -> `tra
 lets a table say which cell failed and where to look. Whoever stops the job (Ctrl-C, SIGTERM) does
 not make it a failure. A killed or out-of-memory command does, as this process outlives it. Only
 light imports here: every job starts through this file.
+
+A command that ends with status 75 is to be continued: it saved its state, as its allocation ends.
+That is no failure either. In a SLURM job, the job is then queued again under its number, which
+Snakemake sees as a job that is not done yet; elsewhere the same command goes on.
 """
 
 from __future__ import annotations
@@ -15,9 +19,12 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import FrameType
 
+TO_BE_CONTINUED = 75  # as in dmnet/errors.py
+REQUEUE_SECONDS = 120.0  # for scontrol to answer, and for SLURM to end the job
 SHOWN = 300  # characters of the last line that the mark keeps
 
 
@@ -42,9 +49,35 @@ def attempt(log: Path, command: list[str]) -> int:
         signal.signal(number, stop)
     last = _pass_on(process, log)
     status = process.wait()
-    if status != 0 and not stopped:
+    if status == TO_BE_CONTINUED:
+        if not stopped and (job := os.environ.get("SLURM_JOB_ID")):
+            _requeue(job, log, stopped)
+    elif status != 0 and not stopped:
         _write_mark(log, status, last)
     return status if status >= 0 else 128 - status
+
+
+def _requeue(job: str, log: Path, stopped: list[int]) -> None:
+    """Queue the SLURM job again and wait for SLURM to end it, so that it is not seen to fail."""
+    try:
+        command = ["scontrol", "requeue", job]
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=REQUEUE_SECONDS, check=False
+        )
+        problem = done.stderr.strip() if done.returncode else ""
+    except (OSError, subprocess.SubprocessError) as error:
+        problem = str(error)
+    line = (
+        f"SLURM job {job} cannot be queued again ({problem}); the same command goes on"
+        if problem
+        else f"SLURM job {job} is queued again and goes on"
+    )
+    with log.open("ab") as stream:
+        for descriptor in (sys.stdout.fileno(), stream.fileno()):
+            _write(descriptor, (line + "\n").encode())
+    waited_until = time.monotonic() + (0 if problem else REQUEUE_SECONDS)
+    while not stopped and time.monotonic() < waited_until:
+        time.sleep(0.2)
 
 
 def _pass_on(process: subprocess.Popen[bytes], log: Path) -> str:

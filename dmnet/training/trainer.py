@@ -215,6 +215,9 @@ class Trainer:
         self.model.train()
         if self._validation_is_due():
             self._validate_in_time()
+        unfinished = self.iteration < self.recipe.iterations
+        if unfinished and not self.processes.from_first(self.clock.has_time_for("iteration")):
+            self._stop_in_time("iteration")
         self.clock.start()
         for images, labels in batches:
             self._step(images, labels)

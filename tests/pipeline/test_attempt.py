@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -10,7 +11,8 @@ import time
 
 import pytest
 
-from pipeline.attempt import mark_of
+from dmnet.errors import TO_BE_CONTINUED as TRAINING_IS_TO_BE_CONTINUED
+from pipeline.attempt import TO_BE_CONTINUED, mark_of
 
 
 @pytest.fixture
@@ -82,3 +84,49 @@ def test_output_that_nobody_reads_does_not_stop_the_command(start, log):
     while time.monotonic() < deadline and len(log.read_text().split()) < 20:
         time.sleep(0.05)
     assert log.read_text().split() == [str(i) for i in range(20)]
+
+
+def test_a_command_to_be_continued_is_no_failure(start, log, monkeypatch):
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    job = start("raise SystemExit(75)")
+    job.communicate()
+    assert job.returncode == TO_BE_CONTINUED == TRAINING_IS_TO_BE_CONTINUED
+    assert not mark_of(log).exists()
+
+
+@pytest.fixture
+def scontrol(tmp_path, monkeypatch):
+    """A SLURM job whose `scontrol` is the given shell script; it writes down how it is called."""
+
+    def install(script: str) -> None:
+        program = tmp_path / "bin" / "scontrol"
+        program.parent.mkdir()
+        program.write_text(f"#!/bin/sh\necho $@ > {tmp_path}/called\n{script}\n")
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+        monkeypatch.setenv("SLURM_JOB_ID", "42")
+
+    return install
+
+
+def test_within_slurm_the_job_is_queued_again_and_ended_by_slurm(start, log, scontrol, tmp_path):
+    scontrol("kill -TERM $PPID")  # SLURM ends the job's processes
+    job = start("raise SystemExit(75)")
+    output = job.communicate(timeout=30)[0]
+    assert (tmp_path / "called").read_text() == "requeue 42\n"
+    assert "SLURM job 42 is queued again and goes on" in output
+    assert output in log.read_text() and not mark_of(log).exists()
+
+
+def test_a_job_that_cannot_be_queued_again_says_so_at_once(start, log, scontrol):
+    scontrol("echo 'Requested operation is presently disabled' >&2; exit 1")
+    job = start("raise SystemExit(75)")
+    output = job.communicate(timeout=30)[0]
+    assert "cannot be queued again (Requested operation is presently disabled)" in output
+    assert job.returncode == TO_BE_CONTINUED and not mark_of(log).exists()
+
+
+def test_a_failure_within_slurm_is_one(start, log, scontrol, tmp_path):
+    scontrol("")
+    start("raise SystemExit(1)").communicate()
+    assert mark_of(log).exists() and not (tmp_path / "called").exists()
