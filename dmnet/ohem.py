@@ -28,10 +28,8 @@ def hard_pixels(
     """
     if ohem.parts > 1:
         alone = ohem.model_copy(update={"parts": 1})
-        pieces = (tensor.chunk(ohem.parts) for tensor in (logits, labels, losses))
-        return torch.cat(
-            [hard_pixels(*piece, ignore_index, alone) for piece in zip(*pieces, strict=True)]
-        )
+        pieces = zip(*(x.chunk(ohem.parts) for x in (logits, labels, losses)), strict=True)
+        return torch.cat([hard_pixels(x, y, loss, ignore_index, alone) for x, y, loss in pieces])
     labelled = labels != ignore_index
     kept = torch.zeros_like(labelled)
     count = int(labelled.sum())

@@ -29,6 +29,7 @@ from dmnet.config import (
     setting_path,
 )
 from dmnet.errors import ConfigError
+from dmnet.training.share import Share
 from pipeline.errors import SpecError
 from pipeline.official import OfficialResult
 from pipeline.settings import (
@@ -335,6 +336,10 @@ class CellResolver:
         )
         if config.key not in self.experiment.runs:
             execution = self.experiment.preset.execution
+            try:
+                Share(0, execution.processes, execution.accumulate).check(config.recipe)
+            except ConfigError as error:
+                raise SpecError(f"{self.where}, {self._preset_file}: {error}") from None
             job = JobConfig(run=config, dataset=dataset, execution=execution)
             self.experiment.runs[config.key] = Run(config.key, job)
         return self.experiment.runs[config.key]
@@ -526,7 +531,15 @@ class CellResolver:
         changes = dict(preset.settings)
         for name in self.params.extended_by(recipe):
             changes |= preset.recipes.get(name, {})
-        return override_where_present(settings, changes, "preset", self._preset_file)
+        changed = override_where_present(settings, changes, "preset", self._preset_file)
+        # A batch in parts, or on processes that share no statistics, gives other weights: shown
+        # like every other number that the preset replaces, and part of the key.
+        sync_bn, execution = changed.get("recipe.sync_bn"), preset.execution
+        together = sync_bn is None or sync_bn.value
+        parts = execution.accumulate if together else execution.processes
+        if parts > 1:
+            changed["recipe.bn_parts"] = Setting(parts, "preset", self._preset_file)
+        return changed
 
     def _recipe(self, settings: Settings, dataset: DatasetConfig, role: SplitRole) -> RecipeConfig:
         """Epochs become iterations by the published number of training images."""

@@ -119,6 +119,7 @@ def _cell(result: CellResult, verdict: Verdict | None) -> dict[str, Any]:
                 "commit": run.trained["code"]["commit"],
                 "modified": run.trained["code"]["modified"],
                 "trained_on": run.trained["environment"]["device"]["type"],
+                "processes": run.trained.get("processes", [1]),
                 "evaluated_on": run.metrics["device"],
             }
             for seed, run in enumerate(result.runs)

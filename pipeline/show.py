@@ -182,6 +182,7 @@ def _trained(folder: str, trained: Any, root: Path) -> Lines:
         ("code", _code(trained)),
         ("packages", ", ".join(versions) or UNKNOWN),
         ("trained on", _device(trained)),
+        ("processes", _processes(trained)),
         ("took", UNKNOWN if seconds is None else f"{seconds} s ({clock(float(seconds))})"),
     ]
 
@@ -292,6 +293,13 @@ def _code(trained: Any) -> str:
         return "unknown commit (not a git checkout)"
     changes = {True: "with uncommitted changes", False: "no uncommitted changes"}
     return f"commit {commit}, {changes.get(modified, 'uncommitted changes unknown')}"
+
+
+def _processes(trained: Any) -> str:
+    """How many shared each batch, and what that changed."""
+    counts, parts = trained.get("processes", [1]), trained.get("bn_parts", 1)
+    text = ", then ".join(map(str, counts))
+    return text if parts == 1 else f"{text}; batch statistics by {parts} parts of each batch"
 
 
 def _device(trained: Any) -> str:

@@ -125,6 +125,24 @@ class Workflow:
     def gpus(self) -> int:
         return self.experiment.preset.gpus
 
+    @property
+    def training_threads(self) -> int:
+        """Of all processes of a training on one node."""
+        return self.cpu_threads * self._processes_on_a_node
+
+    @property
+    def training_gpus(self) -> int:
+        """One for each of a training's processes; evaluations have `gpus`."""
+        return self.gpus and self._processes_on_a_node * self.nodes
+
+    @property
+    def nodes(self) -> int:
+        return self.experiment.preset.execution.nodes
+
+    @property
+    def _processes_on_a_node(self) -> int:
+        return self.experiment.preset.execution.processes // self.nodes
+
     def training_minutes(self, key: str, attempt: int) -> int:
         return self.requests.training_minutes(self._run(key).job.run, attempt)
 

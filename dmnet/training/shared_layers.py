@@ -20,7 +20,7 @@ class _Normalise(torch.autograd.Function):
     """Batch normalisation over all processes, each with the same number of images."""
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float
     ) -> tuple[Tensor, Tensor, Tensor]:
         """x (n, c, h, w) -> normalised x, mean (c), biased variance (c)."""
@@ -40,9 +40,7 @@ class _Normalise(torch.autograd.Function):
         return normalised * weight[:, None, None] + bias[:, None, None], mean, variance
 
     @staticmethod
-    def backward(  # type: ignore[override]
-        ctx: Any, gradient: Tensor, *_: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, None]:
+    def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         normalised, weight, scale = ctx.saved_tensors
         of_bias = gradient.sum((0, 2, 3))
         of_weight = (gradient * normalised).sum((0, 2, 3))

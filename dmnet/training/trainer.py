@@ -50,6 +50,7 @@ from dmnet.training.wall_clock import WallClock
 
 log = logging.getLogger(__name__)
 
+ALONE = Processes()
 # What the first process tells the others, which hold no lock.
 WAITING, TRAIN, DONE = "waiting", "train", "done"
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -61,7 +62,7 @@ class InterruptedRunError(DMNetError):
     common = True
 
 
-def pick_device(processes: Processes) -> torch.device:
+def pick_device(processes: Processes = ALONE) -> torch.device:
     if not torch.cuda.is_available():
         return torch.device("cpu")
     return (
@@ -74,7 +75,7 @@ def train(
     run_dir: Path,
     data_dir: Path,
     weights_dir: Path,
-    processes: Processes | None = None,
+    processes: Processes = ALONE,
     end: float | None = None,
 ) -> None:
     """Train the run, or go on with it, or, if it is finished and whole, only say so.
@@ -84,7 +85,6 @@ def train(
     this. Raises RunError when the loss diverges or nothing can be written, OutOfTimeError when the
     end comes first, DataError and CheckpointError for what it reads.
     """
-    processes = processes or Processes()
     manifest = Manifest.load(data_dir)
     manifest.require(job.dataset)
     if not processes.first:
@@ -145,13 +145,13 @@ class Trainer:
         run_dir: Path,
         manifest: Manifest,
         weights_dir: Path,
-        processes: Processes | None = None,
+        processes: Processes = ALONE,
         end: float | None = None,
     ) -> None:
         """end: as in `train`; only the first process is told and decides."""
         self.job, self.run_dir, self.manifest = job, run_dir, manifest
         self.recipe = job.run.recipe
-        self.processes = processes or Processes()
+        self.processes = processes
         self.device = pick_device(self.processes)
         torch.set_num_threads(job.run.cpu_threads)
         torch.manual_seed(job.run.seed)
@@ -447,6 +447,7 @@ class Trainer:
             "stand_in": self.manifest.stand_in,
             "start_weights": self.start_weights,
             "val_miou": self.val_miou,
+            "bn_parts": self.recipe.bn_parts,  # of a batch, each with statistics of its own
             "processes": self.counts,  # one after the other, where attempts differed
             "seconds": round(time.monotonic() - self._started, 3),
             "code": code_version(),

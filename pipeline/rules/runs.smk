@@ -29,9 +29,12 @@ rule train:
         "logs/runs/{key}/train.log",
     benchmark:
         "benchmarks/{key}/train.tsv"
-    threads: study.cpu_threads
+    threads: study.training_threads
     resources:
-        gpu=study.gpus,
+        gpu=study.training_gpus,
+        nodes=study.nodes,
+        tasks=study.nodes,  # one launcher on each
+        tasks_per_gpu=0,  # not said to sbatch: one launcher has several GPUs
         mem_mb=lambda wildcards, attempt: study.memory_mb(attempt),
         runtime=lambda wildcards, attempt: study.training_minutes(
             wildcards.key, attempt

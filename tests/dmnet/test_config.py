@@ -129,6 +129,7 @@ RUN: dict[str, Any] = {
         "loss_scale": None,
         "padding": "mean",
         "ohem": {"threshold": 0.7, "min_kept": 100},
+        "bn_parts": 1,
     },
     "seed": 0,
     "cpu_threads": 1,
@@ -177,7 +178,7 @@ OTHER_VALUES: dict[str, Any] = {
     "recipe.power": 1.0,
     "recipe.min_lr": 1e-4,
     "recipe.iterations": 101,
-    "recipe.batch_size": 5,
+    "recipe.batch_size": 8,
     "recipe.crop_size": [64, 72],
     "recipe.load_scale": 0.5,
     "recipe.scale_range": [0.5, 1.5],
@@ -199,6 +200,8 @@ OTHER_VALUES: dict[str, Any] = {
     "recipe.ohem": None,
     "recipe.ohem.threshold": None,
     "recipe.ohem.min_kept": 200,
+    "recipe.ohem.parts": 2,
+    "recipe.bn_parts": 2,
     "model.backbone.stem_channels": 16,
     "parent": "0123456789abcdef",
     "seed": 1,
@@ -314,6 +317,7 @@ def test_how_a_run_is_executed_is_outside_the_key(
     execution = {
         **dict(zip(names, every, strict=True)),
         "workers": workers,
+        **{"processes": 4, "nodes": 2, "accumulate": 2},
         "cache_mib": cache,
     }
     assert set(execution) == set(ExecutionConfig.model_fields)
@@ -394,6 +398,7 @@ DEFAULTS: dict[type[BaseModel], dict[str, Any]] = {
         "loss_scale": None,
         "padding": "mean",
         "ohem": None,
+        "bn_parts": 1,
     },
     RunConfig: {"parent": None, "seed": 0, "cpu_threads": 1},
     InferenceConfig: {

@@ -130,7 +130,7 @@ def test_two_processes_train_what_one_trains(
 def test_plain_torchrun_trains_the_same_and_the_share_of_a_part_does_not_depend_on_it(
     tmp_path: Path, drawn_data: Prepared, make_job: MakeJob
 ) -> None:
-    """A batch in two parts, each with statistics of its own: by torchrun in two processes and one."""
+    """A batch in two parts, each with its own statistics: by torchrun in two processes, or one."""
     recipe = {"batch_size": 8, "bn_parts": 2, "iterations": 4}
     job = make_job(drawn_data[0], recipe=recipe, execution={"accumulate": 2, "log_every": 1})
     one, two = (Run(tmp_path / name, job, drawn_data[1]) for name in ("one", "two"))
