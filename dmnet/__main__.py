@@ -268,6 +268,8 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     arguments.command_line = sys.argv[1:] if argv is None else argv
     prefix = f"[{arguments.label}] " if arguments.label else ""
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        prefix += f"[process {os.environ.get('RANK')}] "
     logging.basicConfig(
         level=logging.INFO, format=f"%(asctime)s {prefix}%(message)s", datefmt="%H:%M:%S"
     )

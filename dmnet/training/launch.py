@@ -7,7 +7,6 @@ torchrun did not start it yet.
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -26,13 +25,9 @@ def torchrun_arguments(
     command: Sequence[str],
     processes: int,
     nodes: int,
-    folder: Path,
     environment: Mapping[str, str] = os.environ,
 ) -> list[str]:
-    """torchrun's arguments for this node's part of `processes`; they run `dmnet COMMAND`.
-
-    What each process prints is shown and also kept in `folder`.
-    """
+    """torchrun's arguments for this node's part of `processes`; they run `dmnet COMMAND`."""
     if nodes == 1:
         meeting = ["--standalone"]
     else:
@@ -41,8 +36,7 @@ def torchrun_arguments(
             f"--rdzv-endpoint={environment[RENDEZVOUS]}",
             f"--rdzv-id={environment.get('SLURM_JOB_ID', 'dmnet')}",
         ]
-    kept = ["--log-dir", str(folder), "--tee=3"]
-    return [*meeting, f"--nproc-per-node={processes // nodes}", *kept, "-m", "dmnet", *command]
+    return [*meeting, f"--nproc-per-node={processes // nodes}", "-m", "dmnet", *command]
 
 
 def srun_command(
@@ -71,10 +65,7 @@ def launch(command: Sequence[str], processes: int, nodes: int, run_dir: Path) ->
             )
         started = srun_command(command, nodes, _first_host(), os.environ)
         os.execvp(started[0], started)
-    folder = run_dir / "processes"
-    shutil.rmtree(folder, ignore_errors=True)
-    _torchrun(torchrun_arguments(command, processes, nodes, folder), folder)
-    shutil.rmtree(folder, ignore_errors=True)
+    _torchrun(torchrun_arguments(command, processes, nodes), run_dir)
 
 
 def _first_host() -> str:
@@ -95,24 +86,23 @@ def _output(*command: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
-def _torchrun(arguments: list[str], folder: Path) -> None:
+def _torchrun(arguments: list[str], run_dir: Path) -> None:
     from torch.distributed import run
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # each process sets its own number of threads
-    os.environ.setdefault("TORCHELASTIC_LOG_LINE_PREFIX_TEMPLATE", "")
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(SHUTDOWN_SECONDS))
     try:
         run.run(run.parse_args(arguments))
     except ChildFailedError as error:
         statuses = {rank: failure.exitcode for rank, failure in error.failures.items()}
-        raise processes_error(statuses, folder) from None
+        raise processes_error(statuses, run_dir) from None
     except SignalException as error:
         raise ProcessesError("", 128 + int(error.sigval)) from None
 
 
-def processes_error(statuses: Mapping[int, int], folder: Path) -> ProcessesError:
+def processes_error(statuses: Mapping[int, int], run_dir: Path) -> ProcessesError:
     """What to say of processes that ended with these statuses; minus the number of a signal.
 
     Those that only lost contact are not to blame, and one that ended by itself has said why.
@@ -123,15 +113,15 @@ def processes_error(statuses: Mapping[int, int], folder: Path) -> ProcessesError
         rank, status = min(killed.items())
         name = signal.Signals(-status).name
         return ProcessesError(
-            f"process {rank} was killed by {name}; its output is under {folder}; the same command "
-            "goes on from the last saved state",
+            f"{run_dir}: process {rank} was killed by {name}; its lines in this log have "
+            f"[process {rank}]; the same command goes on from the last saved state",
             128 - status,
         )
     if set(blamed.values()) == {LOST_CONTACT}:
         ranks = ", ".join(map(str, sorted(blamed)))
         return ProcessesError(
-            f"process(es) {ranks} lost contact with the others, on another node; their output is "
-            f"under {folder}; the same command goes on from the last saved state",
+            f"{run_dir}: process(es) {ranks} lost contact with those on another node, whose lines "
+            "in this log say why; the same command goes on from the last saved state",
             LOST_CONTACT,
         )
     return ProcessesError("", next(s for s in blamed.values() if s >= 0))

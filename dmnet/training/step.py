@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
 from dmnet.config import RecipeConfig
@@ -61,7 +62,7 @@ class Stepper:
                 model,
                 device_ids=[device.index] if device.type == "cuda" else None,
                 # Statistics over all processes are equal anyway; else the first one's count.
-                broadcast_buffers=not recipe.sync_bn,
+                forward_sync_buffers=not recipe.sync_bn,
             )
 
     def step(
@@ -89,6 +90,12 @@ class Stepper:
         self.scaler.step(self.optimizer)
         self.scaler.update(self.recipe.loss_scale)
         return self._whole(losses), lr
+
+    def settle(self) -> None:
+        """Give every process the first one's statistics, which are those that are saved."""
+        if self.processes.count > 1 and not self.recipe.sync_bn:
+            for buffer in self.model.buffers():
+                dist.broadcast(buffer, src=0)
 
     def _backward(
         self, images: Tensor, labels: Tensor, part: int, divisor: Tensor | None

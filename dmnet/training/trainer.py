@@ -370,6 +370,7 @@ class Trainer:
         )
 
     def _validate(self) -> None:
+        self.stepper.settle()
         matrix = evaluate(
             self.model,
             self.val_data,

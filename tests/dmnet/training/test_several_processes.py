@@ -163,8 +163,8 @@ def long_job(drawn_data: Prepared, make_job: MakeJob) -> JobConfig:
     """In two processes, long enough to be disturbed."""
     return make_job(
         drawn_data[0],
-        recipe={"batch_size": 4, "iterations": 60},
-        execution={"processes": 2, "log_every": 1, "checkpoint_every": 5, "validate_every": 20},
+        recipe={"batch_size": 4, "iterations": 24},
+        execution={"processes": 2, "log_every": 1, "checkpoint_every": 2, "validate_every": 12},
     )
 
 
@@ -212,7 +212,7 @@ def test_a_killed_process_is_an_error_that_names_it_and_the_next_attempt_goes_on
 ) -> None:
     run = Run(tmp_path, long_job, drawn_data[1])
     process = run.start()
-    run.wait_for(8)
+    run.wait_for(3)
     os.kill(members(run)[rank], signal.SIGKILL)
     output = process.communicate(timeout=60)[0]
     assert process.returncode == 128 + signal.SIGKILL
@@ -237,7 +237,7 @@ def test_sigterm_to_any_process_stops_all_with_a_saved_state(
 ) -> None:
     run = Run(tmp_path, long_job, drawn_data[1])
     process = run.start()
-    run.wait_for(8)
+    run.wait_for(3)
     os.kill(process.pid if whom == "launcher" else members(run)[whom], signal.SIGTERM)
     output = process.communicate(timeout=60)[0]
     assert process.returncode != 0
@@ -254,7 +254,7 @@ def test_short_allocations_end_with_the_weights_of_a_long_one(
     long_job: JobConfig,
     undisturbed: Callable[[JobConfig], Run],
 ) -> None:
-    """The first process finds the time over after every 25 iterations; the others follow."""
+    """The first process finds the time over after every few iterations; the others follow."""
     program = tmp_path / "short_allocations.py"
     program.write_text(
         "import sys\n"
@@ -262,7 +262,7 @@ def test_short_allocations_end_with_the_weights_of_a_long_one(
         "from dmnet.training.wall_clock import WallClock\n"
         "def has_time_for(clock, what):\n"
         "    clock.asked = getattr(clock, 'asked', 0) + 1\n"
-        "    return clock.end is None or clock.asked < 25\n"
+        "    return clock.end is None or clock.asked < 10\n"
         "WallClock.has_time_for = has_time_for\n"
         "sys.exit(main())\n"
     )
@@ -336,11 +336,11 @@ def test_a_piece_of_dropout_is_what_the_whole_batch_gets() -> None:
 
 
 def test_one_node_needs_no_rendezvous_and_several_meet_at_the_first() -> None:
-    arguments = torchrun_arguments(["train"], 4, 1, Path("logs"), {})
+    arguments = torchrun_arguments(["train"], 4, 1, {})
     assert arguments[:2] == ["--standalone", "--nproc-per-node=4"]
     assert arguments[-3:] == ["-m", "dmnet", "train"]
     job = {"SLURM_JOB_ID": "123456", "DMNET_RENDEZVOUS": "node1:23456"}
-    arguments = torchrun_arguments(["train"], 8, 2, Path("logs"), job)
+    arguments = torchrun_arguments(["train"], 8, 2, job)
     assert "--rdzv-endpoint=node1:23456" in arguments and "--rdzv-id=123456" in arguments
     assert "--nnodes=2" in arguments and "--nproc-per-node=4" in arguments
     command = srun_command(["train"], 2, "node1", job)
@@ -352,12 +352,16 @@ def test_one_node_needs_no_rendezvous_and_several_meet_at_the_first() -> None:
 @pytest.mark.parametrize(
     ("statuses", "status", "message"),
     [
-        ({0: LOST_CONTACT, 1: -9}, 137, "process 1 was killed by SIGKILL"),
+        (
+            {0: LOST_CONTACT, 1: -9},
+            137,
+            r"runs/k: process 1 was killed by SIGKILL; .*\[process 1\]",
+        ),
         ({0: TO_BE_CONTINUED, 1: -15}, TO_BE_CONTINUED, ""),
         ({0: 1, 1: LOST_CONTACT}, 1, ""),  # it printed its own error
-        ({1: LOST_CONTACT}, LOST_CONTACT, r"process\(es\) 1 lost contact"),
+        ({1: LOST_CONTACT}, LOST_CONTACT, r"runs/k: process\(es\) 1 lost contact"),
     ],
 )
 def test_the_process_to_blame_is_found(statuses: dict[int, int], status: int, message: str) -> None:
-    error = processes_error(statuses, Path("logs"))
+    error = processes_error(statuses, Path("runs/k"))
     assert error.status == status and re.match(message, error.message)
