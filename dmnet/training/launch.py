@@ -13,7 +13,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from dmnet.errors import LOST_CONTACT, TO_BE_CONTINUED, ConfigError, ProcessesError, RunError
+from dmnet.errors import LOST_CONTACT, ConfigError, ProcessesError, RunError
 
 RENDEZVOUS = "DMNET_RENDEZVOUS"  # host:port, set on each of several nodes
 FIRST_PORT, PORTS = 20000, 10000  # of the rendezvous: one per SLURM job
@@ -105,11 +105,13 @@ def _torchrun(arguments: list[str], run_dir: Path) -> None:
 def processes_error(statuses: Mapping[int, int], run_dir: Path) -> ProcessesError:
     """What to say of processes that ended with these statuses; minus the number of a signal.
 
-    Those that only lost contact are not to blame, and one that ended by itself has said why.
+    Not to blame are those that only lost contact, or that torchrun ended (by SIGTERM) because of
+    another. One that ended by itself has said why.
     """
-    blamed = {r: s for r, s in statuses.items() if s != LOST_CONTACT} or dict(statuses)
+    followed = (LOST_CONTACT, -signal.SIGTERM)
+    blamed = {r: s for r, s in statuses.items() if s not in followed} or dict(statuses)
     killed = {rank: status for rank, status in blamed.items() if status < 0}
-    if killed and TO_BE_CONTINUED not in blamed.values():
+    if killed:
         rank, status = min(killed.items())
         name = signal.Signals(-status).name
         return ProcessesError(
