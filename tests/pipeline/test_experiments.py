@@ -123,3 +123,21 @@ def test_settings_by_origin_list_each_distinct_one_once(build):
     assert [s.value for s in found["head.name"]] == ["fcn", "dmnet"]
     assert [s.value for s in found["recipe.epochs"]] == [3]
     assert "head.dropout" not in found
+
+
+def test_accumulation_changes_statistics_so_it_is_shown_and_in_the_key(build, edit):
+    before = build().cells_of("toy")[0]
+    edit("presets/full.yaml", "log_every: 1", "log_every: 1, processes: 2")
+    shared = build().cells_of("toy")[0]
+    assert shared.evaluations[0].run_key == before.evaluations[0].run_key  # rounding only
+    edit("presets/full.yaml", "processes: 2", "processes: 2, accumulate: 2")
+    cell = build().cells_of("toy")[0]
+    assert cell.evaluations[0].run_key != before.evaluations[0].run_key
+    setting = cell.settings["recipe.bn_parts"]
+    assert (setting.value, setting.origin) == (2, "preset")
+
+
+def test_a_batch_that_cannot_be_divided_is_refused_before_anything_runs(build, edit):
+    edit("presets/full.yaml", "log_every: 1", "log_every: 1, processes: 3")
+    with pytest.raises(SpecError, match=r"presets/full.yaml: .* 4 images cannot be divided among 3"):
+        build()

@@ -352,6 +352,7 @@ def test_one_node_needs_no_rendezvous_and_several_meet_at_the_first() -> None:
 @pytest.mark.parametrize(
     ("statuses", "status", "message"),
     [
+        ({0: -15, 1: -9}, 137, "runs/k: process 1 was killed by SIGKILL"),
         (
             {0: LOST_CONTACT, 1: -9},
             137,
