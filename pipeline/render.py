@@ -197,9 +197,7 @@ def _origins(report: dict[str, Any]) -> str:
         elif not cell["runs"]:
             profile = f"`counts/{cell['profile']}`" if cell["profile"] else ""
             profile = f"`speed/{cell['speed']}`" if cell["speed"] else profile
-            rows.append(
-                [cell["cell"], cell["source"], profile, "", number_text(cell), "", "", ""]
-            )
+            rows.append([cell["cell"], cell["source"], profile, "", number_text(cell), "", "", ""])
         for run in cell["runs"]:
             rows.append(
                 [
