@@ -7,6 +7,7 @@ python -m dmnet import   --config JSON [--weights DIR] --output released/KEY
 python -m dmnet evaluate --run runs/KEY|released/KEY --config JSON --data data/NAME --output FILE
 python -m dmnet predict  --run runs/KEY --config JSON --data data/NAME --output FILE
 python -m dmnet profile  --config JSON --output FILE
+python -m dmnet export   --run runs/KEY --zoo mmsegmentation|sssegmentation --output FILE.pth
 python -m dmnet speed    --config JSON --output FILE
 """
 
@@ -130,6 +131,13 @@ def profile(arguments: argparse.Namespace) -> None:
     write_json(arguments.output, content)
 
 
+def export(arguments: argparse.Namespace) -> None:
+    from dmnet.importers.export import export_run
+
+    tensors = export_run(arguments.run, arguments.zoo, arguments.output)
+    logging.info("%d tensors in the layout of %s", tensors, arguments.zoo)
+
+
 def speed(arguments: argparse.Namespace) -> None:
     from dmnet.speed import measure
 
@@ -208,6 +216,12 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--config", required=True, help="ProfileConfig: JSON or its file")
     command.add_argument("--output", type=Path, required=True, help="JSON, written")
     command.set_defaults(action=profile)
+
+    command = commands.add_parser("export", help="a trained run's weights as a zoo's checkpoint")
+    command.add_argument("--run", type=Path, required=True, help="runs/<key>")
+    command.add_argument("--zoo", required=True, help="mmsegmentation or sssegmentation")
+    command.add_argument("--output", type=Path, required=True, help="FILE.pth, written")
+    command.set_defaults(action=export)
 
     command = commands.add_parser("speed", help="measure inference speed and training memory")
     command.add_argument("--config", required=True, help="SpeedConfig: JSON or its file")

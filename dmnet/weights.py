@@ -13,6 +13,7 @@ from dmnet.config import ReleaseConfig, RunConfig
 from dmnet.errors import CheckpointError
 from dmnet.files import sha256_bytes
 from dmnet.segmentor import Segmentor
+from dmnet.text import printable
 
 SHOWN = 3  # keys named in an error
 
@@ -71,7 +72,7 @@ def why_unreadable(error: Exception) -> str:
     text = str(error)
     if found := re.search(r"WeightsUnpickler error:\s*(.+)|\n\n\s*(.+)", text):
         text = found[1] or found[2]
-    return text.split(". ")[0].split("\n")[0][:200] or type(error).__name__
+    return printable(text.split(". ")[0].split("\n")[0][:200]) or type(error).__name__
 
 
 def load_strictly(module: nn.Module, state: dict[str, Tensor], path: Path) -> None:

@@ -6,16 +6,18 @@ python -m pipeline data [TARGET]      which datasets are there, and what to do
 python -m pipeline show CELL          where a cell's number comes from
 python -m pipeline record [TARGET]    hand finished runs to MLflow and DVC
 python -m pipeline report TABLE        what there is of a table by now, to reports/partial/
+python -m pipeline fetch CHECKPOINT   released checkpoints (a name or a pattern) into weights/
 python -m pipeline verdict-rates      how often a verdict is wrong (docs/verdicts.md)
 python -m pipeline summary, page, partial, figure NAME, submission TABLE, resolve KEY,
     describe DATASET: what the rules call
 
-All but verdict-rates take --preset P and --seeds N.
+All but verdict-rates and fetch take --preset P and --seeds N.
 """
 
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -161,6 +163,13 @@ def record(arguments: argparse.Namespace) -> None:
     record_runs(everything, keys, dvc=not arguments.no_dvc)
 
 
+def fetch(arguments: argparse.Namespace) -> None:
+    from pipeline.checkpoints import fetch_checkpoints
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    fetch_checkpoints(PARAMS, arguments.checkpoint, arguments.weights, arguments.mirror)
+
+
 def verdict_rates(arguments: argparse.Namespace) -> None:
     from pipeline.verdict import load_rules
     from pipeline.verdict_rates import render_rates
@@ -183,11 +192,12 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], None], str, str | None]
     "page": (page, "write overview.html, all reports on one page", None),
     "resolve": (resolve, "write a run's config.json", "key"),
     "describe": (describe, "write a dataset's configuration", "name"),
+    "fetch": (fetch, "download and verify released checkpoints", "checkpoint"),
     "verdict-rates": (verdict_rates, "how often a verdict is wrong, measured", None),
 }
 INTO_FOLDER = ("report", "partial", "figure", "submission", "summary", "page")
 INTO_FILE = ("resolve", "describe")
-OF_NO_PRESET = ("verdict-rates",)
+OF_NO_PRESET = ("verdict-rates", "fetch")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -219,6 +229,9 @@ def parser() -> argparse.ArgumentParser:
     add("--complete", action="store_true", help="into its place, or not at all (for the rules)")
     add = commands.choices["submission"].add_argument
     add("--predictions", type=Path, required=True, help="their JSON manifest")
+    add = commands.choices["fetch"].add_argument
+    add("--weights", type=Path, default=Path("weights"))
+    add("--mirror", help="a folder (or file:// address) to copy from, without a network")
     return root
 
 

@@ -1,11 +1,13 @@
-"""params/checkpoints.yaml: the released checkpoints by name."""
+"""params/checkpoints.yaml: the released checkpoints by name, and fetching them."""
 
 from __future__ import annotations
 
+import fnmatch
+import logging
 from pathlib import Path
 
 from dmnet.config import CheckpointConfig, parse
-from dmnet.errors import ConfigError
+from dmnet.errors import CheckpointError, ConfigError
 from pipeline.errors import SpecError
 from pipeline.yaml_files import load_yaml
 
@@ -28,3 +30,37 @@ def load_checkpoints(params: Path) -> dict[str, CheckpointConfig]:
         except ConfigError as error:
             raise SpecError(str(error)) from error
     return found
+
+
+def fetch_checkpoints(
+    params: Path, pattern: str, weights: Path, mirror: str | None = None, wait: float | None = None
+) -> None:
+    """Fetch the checkpoints whose name fits `pattern` (`*` and `?` as in a shell) into `weights`.
+
+    One that cannot be had does not keep the others away; a server that does not answer does.
+    mirror and wait: as in dmnet.importers.published.fetch. Raises SpecError when no name fits,
+    CheckpointError when any is lacking in the end, RunError when `weights` cannot be written.
+    """
+    from dmnet.importers.published import BACK_OFF, NoNetworkError, fetch
+
+    checkpoints = load_checkpoints(params)
+    names = fnmatch.filter(checkpoints, pattern)
+    if not names:
+        raise SpecError(
+            f"no checkpoint is called {pattern!r}; see {params / FILE}, or give a pattern such as "
+            "'dmnet_*_ade20k'"
+        )
+    failed = []
+    for name in names:
+        try:
+            fetch(checkpoints[name].files, weights, mirror, BACK_OFF if wait is None else wait)
+        except NoNetworkError:
+            raise
+        except CheckpointError as error:
+            logging.error("%s: %s", name, error)
+            failed.append(name)
+    if failed:
+        raise CheckpointError(
+            f"{weights}: {len(failed)} of {len(names)} checkpoints are lacking "
+            f"({', '.join(failed[:3])}{' ...' if len(failed) > 3 else ''}); the reasons stand above"
+        )

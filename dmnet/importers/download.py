@@ -38,8 +38,16 @@ class UnavailableError(DMNetError):
     """An address does not give the file. The message is the reason, without the address."""
 
 
+class UnreachableError(UnavailableError):
+    """Its server did not answer at all: there is no network, or none that leads there."""
+
+
 class _InterruptedError(Exception):
     """An attempt failed in a way that the next one may not."""
+
+
+class _NoAnswerError(_InterruptedError):
+    """The server could not be reached."""
 
 
 def download(
@@ -49,7 +57,8 @@ def download(
 
     accept: judges the SHA-256; None where none is published, then only the length is checked.
     wait: seconds before the second attempt.
-    Raises UnavailableError when the server does not give it, CheckpointError when it gives another
+    Raises UnavailableError when the server does not give it (UnreachableError when it does not
+    answer), CheckpointError when it gives another
     file (which is removed), RunError when it cannot be written (what has arrived stays).
     """
     part = _Part(path, url, hashed=accept is not None)
@@ -129,7 +138,8 @@ def _fetch_whole(part: _Part, wait: float, attempts: int) -> None:
         except _InterruptedError as error:
             failures = 1 if part.size > before else failures + 1
             if failures >= attempts:
-                raise UnavailableError(f"{error}, {failures} times in a row") from error
+                kind = UnreachableError if isinstance(error, _NoAnswerError) else UnavailableError
+                raise kind(f"{error}, {failures} times in a row") from error
             pause = wait * 2 ** (failures - 1)
             log.warning("%s: %s; again in %.0f s", part.target.name, error, pause)
             time.sleep(pause)
@@ -222,7 +232,7 @@ def _network(url: str) -> Iterator[None]:
         while (below := innermost.__cause__ or innermost.__context__) is not None:
             innermost = below
         reason = getattr(innermost, "strerror", None) or str(innermost) or type(error).__name__
-        raise _InterruptedError(f"no answer from {urlsplit(url).netloc} ({reason})") from error
+        raise _NoAnswerError(f"no answer from {urlsplit(url).netloc} ({reason})") from error
 
 
 @contextmanager

@@ -17,12 +17,16 @@ from urllib.parse import unquote, urlsplit
 from dmnet.config import PublishedFile
 from dmnet.errors import CheckpointError, RunError
 from dmnet.files import atomic_write, sha256_file
-from dmnet.importers.download import BACK_OFF, UnavailableError, download
+from dmnet.importers.download import BACK_OFF, UnavailableError, UnreachableError, download
 from dmnet.training.lock import run_lock
 
 log = logging.getLogger(__name__)
 
 CHUNK = 2**20  # bytes
+
+
+class NoNetworkError(CheckpointError):
+    """No server of a file answers; asking for other files would take as long and end the same."""
 
 
 @dataclass(frozen=True)
@@ -80,14 +84,15 @@ def fetch(
 
     mirror: a folder, or its file:// address, that holds the files under their names; then the
     network is left alone. wait: seconds before the second attempt at an address.
-    Raises CheckpointError when none can be had, RunError when `folder` cannot be written. Nothing
-    with a wrong hash is left under a file's name: what lay there is renamed to `<file>.wrong`.
+    Raises CheckpointError when none can be had (NoNetworkError when nobody answers), RunError
+    when `folder` cannot be written. Nothing with a wrong hash is left under a file's name: what
+    lay there is renamed to `<file>.wrong`.
     """
     with run_lock(folder / ".locks" / f"{files[0].file}.lock", doing="fetched"):
         for file in files:
             if (found := _present(file, files, folder)) is not None:
                 return found
-        problems = []
+        problems: list[CheckpointError] = []
         for file in files:
             path = folder / file.file
             try:
@@ -95,9 +100,12 @@ def fetch(
                     _copy(_mirror_folder(mirror) / file.file, path, file)
                 else:
                     _download(file, path, wait)
+            except NoNetworkError:
+                raise
             except CheckpointError as error:
-                log.warning("%s", error)
-                problems.append(str(error))
+                if problems:
+                    log.warning("%s", error)
+                problems.append(error)
                 continue
             found = identify(path, file, files)
             if found.verified:
@@ -105,7 +113,7 @@ def fetch(
             else:
                 log.warning("%s: complete; no hash is published, so its origin is unproven", path)
             return found
-    raise CheckpointError("; ".join(problems))
+    raise problems[0]
 
 
 def _present(file: PublishedFile, files: Sequence[PublishedFile], folder: Path) -> Found | None:
@@ -132,7 +140,7 @@ def _download(file: PublishedFile, path: Path, wait: float) -> None:
     """From the first of its addresses that gives the file. Raises CheckpointError."""
     prefix = file.sha256_prefix
     accept = None if prefix is None else lambda digest: digest.startswith(prefix)
-    reasons = []
+    reasons, unreachable = [], True
     for url in file.urls:
         try:
             if url.startswith("file:"):
@@ -142,7 +150,9 @@ def _download(file: PublishedFile, path: Path, wait: float) -> None:
             return
         except UnavailableError as error:
             reasons.append(f"{url}: {error}")
-    raise CheckpointError(
+            unreachable = unreachable and isinstance(error, UnreachableError)
+    kind = NoNetworkError if unreachable else CheckpointError
+    raise kind(
         f"{path}: cannot be downloaded ({'; '.join(reasons)}); download it elsewhere and put it to "
         "this place, or give the folder that holds it with --mirror DIR"
     )

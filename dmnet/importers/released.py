@@ -27,6 +27,7 @@ from dmnet.importers.published import Found, require
 from dmnet.importers.untrusted import read_checkpoint
 from dmnet.provenance import code_version, environment
 from dmnet.segmentor import Segmentor
+from dmnet.text import printable
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ def import_released(job: ReleaseJob, weights_dir: Path, output: Path) -> dict[st
     try:
         model = load(held, ZOOS[checkpoint.zoo], job)
     except CheckpointError as error:
-        raise CheckpointError(f"{found.path}: {error}") from error
+        raise CheckpointError(f"{found.path}: {printable(str(error))}") from error
     return _write(job, found, held, model, output)
 
 
@@ -126,7 +127,7 @@ def check_classes(stated: Sequence[str] | None, ours: Sequence[str]) -> None:
     log.warning(
         "class %d is called %r in the checkpoint and %r in the dataset",
         place,
-        stated[place],
+        printable(stated[place]),
         ours[place],
     )
 
@@ -164,7 +165,9 @@ def _write(
             "published_file": found.published.file,
             "url": found.published.urls[0],
             "published_by": found.published.source,
-            "left_aside": sorted(str(key) for key in held if key != ZOOS[checkpoint.zoo].key),
+            "left_aside": sorted(
+                printable(str(key)) for key in held if key != ZOOS[checkpoint.zoo].key
+            ),
         },
         "data_fingerprint": None,
         "stand_in": None,

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from dmnet.config import CheckpointConfig
-from pipeline.checkpoints import load_checkpoints
+from dmnet.errors import CheckpointError
+from pipeline.checkpoints import fetch_checkpoints, load_checkpoints
 from pipeline.errors import SpecError
 
 PARAMS = Path(__file__).resolve().parents[2] / "params"
@@ -60,6 +61,23 @@ def test_no_hash_belongs_to_two_checkpoints(checkpoints: dict[str, CheckpointCon
     hashes = Counter(f.sha256_prefix for c in checkpoints.values() for f in c.files)
     del hashes[None]
     assert set(hashes.values()) == {1}
+
+
+def test_fetching_by_a_pattern_names_what_lacks(tmp_path: Path) -> None:
+    """From a folder: the hashes are the published ones, so only an unhashed file can be drawn."""
+    mirror, weights = tmp_path / "mirror", tmp_path / "weights"
+    mirror.mkdir()
+    (mirror / "dmnet_resnet50os8_voc_train.pth").write_bytes(b"drawn")
+    (mirror / "dmnet_r50-d8_512x512_80k_ade20k_20201214_115705-a8626293.pth").write_bytes(b"drawn")
+    fetch_checkpoints(PARAMS, "dmnet_resnet50os8_voc", weights, str(mirror))
+    with pytest.raises(CheckpointError, match="16 of 16 checkpoints are lacking"):
+        fetch_checkpoints(PARAMS, "deeplabv3_*", weights, str(mirror))
+    with pytest.raises(CheckpointError, match=r"1 of 1 .*dmnet_r50-d8_512x512_80k_ade20k"):
+        fetch_checkpoints(PARAMS, "dmnet_r50-d8_512x512_80k_ade20k", weights, str(mirror))
+    kept = [file.name for file in weights.iterdir() if file.is_file()]
+    assert kept == ["dmnet_resnet50os8_voc_train.pth"]
+    with pytest.raises(SpecError, match="no checkpoint is called 'dmnet'"):
+        fetch_checkpoints(PARAMS, "dmnet", weights)
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,19 @@ def test_the_deep_stem_is_three_3x3_convolutions_in_the_7x7s_place() -> None:
     assert [f.shape for f in backbone.eval()(x)] == [f.shape for f in plain.eval()(x)]
 
 
+@pytest.mark.parametrize("stem", ["plain", "deep"])
+def test_the_stem_may_have_a_width_of_its_own(stem: str) -> None:
+    with torch.device("meta"):
+        backbone = resnet(stem=stem, width=16, stem_channels=24)
+        features = backbone(torch.empty(2, 3, 33, 33))
+        same = resnet(stem=stem, width=16, stem_channels=16).state_dict()
+        default = resnet(stem=stem, width=16).state_dict()
+    assert backbone.bn1.num_features == 24
+    assert backbone.get_submodule("layer1.0.conv1").in_channels == 24
+    assert tuple(feature.shape[1] for feature in features) == (64, 128, 256, 512)
+    assert {k: v.shape for k, v in same.items()} == {k: v.shape for k, v in default.items()}
+
+
 def test_a_reduced_width_scales_every_layer() -> None:
     with torch.device("meta"):
         full, quarter = resnet(width=64).state_dict(), resnet(width=16).state_dict()

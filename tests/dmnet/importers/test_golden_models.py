@@ -1,7 +1,8 @@
 """Our models compute what the references computed, given the references' checkpoints.
 
 The fixtures in tests/golden were recorded from mmsegmentation 1.2.2 and sssegmentation 1.7.0 at
-reduced widths: an untrained checkpoint, inputs, and what backbone, heads and resizing gave.
+reduced widths: an untrained checkpoint, inputs, and what backbone, heads and resizing gave. Those
+of output stride 16 come from tests/reference/record_models.py.
 """
 
 from __future__ import annotations
@@ -26,6 +27,10 @@ FIXTURES = {
     "mmseg_fcn_r50d8": "FCN (mmsegmentation)",
     "mmseg_bisenetv2": "BiSeNetV2 (mmsegmentation)",
     "ssseg_dmnet_r50os8": "DMNet (sssegmentation)",
+    # Output stride 16, where the first block of a dilated stage keeps the dilation before it, too.
+    "mmseg_dmnet_r50d16": "DMNet D16, plain stem, fusion, even kernels (mmsegmentation)",
+    "mmseg_deeplabv3_r101d16": "DeepLabV3 R-101-D16 (mmsegmentation)",
+    "ssseg_dmnet_r50os16": "DMNet OS16, plain stem, fusion, even kernels (sssegmentation)",
 }
 CASES = ("case_65x97", "case_64x64_b2")
 

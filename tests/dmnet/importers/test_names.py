@@ -73,6 +73,11 @@ def test_a_file_without_the_zoos_key_is_an_error(zoo: Zoo, content: Any) -> None
         zoo.unwrap(content)
 
 
+def test_a_file_without_a_state_dict_under_the_key_is_an_error(zoo: Zoo) -> None:
+    with pytest.raises(CheckpointError, match=f"a state dict under `{zoo.key}`, found list"):
+        zoo.unwrap({zoo.key: [torch.zeros(1)]})
+
+
 def test_a_leftover_key_is_an_error_that_names_it(
     zoo: Zoo, model: Segmentor, checkpoint: dict[str, Tensor]
 ) -> None:

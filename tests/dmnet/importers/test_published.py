@@ -9,7 +9,7 @@ import pytest
 
 from dmnet.config import PublishedFile
 from dmnet.errors import CheckpointError
-from dmnet.importers.published import fetch, require
+from dmnet.importers.published import NoNetworkError, fetch, require
 
 README = b"the file of the README"
 PACKAGE = b"the file of the released package"
@@ -125,8 +125,8 @@ def test_a_verified_file_is_not_fetched_again(weights: Path) -> None:
 
 
 def test_without_a_network_the_next_step_is_named(weights: Path) -> None:
-    with pytest.raises(CheckpointError) as caught:
-        fetch(FILES[:1], weights, wait=0.0)
+    with pytest.raises(NoNetworkError) as caught:
+        fetch(FILES, weights, wait=0.0)
     line = str(caught.value)
     assert line.startswith(f"{weights}/readme.pth: cannot be downloaded (http://127.0.0.1:1/")
     assert "put it to this place, or give the folder that holds it with --mirror DIR" in line

@@ -264,6 +264,10 @@ DAMAGES: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
         lambda c: {**c, "state_dict": {**c["state_dict"], "extra.weight": torch.zeros(1)}},
         "left over: extra.weight",
     ),
+    "a name that moves the cursor": (
+        lambda c: {**c, "state_dict": {**c["state_dict"], "a\n\x1b[2Kb": torch.zeros(1)}},
+        "left over: a??[2Kb",
+    ),
     "key missing": (
         lambda c: {**c, "state_dict": state_without(c, "decode_head.conv_seg.bias")},
         "missing: decode_head.conv_seg.bias",
