@@ -42,7 +42,7 @@ class RecipeConfig(Section):
     cat_max_ratio: float = Field(1.0, gt=0, le=1)  # a crop with more of one class is drawn again
     flip: float = Field(0.5, ge=0, le=1)  # probability of a horizontal mirror image
     photometric: bool = False  # random brightness, contrast, saturation and hue
-    # Where the two zoos' redrawing of crops and padding of small images differ.
+    # Where the two zoos' redrawing of crops, padding of small images and turning of hues differ.
     conventions: Literal["mmsegmentation", "sssegmentation"] = "mmsegmentation"
     padding: Literal["mean", "black"] = "mean"  # colour of what is added to small images
     mean: tuple[float, float, float] = (123.675, 116.28, 103.53)

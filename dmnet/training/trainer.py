@@ -34,16 +34,14 @@ from dmnet.data.manifest import Manifest
 from dmnet.errors import DMNetError, RunError
 from dmnet.files import read_json, sha256_bytes, sha256_file, write_bytes, write_json
 from dmnet.inference.evaluate import evaluate
-from dmnet.losses import segmentation_losses
 from dmnet.provenance import code_version, environment
 from dmnet.segmentor import Segmentor
 from dmnet.text import clock
-from dmnet.training.amp import loss_scaler, uses_amp
 from dmnet.training.history import History
 from dmnet.training.lock import run_lock
 from dmnet.training.resume import ResumeStates
-from dmnet.training.schedule import lr_at
 from dmnet.training.start_weights import load_parent, load_start_weights
+from dmnet.training.step import Stepper
 
 log = logging.getLogger(__name__)
 
@@ -126,14 +124,7 @@ class Trainer:
                 self.model.backbone, backbone.weights, weights_dir
             )
         self.model.to(self.device)
-        self.optimizer = torch.optim.SGD(
-            self.model.parameters(),
-            lr=self.recipe.lr,
-            momentum=self.recipe.momentum,
-            weight_decay=self.recipe.weight_decay,
-        )
-        self.amp = uses_amp(self.recipe, self.device)
-        self.scaler = loss_scaler(self.recipe, self.device, self.amp)
+        self.stepper = Stepper(self.model, self.recipe, job.run.data.ignore_index, self.device)
         self.iteration = 0  # finished iterations
         self.seconds = 0.0  # spent on them, earlier attempts included
         self.sums: dict[str, float] = {}  # of the losses since the last history row
@@ -177,25 +168,7 @@ class Trainer:
         # draw what an uninterrupted one would have drawn.
         seeds = np.random.SeedSequence([self.job.run.seed, self.iteration])
         torch.manual_seed(int(seeds.generate_state(1, np.uint64)[0] >> np.uint64(1)))
-        lr = lr_at(self.recipe, self.iteration)
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
-        images = images.to(self.device, non_blocking=True)
-        labels = labels.to(self.device, non_blocking=True)
-        with torch.autocast(self.device.type, enabled=self.amp):
-            logits = self.model(images)
-            losses = segmentation_losses(
-                self.model,
-                logits,
-                labels,
-                self.job.run.data.ignore_index,
-                self.recipe.loss_average,
-                self.recipe.ohem,
-            )
-        self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(losses.total).backward()
-        self.scaler.step(self.optimizer)
-        self.scaler.update(self.recipe.loss_scale)
+        losses, lr = self.stepper.step(images, labels, self.iteration)
         self.iteration += 1
         self._lr = lr
         parts = {"total": losses.total, "main": losses.main, "auxiliary": losses.auxiliary}
@@ -300,8 +273,8 @@ class Trainer:
             {
                 "iteration": self.iteration,
                 "model": self.model.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "scaler": self.scaler.state_dict(),
+                "optimizer": self.stepper.optimizer.state_dict(),
+                "scaler": self.stepper.scaler.state_dict(),
                 "sums": self.sums,
                 "seconds": self.seconds,
                 "val_miou": self.val_miou,
@@ -316,8 +289,8 @@ class Trainer:
         self.iteration, self.seconds = state["iteration"], state["seconds"]
         self.sums, self.val_miou = state["sums"], state["val_miou"]
         self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.scaler.load_state_dict(state["scaler"])
+        self.stepper.optimizer.load_state_dict(state["optimizer"])
+        self.stepper.scaler.load_state_dict(state["scaler"])
         log.info("going on from iteration %d of %d", self.iteration, self.recipe.iterations)
 
     def _finish(self) -> dict[str, Any]:

@@ -24,6 +24,10 @@ from dmnet.errors import DataError
 RECIPE = RecipeConfig(
     lr=0.1, weight_decay=0, iterations=7, batch_size=2, crop_size=(8, 8), scale_range=(0.5, 2.0)
 )
+# Everything that draws random numbers.
+ZOO_RECIPE = RECIPE.model_copy(
+    update={"fit_size": (8, 16), "cat_max_ratio": 0.75, "photometric": True}
+)
 
 MakeDataset = Callable[..., SegmentationDataset]
 
@@ -51,9 +55,13 @@ def make_dataset(
 
 
 def batches(
-    dataset: SegmentationDataset, start: int = 0, workers: int = 0, seed: int = 5
+    dataset: SegmentationDataset,
+    start: int = 0,
+    workers: int = 0,
+    seed: int = 5,
+    recipe: RecipeConfig = RECIPE,
 ) -> list[tuple[Tensor, Tensor]]:
-    return list(training_batches(dataset, RECIPE, seed, start, workers, pin_memory=False))
+    return list(training_batches(dataset, recipe, seed, start, workers, pin_memory=False))
 
 
 def equal(first: list[tuple[Tensor, Tensor]], second: list[tuple[Tensor, Tensor]]) -> bool:
@@ -152,12 +160,15 @@ def test_the_same_address_is_the_same_sample_and_another_address_another(
     assert not equal([samples[4, 2]], [TrainingSamples(make_dataset(), RECIPE, seed=6)[4, 2]])
 
 
+@pytest.mark.parametrize("recipe", [RECIPE, ZOO_RECIPE], ids=["paper", "zoo"])
 @pytest.mark.parametrize("start", [0, 3])
 def test_batches_do_not_depend_on_the_number_of_workers(
-    make_dataset: MakeDataset, start: int
+    make_dataset: MakeDataset, start: int, recipe: RecipeConfig
 ) -> None:
     dataset = make_dataset(cache_mib=1)
-    assert equal(batches(dataset, start, workers=0), batches(dataset, start, workers=2))
+    alone, parallel = (batches(dataset, start, workers, recipe=recipe) for workers in (0, 2))
+    assert equal(alone, parallel)
+    assert equal(alone, batches(dataset, recipe=recipe)[start:])
 
 
 @pytest.mark.parametrize("start", range(8))

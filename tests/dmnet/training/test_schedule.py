@@ -1,10 +1,4 @@
-"""The polynomial schedule, by hand and against both zoos' recorded learning rates.
-
-With a minimum, both zoos interpolate, (lr - min) * factor + min, where ours cuts off at the
-minimum; so the recorded schedules are compared through ours without a minimum. mmsegmentation's
-last iteration has factor 0, that is, it counts one iteration less. Its linear warm-up
-(`mmseg_linear_then_poly`) has no counterpart here.
-"""
+"""The learning rate of a recipe, by hand and against both zoos' recorded schedules."""
 
 from __future__ import annotations
 
@@ -12,10 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dmnet.training.schedule import poly_lr
+from dmnet.config import RecipeConfig
+from dmnet.training.schedule import lr_at, poly_lr
+
+Golden = Callable[[str], Any]
+Fidelity = Callable[..., None]
 
 
 def test_by_hand() -> None:
@@ -45,21 +44,70 @@ def test_it_only_falls_and_stays_within_its_bounds(
     assert 0.01 >= now >= next_one >= min_lr
 
 
-def test_sssegmentations_schedule(golden: Callable[[str], Any]) -> None:
+SOURCE = "tests/golden/lr_schedules.pt"
+
+
+def rates(**values: Any) -> torch.Tensor:
+    """Of all iterations of a recipe, float64."""
+    rest = {"weight_decay": 0.0, "batch_size": 1, "crop_size": (64, 64)}
+    recipe = RecipeConfig.model_validate({**rest, **values})
+    found = [lr_at(recipe, i) for i in range(recipe.iterations)]
+    return torch.tensor(found, dtype=torch.float64)
+
+
+def same(fidelity: Fidelity, zoo: str, what: str, ours: torch.Tensor, theirs: torch.Tensor) -> None:
+    fidelity(f"learning rates ({zoo})", what, ours, theirs, limit=1e-9, source=SOURCE)
+    assert ours.tolist() == pytest.approx(theirs.tolist(), rel=1e-9)
+
+
+def test_sssegmentations_schedule(golden: Golden, fidelity: Fidelity) -> None:
     s = golden("lr_schedules")["ssseg_poly"]
-    ours = [
-        poly_lr(s["base_lr"] - s["min_lr"], i, s["max_iters"], s["power"]) + s["min_lr"]
-        for i in range(s["max_iters"])
-    ]
-    assert ours == pytest.approx(s["lr_at_iter"].tolist(), rel=1e-12)
+    ours = rates(lr=s["base_lr"], min_lr=s["min_lr"], power=s["power"], iterations=s["max_iters"])
+    same(fidelity, "sssegmentation", "poly", ours, s["lr_at_iter"])
 
 
-def test_mmsegmentations_schedule(golden: Callable[[str], Any]) -> None:
+def test_mmsegmentations_schedule(golden: Golden, fidelity: Fidelity) -> None:
     s = golden("lr_schedules")["mmseg_poly"]
-    steps = s["end"] - s["begin"] - 1
-    ours = [
-        poly_lr(s["base_lr"] - s["eta_min"], i, steps, s["power"]) + s["eta_min"]
-        for i in range(steps + 1)
-    ]
-    # mmengine multiplies up its rate step by step, so it collects rounding.
-    assert ours == pytest.approx(s["lr_at_iter"].tolist()[: steps + 1], rel=1e-9)
+    ours = rates(
+        lr=s["base_lr"],
+        min_lr=s["eta_min"],
+        power=s["power"],
+        iterations=s["end"],
+        reaches_min_lr=True,
+    )
+    same(fidelity, "mmsegmentation", "poly", ours, s["lr_at_iter"][: s["end"]])
+    assert float(ours[-1]) == s["eta_min"]
+
+
+def test_mmsegmentations_schedule_after_a_linear_warm_up(
+    golden: Golden, fidelity: Fidelity
+) -> None:
+    s = golden("lr_schedules")["mmseg_linear_then_poly"]
+    ours = rates(
+        lr=s["base_lr"],
+        min_lr=s["eta_min"],
+        iterations=s["end"],
+        reaches_min_lr=True,
+        warmup_iterations=s["warmup_end"],
+        warmup_factor=s["start_factor"],
+    )
+    same(fidelity, "mmsegmentation", "linear, then poly", ours, s["lr_at_iter"][: s["end"]])
+
+
+@pytest.mark.parametrize("reaches_min_lr", [True, False])
+@pytest.mark.parametrize("warmup", [0, 1, 2, 9, 10, 11])
+@pytest.mark.parametrize("iterations", [1, 2, 10])
+def test_every_short_run_has_rates(reaches_min_lr: bool, warmup: int, iterations: int) -> None:
+    found = rates(
+        lr=0.1,
+        min_lr=0.01,
+        iterations=iterations,
+        reaches_min_lr=reaches_min_lr,
+        warmup_iterations=warmup,
+    )
+    assert bool(((found >= 0.01) & (found <= 0.1 + 1e-12)).all())
+
+
+def test_without_options_the_rate_is_the_papers() -> None:
+    papers = [poly_lr(0.02, i, 100, 0.9) for i in range(100)]
+    assert rates(lr=0.02, iterations=100).tolist() == papers

@@ -185,6 +185,30 @@ def test_how_a_run_is_executed_does_not_change_its_weights(
     assert other["weights"]["sha256"] == expected["weights"]["sha256"]
 
 
+def test_a_recipe_with_everything_the_zoos_have_goes_on_after_a_stop_to_the_same_weights(
+    tmp_path: Path,
+    drawn_data: Prepared,
+    make_job: MakeJob,
+    uninterrupted: Uninterrupted,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    recipe = {
+        **{"fit_size": [32, 64], "cat_max_ratio": 0.75, "photometric": True, "padding": "black"},
+        **{"loss_average": "all", "ohem": {"threshold": 0.7, "min_kept": 50}, "min_lr": 1e-4},
+        **{"warmup_iterations": 2, "reaches_min_lr": True, "precision": "amp", "loss_scale": 512.0},
+    }
+    job = make_job(drawn_data[0], recipe=recipe, execution={"log_every": 1})
+    stop = stop_at(monkeypatch, 3, lambda: signal.raise_signal(signal.SIGTERM))
+    with pytest.raises(InterruptedRunError):
+        trained(tmp_path, job, drawn_data[1])
+    stop()
+    manifest = trained(tmp_path, job, drawn_data[1])
+    assert results(manifest) == results(uninterrupted(job))
+    rows = read_history(tmp_path / "runs" / job.run.key / "history.jsonl")
+    rates = [row["lr"] for row in rows if "lr" in row]
+    assert rates[:3] == pytest.approx([0.002, 0.02, 0.02]) and rates[-1] == 1e-4
+
+
 @pytest.mark.parametrize("iteration", range(1, 6))
 def test_a_run_stopped_by_sigterm_goes_on_to_the_same_weights(
     tmp_path: Path,
