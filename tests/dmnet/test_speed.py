@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import torch
@@ -97,6 +98,17 @@ def test_out_of_memory_is_one_line_that_names_the_size() -> None:
         "training on 2 crops of 2000000x2000000 pixels: out of memory; "
         "lower `batch_size` or `crop_size`"
     )
+
+
+def is_killed(_: SpeedConfig, __: int) -> NoReturn:
+    os._exit(9)
+
+
+def test_a_killed_measurement_is_one_line_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the kernel does it to a process that takes too much memory."""
+    monkeypatch.setattr(speed, "peak_of_training", is_killed)
+    with pytest.raises(RunError, match=r"^training on 2 crops of 32x32 pixels: its process was ki"):
+        speed.training_memory(config())
 
 
 def test_a_batch_that_cannot_be_normalised_names_the_setting() -> None:

@@ -1,107 +1,179 @@
-"""Sliding windows and test-time augmentation, against mmsegmentation's recorded outputs.
+"""Views, windows and their averages, against the outputs that the references recorded.
 
-The recordings use the weights of `mmseg_dmnet_r50d8`; pictures there are BGR, ours are RGB.
+Pictures in `mmseg_tta` are BGR, ours are RGB.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
-from dmnet.config import (
-    AuxiliaryConfig,
-    DMNetHeadConfig,
-    FCNHeadConfig,
-    InferenceConfig,
-    ModelConfig,
-    RecipeConfig,
-    ResNetConfig,
-)
+from dmnet.config import InferenceConfig, RecipeConfig
 from dmnet.data.augment import resize_image
-from dmnet.importers import mmseg
-from dmnet.inference.augmented import predict_scores, size_at_scale
+from dmnet.inference.augmented import (
+    average_scores,
+    interpolated_views,
+    make_views,
+    predict_scores,
+    size_at_scale,
+)
 from dmnet.inference.windows import sliding_window_logits, window_starts
 from dmnet.segmentor import Segmentor
 
 Golden = Callable[[str], Any]
+Model = Callable[[str], Segmentor]
+Normalisation = Callable[[dict[str, Any]], RecipeConfig]
+Fidelity = Callable[..., None]
+MMSEG, SSSEG = "inference (mmsegmentation)", "inference (sssegmentation)"
 
 
-@pytest.fixture
-def model(golden: Golden) -> Segmentor:
-    recorded = golden("mmseg_dmnet_r50d8")
-    theirs = json.loads(recorded["config_json"])
-    head, auxiliary = theirs["decode_head"], theirs["auxiliary_head"]
-    config = ModelConfig(
-        backbone=ResNetConfig(stem="deep", width=theirs["backbone"]["base_channels"]),
-        head=DMNetHeadConfig(
-            channels=head["channels"], kernel_sizes=tuple(head["filter_sizes"]), fusion=False
-        ),
-        auxiliary={
-            "stage4": AuxiliaryConfig(
-                head=FCNHeadConfig(
-                    channels=auxiliary["channels"], convolutions=auxiliary["num_convs"]
-                )
-            )
-        },
-    )
-    model = Segmentor(config, head["num_classes"])
-    model.load_state_dict(mmseg.to_ours(recorded["checkpoint"]["state_dict"], model))
-    return model.eval()
+# ------------------------------------------------------------------------------- sliding windows
 
 
-def error(ours: Tensor, theirs: Tensor) -> float:
-    """The largest difference as a part of the reference's range."""
-    return float((ours - theirs).abs().max() / (theirs.max() - theirs.min()))
-
-
-def test_windows_begin_where_the_reference_s_do(golden: Golden) -> None:
-    recorded = golden("mmseg_slide_inference")["align_corners_false"]
+@pytest.mark.parametrize("corners", ["true", "false"])
+def test_windows_begin_where_the_reference_s_do(
+    corners: str, golden: Golden, fidelity: Fidelity
+) -> None:
+    recorded = golden("mmseg_slide_inference")[f"align_corners_{corners}"]
+    (height, width), (down, across) = recorded["crop_size"], recorded["stride"]
     ours = [
-        [top, top + 33, left, left + 33]
-        for top in window_starts(65, 33, 22)
-        for left in window_starts(97, 33, 22)
+        [top, top + height, left, left + width]
+        for top in window_starts(recorded["input"].shape[2], height, down)
+        for left in window_starts(recorded["input"].shape[3], width, across)
     ]
-    assert ours == [list(window) for window in recorded["windows_y1y2x1x2"]]
+    theirs = [list(window) for window in recorded["windows_y1y2x1x2"]]
+    what = f"places of the windows, align_corners {corners}"
+    fidelity(MMSEG, what, ours, theirs, source="mmseg_slide_inference")
 
 
 @torch.no_grad()
-def test_sliding_windows_average_as_the_reference_does(model: Segmentor, golden: Golden) -> None:
-    recorded = golden("mmseg_slide_inference")["align_corners_false"]
+@pytest.mark.parametrize("corners", ["true", "false"])
+@pytest.mark.parametrize("rows", [65, 30], ids=["larger than a window", "lower than a window"])
+def test_sliding_windows_average_as_the_reference_does(
+    rows: int, corners: str, reference_model: Model, golden: Golden, fidelity: Fidelity
+) -> None:
+    recorded = golden("mmseg_slide_inference")[f"align_corners_{corners}"]
+    model = reference_model(recorded["weights"])
+    assert model.config.align_corners is (corners == "true")
     window, stride = tuple(recorded["crop_size"]), tuple(recorded["stride"])
-    logits = sliding_window_logits(model, recorded["input"], window, stride)
-    assert error(logits, recorded["seg_logits"]) < 1e-5
-    low = sliding_window_logits(model, recorded["input"][..., :30, :], window, stride)
-    assert error(low, recorded["input_30rows_logits"]) < 1e-5
+    ours = sliding_window_logits(model, recorded["input"][:, :, :rows], window, stride)
+    theirs = recorded["seg_logits" if rows == 65 else "input_30rows_logits"]
+    what = f"sliding windows on {rows} rows, align_corners {corners}"
+    source = "mmseg_slide_inference"
+    fidelity(MMSEG, f"{what}: logits", ours, theirs, source=source)
+    fidelity(MMSEG, f"{what}: label map", ours.argmax(1), theirs.argmax(1), source=source)
 
 
-def test_pictures_are_resized_to_the_bit(golden: Golden) -> None:
+# --------------------------------------------------------------- mmsegmentation's scales and flip
+
+
+def test_pictures_are_resized_and_mirrored_to_the_bit(golden: Golden, fidelity: Fidelity) -> None:
     recorded = golden("mmseg_tta")
     picture = recorded["image_bgr_uint8"].permute(2, 0, 1).contiguous()
-    for index, ratio in enumerate(recorded["ratios"]):
-        size = size_at_scale(*recorded["image_bgr_uint8"].shape[:2], ratio)
-        assert torch.equal(resize_image(picture, size), recorded["resized_uint8"][2 * index])
+    for index, theirs in enumerate(recorded["resized_uint8"]):
+        ratio = recorded["ratios"][index // 2]
+        ours = resize_image(picture, size_at_scale(*picture.shape[1:], ratio))
+        ours = ours.flip(-1) if recorded["metas"][index]["flip"] else ours
+        assert recorded["metas"][index]["img_shape"] == list(ours.shape[1:])
+        what = f"picture at scale {ratio}, {'mirrored' if index % 2 else 'as it is'}"
+        fidelity(MMSEG, what, ours, theirs, source="mmseg_tta")
 
 
 def test_scales_and_mirror_images_average_as_the_reference_does(
-    model: Segmentor, golden: Golden
+    reference_model: Model, normalisation: Normalisation, golden: Golden, fidelity: Fidelity
 ) -> None:
     recorded = golden("mmseg_tta")
+    model, recipe = reference_model(recorded["weights"]), normalisation(recorded)
     picture = recorded["image_bgr_uint8"].permute(2, 0, 1).flip(0).contiguous()
-    recipe = RecipeConfig(
-        lr=1,
-        weight_decay=0,
-        iterations=1,
-        batch_size=1,
-        crop_size=(8, 8),
-        mean=tuple(recorded["mean"]),
-        std=tuple(recorded["std"]),
-    )
     protocol = InferenceConfig(flip=True, scales=tuple(recorded["ratios"]))
     scores = predict_scores(model, picture, recipe, protocol)
-    assert error(scores, recorded["avg_softmax"]) < 1e-5
-    assert torch.equal(scores.argmax(0), recorded["pred"])
+    for what, ours, theirs in (
+        ("probabilities, 6 scales and flip", scores, recorded["avg_softmax"]),
+        ("label map, 6 scales and flip", scores.argmax(0), recorded["pred"]),
+    ):
+        fidelity(MMSEG, what, ours, theirs, source="mmseg_tta")
+
+
+def test_one_view_s_logits_are_the_reference_s(
+    reference_model: Model, normalisation: Normalisation, golden: Golden, fidelity: Fidelity
+) -> None:
+    recorded = golden("mmseg_tta")
+    model, recipe = reference_model(recorded["weights"]), normalisation(recorded)
+    picture = recorded["image_bgr_uint8"].permute(2, 0, 1).flip(0).contiguous()
+    both = InferenceConfig(scales=recorded["ratios"][:1], flip=True)
+    one = InferenceConfig(scales=recorded["ratios"][:1])
+    views = make_views(picture, recipe, both, model.config.align_corners)
+    for view, name in zip(views, ("noflip", "flip"), strict=True):
+        assert view.mirrored is (name == "flip")
+        logits = average_scores(model, [view], tuple(picture.shape[1:]), one)[0]
+        what, theirs = f"logits at scale 0.5, {name}", recorded[f"logits_scale0_{name}"]
+        fidelity(MMSEG, what, logits, theirs, source="mmseg_tta")
+
+
+# --------------------------------------------------------------- sssegmentation's scales and flip
+
+
+@pytest.mark.parametrize("average", ["logits", "probabilities"])
+def test_sssegmentation_averages_coarse_scores(
+    average: str, reference_model: Model, golden: Golden, fidelity: Fidelity
+) -> None:
+    model = reference_model("ssseg_dmnet_r50os8")
+    recorded = golden("ssseg_dmnet_r50os8")["tta_logits" if average == "logits" else "tta_probs"]
+    protocol = InferenceConfig.model_validate(
+        {
+            "flip": recorded["flip"],
+            "scales": recorded["scales"],
+            "average": average,
+            "conventions": "sssegmentation",
+        }
+    )
+    views = interpolated_views(recorded["input"], protocol, model.config.align_corners)
+    ours = average_scores(model, views, tuple(recorded["out_size"]), protocol)
+    what, theirs = f"{average}, 6 scales and flip", recorded["averaged"]
+    fidelity(SSSEG, what, ours, theirs, source="ssseg_dmnet_r50os8")
+    maps = ours.argmax(1), theirs.argmax(1)
+    fidelity(SSSEG, f"label map of {what}", *maps, source="ssseg_dmnet_r50os8")
+
+
+# ------------------------------------------------------------------------------ sizes, and order
+
+
+@pytest.mark.parametrize(
+    ("picture", "scale", "fit", "expected"),
+    [
+        ((375, 500), 1.0, None, (375, 500)),
+        ((375, 500), 1.0, (512, 2048), (512, 683)),  # ADE20K and VOC: the short side becomes 512
+        ((500, 375), 1.0, (512, 2048), (683, 512)),  # a portrait picture too
+        ((100, 1000), 1.0, (512, 2048), (205, 2048)),  # unless the long side is the limit
+        ((1024, 2048), 1.0, (1025, 2049), (1025, 2049)),  # Cityscapes at crop 769
+        ((375, 500), 0.75, (65, 99), (48, 64)),  # the target is 48x74: 48.75 and 74.25 cut off
+    ],
+)
+def test_the_size_that_the_network_sees(
+    picture: tuple[int, int],
+    scale: float,
+    fit: tuple[int, int] | None,
+    expected: tuple[int, int],
+) -> None:
+    assert size_at_scale(*picture, scale, fit) == expected
+
+
+def test_the_two_zoos_differ_where_the_network_sees_another_size(
+    reference_model: Model, normalisation: Normalisation, golden: Golden
+) -> None:
+    """Two resizes of the logits are not one; without `fit_size` there is only one to do."""
+    recorded = golden("mmseg_tta")
+    picture = recorded["image_bgr_uint8"].permute(2, 0, 1)[:, :64, :96].contiguous()
+    model, recipe = reference_model(recorded["weights"]), normalisation(recorded)
+
+    def scores(conventions: str, fit: list[int] | None) -> torch.Tensor:
+        values = {"conventions": conventions, "fit_size": fit, "average": "logits"}
+        return predict_scores(model, picture, recipe, InferenceConfig.model_validate(values))
+
+    zoos = "mmsegmentation", "sssegmentation"
+    own, fitted = ([scores(zoo, fit) for zoo in zoos] for fit in (None, [48, 80]))
+    assert torch.equal(*own)
+    assert float((fitted[0] - fitted[1]).abs().max()) > 1e-3 * float(fitted[0].abs().max())
