@@ -7,11 +7,12 @@ READY := $(VENV)/.installed-from-lock
 RUN := PATH="$(abspath $(BIN)):$$PATH"
 ARGS ?=
 
-.PHONY: help table1 table2 reports test lint format lock ui clean
+.PHONY: help table1 table2 reports bench test lint format lock ui clean
 
 help:
 	@echo "make table2    regenerate Table 2 of the paper at preset mini (the environment included)"
 	@echo "make reports   every report; ARGS='--config preset=small sources=DIR' for another preset"
+	@echo "make bench     our models' speed beside mmsegmentation's; ARGS=--quick for a first look"
 	@echo "make test      the tests;  make lint    formatters and type checks"
 	@echo "make ui        the MLflow UI on http://127.0.0.1:5000"
 
@@ -27,6 +28,11 @@ table1 table2: $(READY)
 
 reports: $(READY)
 	$(RUN) snakemake --cores all reports $(ARGS)
+
+# The reference implementation lives in an environment of its own.
+bench: $(READY)
+	PYTHON=$(PYTHON) tests/reference/install.sh $(VENV)-reference
+	$(RUN) python -m bench --reference $(VENV)-reference $(ARGS)
 
 test: $(READY)
 	$(RUN) python -m pytest $(ARGS)

@@ -13,7 +13,7 @@ wildcard_constraints:
     dataset="[^/]+",
     key="[0-9a-f]{16}",
     evaluation="[^/]+",
-    table=r"(?!(claims|index|figure\d+)\.)[a-z0-9_]+",
+    table=r"(?!(claims|index|fidelity|figure\d+)\.)[a-z0-9_]+",
     figure=r"figure\d+",
 
 
@@ -23,6 +23,7 @@ rule reports:
         expand("reports/{figure}.png", figure=study.figures),
         "reports/claims.md",
         "reports/index.md",
+        "reports/fidelity.md",
         "reports/overview.html",
     message:
         "All reports are up to date"
@@ -32,6 +33,7 @@ include: "pipeline/rules/data.smk"
 include: "pipeline/rules/runs.smk"
 include: "pipeline/rules/reports.smk"
 include: "pipeline/rules/figures.smk"
+include: "pipeline/rules/fidelity.smk"
 include: "pipeline/rules/submission.smk"
 include: "pipeline/rules/page.smk"
 include: "pipeline/rules/records.smk"

@@ -8,10 +8,11 @@ python -m pipeline record [TARGET]    hand finished runs to MLflow and DVC
 python -m pipeline report TABLE        what there is of a table by now, to reports/partial/
 python -m pipeline fetch CHECKPOINT   released checkpoints (a name or a pattern) into weights/
 python -m pipeline verdict-rates      how often a verdict is wrong (docs/verdicts.md)
+python -m pipeline fidelity            ours against the reference implementations
 python -m pipeline summary, page, partial, figure NAME, submission TABLE, resolve KEY,
     describe DATASET: what the rules call
 
-All but verdict-rates and fetch take --preset P and --seeds N.
+All but fetch, fidelity and verdict-rates take --preset P and --seeds N.
 """
 
 from __future__ import annotations
@@ -170,6 +171,12 @@ def fetch(arguments: argparse.Namespace) -> None:
     fetch_checkpoints(PARAMS, arguments.checkpoint, arguments.weights, arguments.mirror)
 
 
+def fidelity(arguments: argparse.Namespace) -> None:
+    from pipeline.fidelity import write_fidelity
+
+    write_fidelity(arguments.folder)
+
+
 def verdict_rates(arguments: argparse.Namespace) -> None:
     from pipeline.verdict import load_rules
     from pipeline.verdict_rates import render_rates
@@ -193,11 +200,12 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], None], str, str | None]
     "resolve": (resolve, "write a run's config.json", "key"),
     "describe": (describe, "write a dataset's configuration", "name"),
     "fetch": (fetch, "download and verify released checkpoints", "checkpoint"),
+    "fidelity": (fidelity, "compare with the reference implementations' recorded outputs", None),
     "verdict-rates": (verdict_rates, "how often a verdict is wrong, measured", None),
 }
-INTO_FOLDER = ("report", "partial", "figure", "submission", "summary", "page")
+INTO_FOLDER = ("report", "partial", "figure", "submission", "summary", "page", "fidelity")
 INTO_FILE = ("resolve", "describe")
-OF_NO_PRESET = ("verdict-rates", "fetch")
+OF_NO_PRESET = ("verdict-rates", "fetch", "fidelity")
 
 
 def parser() -> argparse.ArgumentParser:

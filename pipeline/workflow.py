@@ -22,6 +22,7 @@ from pipeline.experiments import (
     build_experiment,
     find_submission,
 )
+from pipeline.fidelity import code_hash
 from pipeline.figures import Figure, load_figures
 from pipeline.verdict import load_rules
 
@@ -237,6 +238,9 @@ class Workflow:
         folder = Path(__file__).parent
         code = [sha256_file(folder / file) for file in FIGURE_CODE]
         return sha256_bytes((content + "".join(code)).encode())[:16]
+
+    def fidelity_hash(self) -> str:
+        return code_hash()
 
     def page_hash(self) -> str:
         """Changes with the code and the template that write the page."""

@@ -6,8 +6,9 @@ Run by hand, with the environment that install.sh makes (README.md):
 
 The rows are those of tests/golden/mmseg_rows.json and ssseg_rows.json. mmsegmentation's models are
 built from the configuration files inside its package; sssegmentation's package has none, so its
-models are built from the resolved configurations in ssseg_rows.json. Synchronised batch normalisation becomes
-plain (it has the same names). Models live on the meta device: no weights, no memory.
+models are built from the resolved configurations in ssseg_rows.json. Synchronised batch
+normalisation becomes plain (it has the same names). Models live on the meta device: no weights, no
+memory.
 
 Writes tests/golden/state_dicts.json: `models` (id -> name -> shape; equal ones once, the id is that
 of the first row that has it) and `rows` (toolbox -> configuration file -> id).

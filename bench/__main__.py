@@ -1,0 +1,79 @@
+"""`python -m bench --reference DIR`: measure ours beside the reference, write reports/bench.*."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from pathlib import Path
+
+from bench.cases import CASES, KINDS, MODELS
+from bench.peer import ROOT, BenchError, Peer
+from bench.report import machine, result, to_markdown, to_report
+from bench.run import measure_cases
+from dmnet.errors import DMNetError
+from dmnet.files import write_json, write_text
+
+log = logging.getLogger("bench")
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--reference", type=Path, required=True, help="its virtual environment")
+    parser.add_argument("--quick", action="store_true", help="half the image sides, few rounds")
+    parser.add_argument("--model", choices=MODELS, action="append", help="only this; repeatable")
+    parser.add_argument("--kind", choices=KINDS, action="append", help="only this; repeatable")
+    parser.add_argument("--seconds", type=float, help="for each measurement (60; --quick: 5)")
+    parser.add_argument(
+        "--threads", type=int, default=len(os.sched_getaffinity(0)), help="(every core)"
+    )
+    parser.add_argument("--output", type=Path, default=ROOT / "reports", help="folder (reports)")
+    return parser.parse_args()
+
+
+def run(options: argparse.Namespace) -> None:
+    cases = [
+        case.halved() if options.quick else case
+        for case in CASES
+        if case.model in (options.model or MODELS) and case.kind in (options.kind or KINDS)
+    ]
+    if not cases:
+        raise BenchError("--model and --kind leave nothing to measure; leave one of them out")
+    python = options.reference.absolute() / "bin" / "python"
+    if not python.exists():
+        raise BenchError(f"{python}: missing; run tests/reference/install.sh {options.reference}")
+    seconds = options.seconds or (5.0 if options.quick else 60.0)
+    logs, site = ROOT / "logs" / "bench", ROOT / "tests" / "reference" / "site"
+    threads = options.threads
+    with (
+        Peer("ours", Path(sys.executable), "bench.ours", threads, logs / "ours.log") as ours,
+        Peer("theirs", python, "bench.theirs", threads, logs / "theirs.log", site) as theirs,
+    ):
+        both = ours.ask("machine"), theirs.ask("machine")
+        if both[0]["device"] != both[1]["device"]:
+            raise BenchError(f"ours runs on {both[0]['device']}, theirs on {both[1]['device']}")
+        measured = []
+        for row in measure_cases(cases, ours, theirs, seconds):
+            measured.append(row)
+            shown = result(row)
+            log.info(
+                "%s: ours %.3f s, reference %.3f s, ratio %.2f (%s)",
+                row.case.title,
+                shown["elapsed"]["ours"],
+                shown["elapsed"]["theirs"],
+                shown["elapsed"]["ratio"],
+                shown["verdict"],
+            )
+    report = to_report(measured, machine(*both))
+    write_json(options.output / "bench.json", report)
+    write_text(options.output / "bench.md", to_markdown(report))
+    log.info("%s", options.output / "bench.md")
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        run(arguments())
+    except DMNetError as error:
+        sys.exit(f"error: {error}")

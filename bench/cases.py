@@ -1,0 +1,92 @@
+"""What is measured. Both sides read this; it needs nothing but the standard library."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model at the published width, as either side names it."""
+
+    title: str
+    reference: str  # mmsegmentation's configuration file
+    ours: dict[str, Any]  # a ModelConfig
+    classes: int = 19
+
+
+@dataclass(frozen=True)
+class Case:
+    """One measurement; `kind` is a key of KINDS in `ours` and `theirs`. Sizes are in pixels."""
+
+    model: str  # a key of MODELS
+    kind: str
+    batch: int
+    height: int
+    width: int
+
+    @property
+    def title(self) -> str:
+        return f"{MODELS[self.model].title}, {KINDS[self.kind]}, {self.size}"
+
+    @property
+    def size(self) -> str:
+        return f"{self.batch} x {self.height} x {self.width}"
+
+    def halved(self) -> Case:
+        """The same with an image of half the height and width."""
+        return replace(self, height=self.height // 2, width=self.width // 2)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+KINDS = {
+    "forward": "forward pass",  # image -> logits at the head's resolution, evaluation mode
+    "train_step": "training step",  # forward, losses, backward, SGD; the loader is not in it
+}
+
+RESNET = {"name": "resnet", "depth": 50, "stem": "deep", "output_stride": 8}
+STAGE4 = {"stage4": {"head": {"name": "fcn", "channels": 256}, "stage": 4, "weight": 0.4}}
+DEEPLY_SUPERVISED = {2: 16, 3: 64, 4: 256, 5: 1024}  # BiSeNetV2's stage -> channels of its head
+
+MODELS = {
+    "dmnet": Model(
+        "DMNet R-50-D8",
+        "dmnet/dmnet_r50-d8_4xb2-40k_cityscapes-512x1024.py",
+        {"backbone": RESNET, "head": {"name": "dmnet", "fusion": False}, "auxiliary": STAGE4},
+    ),
+    "deeplabv3": Model(
+        "DeepLabV3 R-50-D8",
+        "deeplabv3/deeplabv3_r50-d8_4xb2-40k_cityscapes-512x1024.py",
+        {"backbone": RESNET, "head": {"name": "aspp"}, "auxiliary": STAGE4},
+    ),
+    "bisenetv2": Model(
+        "BiSeNetV2",
+        "bisenetv2/bisenetv2_fcn_4xb4-160k_cityscapes-1024x1024.py",
+        {
+            "backbone": {"name": "bisenetv2"},
+            "head": {"name": "fcn", "channels": 1024, "convolutions": 1},
+            "auxiliary": {
+                f"stage{stage}": {
+                    "head": {"name": "fcn", "channels": channels, "convolutions": 2},
+                    "stage": stage,
+                    "weight": 1.0,
+                }
+                for stage, channels in DEEPLY_SUPERVISED.items()
+            },
+        },
+    ),
+}
+
+CASES = (
+    *(
+        Case(model, "forward", 1, height, width)
+        for model in MODELS
+        for height, width in ((512, 512), (512, 1024))
+    ),
+    Case("dmnet", "train_step", 2, 256, 256),
+    Case("deeplabv3", "train_step", 2, 256, 256),
+    Case("bisenetv2", "train_step", 2, 256, 512),
+)

@@ -1,0 +1,121 @@
+"""Our side: `Segmentor` with the reference's weights, and the trainer's own step."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from bench import worker
+from bench.cases import MODELS, Case
+from dmnet.config import (
+    DatasetConfig,
+    ExecutionConfig,
+    JobConfig,
+    ModelConfig,
+    RecipeConfig,
+    RunConfig,
+)
+from dmnet.data.manifest import Manifest
+from dmnet.importers.mmseg import to_ours
+from dmnet.segmentor import Segmentor
+from dmnet.training.trainer import Trainer
+
+
+def model_config(case: Case) -> ModelConfig:
+    return ModelConfig.model_validate(MODELS[case.model].ours)
+
+
+def load_theirs(model: Segmentor, case: Case, folder: Path) -> None:
+    state = torch.load(folder / f"{case.model}.pt", weights_only=True)
+    model.load_state_dict(to_ours(state, model))
+
+
+class Forward:
+    def __init__(self, case: Case, folder: Path, device: torch.device) -> None:
+        self.model = Segmentor(model_config(case), MODELS[case.model].classes)
+        load_theirs(self.model, case, folder)
+        self.model.to(device).eval()
+        self.images = worker.images(case, device)
+
+    def outputs(self) -> dict[str, Tensor]:
+        return {"logits": self._forward()}
+
+    def run(self) -> None:
+        self._forward()
+
+    @torch.no_grad()
+    def _forward(self) -> Tensor:
+        return self.model(self.images).main
+
+
+class TrainStep:
+    """A trainer that is given its batches by hand: it never opens the data that it names."""
+
+    def __init__(self, case: Case, folder: Path, device: torch.device) -> None:
+        self.folder = tempfile.TemporaryDirectory()
+        job = training_job(case)
+        manifest = Manifest(
+            folder=folder,
+            dataset=job.dataset.name,
+            layout=job.dataset.layout,
+            root=folder,
+            fingerprint="",
+            splits={},
+            stand_in=True,
+        )
+        self.trainer = Trainer(job, Path(self.folder.name), manifest, folder)
+        load_theirs(self.trainer.model, case, folder)
+        self.trainer.model.train()
+        self.images = worker.images(case, device)
+        self.labels = worker.labels(case, MODELS[case.model].classes, device)
+
+    def outputs(self) -> dict[str, Tensor]:
+        with worker.without_dropout(self.trainer.model):
+            self.run()
+        return {"loss": torch.tensor(self.trainer.sums["total"], dtype=torch.float64)}
+
+    def run(self) -> None:
+        self.trainer._step(self.images, self.labels)
+
+
+def training_job(case: Case) -> JobConfig:
+    """The published rows' kind of training, on a dataset that is only a name."""
+    dataset = DatasetConfig(
+        name="none",
+        title="none",
+        layout="cityscapes",
+        classes=tuple(str(number) for number in range(MODELS[case.model].classes)),
+        splits={"train": "train", "val": "val"},
+    )
+    run = RunConfig(
+        model=model_config(case),
+        data=dataset.identity,
+        recipe=RecipeConfig(
+            **worker.SGD,
+            iterations=1_000_000,  # so the learning rate stays what it is on the other side
+            batch_size=case.batch,
+            crop_size=(case.height, case.width),
+            loss_average="all",
+        ),
+        cpu_threads=torch.get_num_threads(),
+    )
+    execution = ExecutionConfig(checkpoint_every=1, validate_every=1, log_every=1)
+    return JobConfig(run=run, dataset=dataset, execution=execution)
+
+
+KINDS: dict[str, Callable[[Case, Path, torch.device], worker.Job]] = {
+    "forward": Forward,
+    "train_step": TrainStep,
+}
+
+
+def make(case: Case, folder: Path, device: torch.device) -> worker.Job:
+    return KINDS[case.kind](case, folder, device)
+
+
+if __name__ == "__main__":
+    worker.serve(make)

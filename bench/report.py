@@ -1,0 +1,132 @@
+"""`reports/bench.md` and `reports/bench.json`."""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import asdict
+from statistics import median
+from typing import Any
+
+import torch
+from tabulate import tabulate
+
+from bench.cases import KINDS, MODELS
+from bench.run import LIMIT, Measured
+from bench.statistics import CONFIDENCE, median_interval, ratios
+from dmnet.provenance import code_version, device_name
+
+MARGIN = 0.05  # what may at most be lost where we count as fast as the reference
+
+
+def machine(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
+    """The hardware and what both sides' processes say of theirs."""
+    return {
+        "cpu": device_name(torch.device("cpu")),
+        "cores": len(os.sched_getaffinity(0)),
+        "platform": platform.platform(),
+        "load_average": [round(value, 2) for value in os.getloadavg()],
+        "ours": ours,
+        "theirs": theirs,
+    }
+
+
+def to_report(measured: list[Measured], hardware: dict[str, Any]) -> dict[str, Any]:
+    """The content of `bench.json`; seconds and ratios are medians over the rounds."""
+    return {
+        "machine": hardware,
+        "code": code_version(),
+        "confidence": CONFIDENCE,
+        "results": [result(row) for row in measured],
+    }
+
+
+def result(measured: Measured) -> dict[str, Any]:
+    ours, theirs = measured.ours, measured.theirs
+    elapsed = compared(ours.seconds, theirs.seconds)
+    return {
+        **measured.case.to_json(),
+        "reference": MODELS[measured.case.model].reference,
+        "elapsed": elapsed,
+        "cpu": compared(ours.cpu_seconds, theirs.cpu_seconds),
+        "verdict": verdict(*elapsed["interval"]),
+        "error": measured.error,
+        "rounds": {"ours": asdict(ours), "theirs": asdict(theirs)},
+    }
+
+
+def compared(ours: list[float], theirs: list[float]) -> dict[str, Any]:
+    """Medians in seconds, and the ratio theirs / ours with its interval."""
+    times = ratios(theirs, ours)
+    return {
+        "ours": median(ours),
+        "theirs": median(theirs),
+        "ratio": median(times),
+        "interval": list(median_interval(times)),
+    }
+
+
+def verdict(low: float, high: float) -> str:
+    """In a word, what the interval of theirs / ours shows."""
+    if low > 1:
+        return "faster"
+    if high < 1:
+        return "slower"
+    return "as fast" if low >= 1 - MARGIN else "unclear"
+
+
+def to_markdown(report: dict[str, Any]) -> str:
+    rows = [
+        [
+            MODELS[row["model"]].title,
+            KINDS[row["kind"]],
+            f"{row['batch']} x {row['height']} x {row['width']}",
+            f"{row['elapsed']['ours']:.3f}",
+            f"{row['elapsed']['theirs']:.3f}",
+            f"{row['elapsed']['ratio']:.2f}",
+            "{:.2f} to {:.2f}".format(*row["elapsed"]["interval"]),
+            row["verdict"],
+            "{:.2f} ({:.2f} to {:.2f})".format(row["cpu"]["ratio"], *row["cpu"]["interval"]),
+            len(row["rounds"]["ours"]["seconds"]),
+            f"{row['error']:.0e}",
+        ]
+        for row in report["results"]
+    ]
+    headers = ["Model", "What", "Images", "Ours (s)", "Reference (s)", "Reference / ours"]
+    headers += [f"{report['confidence']:.0%} interval", "We are", "CPU time", "Rounds"]
+    headers.append("Difference")
+    table = tabulate(rows, headers, tablefmt="pipe", disable_numparse=True)
+    parts = ["# Speed beside mmsegmentation 1.2.2", introduction(report), table, EXPLANATION]
+    return "\n\n".join(parts) + "\n"
+
+
+def introduction(report: dict[str, Any]) -> str:
+    hardware, commit = report["machine"], report["code"]["commit"]
+    ours, theirs = hardware["ours"], hardware["theirs"]
+    versions = f"torch {ours['torch']}"
+    if ours["torch"] != theirs["torch"]:
+        versions += f" (reference: {theirs['torch']})"
+    lines = [
+        f"- Device: {ours['device'] if ours['device'] != 'CPU' else hardware['cpu']}",
+        f"- Host: {hardware['cpu']}, {hardware['cores']} cores, {hardware['platform']}, "
+        f"load average at the end {hardware['load_average'][0]}",
+        f"- {versions}, {ours['threads']} threads, float32",
+        f"- Commit: {commit[:12] if commit else 'unknown'}"
+        + (", with changes" if report["code"]["modified"] else ""),
+    ]
+    return "\n".join(lines)
+
+
+EXPLANATION = f"""\
+Both sides have the same weights, inputs and number of threads, each in a process of its own, and
+are measured in turn: a round is one run of either. Seconds are medians over the rounds; the ratio
+is the median of the rounds' ratios, so what else the machine does weighs on both alike, and above 1
+we are faster. The interval holds that median with the probability given. We are faster if all of it
+is above 1, slower if all of it is below, as fast if none of it is below {1 - MARGIN:g}; else it is
+unclear, and more `--seconds` make it narrower. CPU time is the same ratio for the seconds that all
+cores together worked, which tells more where other work shares the cores. Before measuring, the
+outputs (logits, or the loss without dropout) must differ by at most {LIMIT:g} of their range.
+
+A forward pass ends with the logits at the head's resolution. A training step is forward pass,
+losses, backward pass and SGD; loading and normalising images is in neither.
+"""

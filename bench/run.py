@@ -1,0 +1,103 @@
+"""One case after the other: compare what the two sides compute, then measure them in turn."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+from torch import Tensor
+
+from bench.cases import Case
+from bench.peer import BenchError, Peer
+
+log = logging.getLogger(__name__)
+
+LIMIT = 1e-5  # of the reference's range; a scalar's relative difference
+LEAST_ROUNDS, MOST_ROUNDS = 5, 99
+
+
+@dataclass(frozen=True)
+class Times:
+    """One side's rounds: elapsed seconds, and the seconds that all its cores worked."""
+
+    seconds: list[float] = field(default_factory=list)
+    cpu_seconds: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Rounds of the two sides, one after the other; `error` is what their outputs differ by."""
+
+    case: Case
+    ours: Times
+    theirs: Times
+    error: float
+
+
+def measure_cases(
+    cases: Iterable[Case], ours: Peer, theirs: Peer, seconds: float
+) -> Iterator[Measured]:
+    """Measure each case for about `seconds`, at least `LEAST_ROUNDS` rounds.
+
+    Raises BenchError when the sides disagree by more than `LIMIT`: then a comparison of their
+    speeds would say nothing.
+    """
+    with TemporaryDirectory() as folder:
+        for case in cases:
+            for peer in (theirs, ours):  # theirs leaves the weights that ours loads
+                peer.ask("start", case=case.to_json(), folder=folder)
+            error = disagreement(ours, theirs, Path(folder))
+            if not error <= LIMIT:
+                raise BenchError(
+                    f"{case.title}: the two sides differ by {error:.1e}, expected at most "
+                    f"{LIMIT:g}; nothing was measured. See tests/dmnet/importers"
+                )
+            yield Measured(case, *measure(ours, theirs, seconds), error)
+
+
+def measure(ours: Peer, theirs: Peer, seconds: float) -> tuple[Times, Times]:
+    """Rounds of both, the first of each round changing. One unmeasured round goes before."""
+    times = {ours.name: Times(), theirs.name: Times()}
+    order = [ours, theirs]
+    for peer in order:
+        peer.ask("measure")
+    end, rounds = time.monotonic() + seconds, 0
+    while rounds < LEAST_ROUNDS or (time.monotonic() < end and rounds < MOST_ROUNDS):
+        for peer in order:
+            answer = peer.ask("measure")
+            times[peer.name].seconds.append(answer["seconds"])
+            times[peer.name].cpu_seconds.append(answer["cpu_seconds"])
+        order.reverse()
+        rounds += 1
+    return times[ours.name], times[theirs.name]
+
+
+def disagreement(ours: Peer, theirs: Peer, folder: Path) -> float:
+    """The largest of the differences between what the two sides give."""
+    outputs: list[dict[str, Tensor]] = []
+    for peer in (ours, theirs):
+        file = folder / f"{peer.name}.pt"
+        peer.ask("outputs", file=str(file))
+        outputs.append(torch.load(file, weights_only=True))
+    our, their = outputs
+    if set(our) != set(their):
+        raise BenchError(f"outputs {sorted(our)} and {sorted(their)} cannot be compared")
+    return max(difference(our[key], their[key]) for key in our)
+
+
+def difference(ours: Tensor, theirs: Tensor) -> float:
+    """Largest difference as a part of the reference's range (a scalar: of its size).
+
+    Infinite where shapes differ or a value is not finite.
+    """
+    if ours.shape != theirs.shape or not (ours.isfinite().all() and theirs.isfinite().all()):
+        return float("inf")
+    ours, theirs = ours.double(), theirs.double()
+    span = theirs.max() - theirs.min() if theirs.numel() > 1 else theirs.abs()
+    error = (ours - theirs).abs().max()
+    return float(error / span) if span > 0 else float(error > 0) * float("inf")
