@@ -17,6 +17,11 @@ wildcard_constraints:
     figure=r"figure\d+",
 
 
+# A limit on GPUs (profiles/default) is this machine's: jobs on a cluster are the cluster's to queue.
+resource_scopes:
+    gpu="local",
+
+
 rule reports:
     input:
         expand("reports/{table}.md", table=study.tables),

@@ -25,6 +25,8 @@ from pipeline.experiments import (
 )
 from pipeline.fidelity import code_hash
 from pipeline.figures import Figure, load_figures
+from pipeline.requests import Requests
+from pipeline.specs import Params
 from pipeline.verdict import load_rules
 
 REPORTING_CODE = (
@@ -83,6 +85,7 @@ class Workflow:
             rules = load_rules(PARAMS)
             if self.experiment.preset.judged:
                 rules.check(self.experiment)
+            self.requests = Requests.read(Params(PARAMS).costs(), self.gpus > 0)
             self.figures: dict[str, Figure] = load_figures(PARAMS, self.experiment)
         except DMNetError as error:
             raise workflow_error(error) from None
@@ -121,6 +124,15 @@ class Workflow:
     @property
     def gpus(self) -> int:
         return self.experiment.preset.gpus
+
+    def training_minutes(self, key: str, attempt: int) -> int:
+        return self.requests.training_minutes(self._run(key).job.run, attempt)
+
+    def evaluation_minutes(self, key: str, attempt: int) -> int:
+        return self.requests.evaluation_minutes(self._run(key).job.run, attempt)
+
+    def memory_mb(self, attempt: int) -> int:
+        return self.requests.memory_mb(self.experiment.preset.execution, attempt)
 
     def job_hash(self, key: str) -> str:
         """Changes with the run's configuration file; the preset's name and seeds are not in it."""

@@ -13,7 +13,11 @@ rule predict:
         "logs/predictions/{key}/{evaluation}.log",
     threads: study.cpu_threads
     resources:
-        gpus=study.gpus,
+        gpu=study.gpus,
+        mem_mb=lambda wildcards, attempt: study.memory_mb(attempt),
+        runtime=lambda wildcards, attempt: study.evaluation_minutes(
+            wildcards.key, attempt
+        ),
     params:
         config=lambda wildcards: study.prediction_json(
             wildcards.key, wildcards.evaluation

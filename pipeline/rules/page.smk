@@ -6,6 +6,10 @@
 report: "../templates/landing.rst"
 
 
+localrules:
+    page,
+
+
 rule page:
     input:
         expand("reports/{table}.json", table=study.tables),

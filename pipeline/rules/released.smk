@@ -45,7 +45,9 @@ rule evaluate_release:
         "logs/released/{key}/{evaluation}.log",
     threads: study.cpu_threads
     resources:
-        gpus=study.gpus,
+        gpu=study.gpus,
+        mem_mb=lambda wildcards, attempt: study.memory_mb(attempt),
+        runtime=lambda wildcards, attempt: 240 * attempt,  # several scales, large images
     params:
         config=lambda wildcards: study.evaluation_json(
             wildcards.key, wildcards.evaluation

@@ -1,6 +1,11 @@
 # Reports: a published table beside ours, as Markdown and JSON; the claims; an index of all.
 
 
+localrules:
+    report,
+    summary,
+
+
 rule report:
     input:
         lambda wildcards: study.results_of(wildcards.table),

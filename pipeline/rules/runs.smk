@@ -31,7 +31,11 @@ rule train:
         "benchmarks/{key}/train.tsv"
     threads: study.cpu_threads
     resources:
-        gpus=study.gpus,
+        gpu=study.gpus,
+        mem_mb=lambda wildcards, attempt: study.memory_mb(attempt),
+        runtime=lambda wildcards, attempt: study.training_minutes(
+            wildcards.key, attempt
+        ),
         # Shown, not tracked: a cell's name may change without a training being out of date.
         cells=lambda wildcards: study.cells_of(wildcards.key),
     message:
@@ -51,7 +55,11 @@ rule evaluate:
         "logs/runs/{key}/{evaluation}.log",
     threads: study.cpu_threads
     resources:
-        gpus=study.gpus,
+        gpu=study.gpus,
+        mem_mb=lambda wildcards, attempt: study.memory_mb(attempt),
+        runtime=lambda wildcards, attempt: study.evaluation_minutes(
+            wildcards.key, attempt
+        ),
     params:
         config=lambda wildcards: study.evaluation_json(
             wildcards.key, wildcards.evaluation
@@ -84,7 +92,8 @@ rule speed:
         "logs/speed/{key}.log",
     threads: lambda wildcards: study.all_cores(workflow)
     resources:
-        gpus=study.gpus,
+        gpu=study.gpus,
+        mem_mb=lambda wildcards, attempt: study.memory_mb(attempt),
     params:
         config=lambda wildcards: study.speed_json(wildcards.key),
     message:
