@@ -188,7 +188,9 @@ def _numbers(cell: dict[str, Any], decimals: int) -> list[str]:
 
 
 def number_text(cell: dict[str, Any]) -> str:
-    """Two places; a small memory or speed to two digits instead."""
+    """Two places; a small memory or speed to two digits instead. Empty without a number."""
+    if cell["ours"] is None:
+        return ""
     small = bool(cell.get("speed")) and 0 < cell["ours"] < 0.1
     return f"{cell['ours']:.2g}" if small else f"{cell['ours']:.2f}"
 
@@ -223,9 +225,7 @@ def _origins(report: dict[str, Any]) -> str:
         elif not cell["runs"] and not cell["released"]:
             profile = f"`counts/{cell['profile']}`" if cell["profile"] else ""
             profile = f"`speed/{cell['speed']}`" if cell["speed"] else profile
-            rows.append(
-                [cell["cell"], cell["source"], profile, "", _value(cell["ours"]), "", "", ""]
-            )
+            rows.append([cell["cell"], cell["source"], profile, "", number_text(cell), "", "", ""])
         for run in cell["runs"]:
             rows.append(
                 [

@@ -112,14 +112,16 @@ class ClusterError(Exception):
     """One line: what failed, and which log tells more."""
 
 
-def wait_until(what: str, condition: Callable[[], bool], log: Path | None = None) -> None:
-    deadline = time.monotonic() + SECONDS
+def wait_until(
+    what: str, condition: Callable[[], bool], log: Path | None = None, seconds: float = SECONDS
+) -> None:
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if condition():
             return
         time.sleep(0.1)
     more = f"; see {log}" if log else ""
-    raise ClusterError(f"{what} did not happen within {SECONDS} s{more}")
+    raise ClusterError(f"{what} did not happen within {seconds} s{more}")
 
 
 def free_ports(count: int) -> list[int]:

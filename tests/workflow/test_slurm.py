@@ -109,8 +109,8 @@ class Login:
         return len(re.findall(r"SLURM jobid \d+ \(log: \S*/rule_train/", self.clone.output()))
 
     def training_log(self):
-        (path,) = self.clone.path.glob("logs/runs/*/train.log")
-        return path.read_text()
+        """Of the last attempt: Snakemake removes a job's log before it runs it again."""
+        return "".join(path.read_text() for path in self.clone.path.glob("logs/runs/*/train.log"))
 
 
 def accounting(cluster, job, field):
@@ -189,17 +189,25 @@ def test_ended_by_its_time_limit_it_is_submitted_again_and_goes_on(login, undist
     assert_as_undisturbed(login, undisturbed)
 
 
-@pytest.mark.parametrize("victim", ["training", "step"])
-def test_a_killed_training_or_job_step_is_submitted_again_and_goes_on(
-    login, undisturbed, cluster, victim
-):
+def test_a_killed_training_is_submitted_again_and_goes_on(login, undisturbed):
     snakemake = login.start()
-    progress = login.clone.wait_for_states()
-    job = login.training_job()
-    for pid in [progress["pid"]] if victim == "training" else cluster.steps(job):
-        os.kill(pid, signal.SIGKILL)
+    os.kill(login.clone.wait_for_states()["pid"], signal.SIGKILL)
     assert snakemake.wait(timeout=400) == 0, login.clone.output()
+    assert login.submitted_trainings() == 2
     assert_as_undisturbed(login, undisturbed)
+
+
+def test_a_killed_job_step_leaves_its_training_to_end_and_is_queued_again(
+    login, undisturbed, cluster
+):
+    """SLURM takes the node for failed; the requeued job finds what the orphan has finished."""
+    snakemake = login.start()
+    login.clone.wait_for_states()
+    for pid in cluster.steps(login.training_job()):
+        os.kill(pid, signal.SIGKILL)
+    assert snakemake.wait(timeout=500) == 0, login.clone.output()
+    assert login.submitted_trainings() == 1
+    assert_as_undisturbed(login, undisturbed, resumed=0)
 
 
 def test_slurmd_killed_and_started_again_does_not_touch_the_training(login, undisturbed, cluster):
@@ -252,7 +260,8 @@ def test_snakemake_killed_and_called_again_waits_for_its_orphan(login, undisturb
     first.kill()
     first.wait()
     second = login.start()
-    slurm.wait_until("the second job's waiting", lambda: login.training_log().count("waiting"))
+    waiting = lambda: "is being trained by process" in login.training_log()  # noqa: E731
+    slurm.wait_until("the second job's waiting", waiting, seconds=120)
     os.kill(progress["pid"], signal.SIGCONT)
     assert second.wait(timeout=400) == 0, login.clone.output()
     assert "finished earlier, weights verified: nothing to train" in login.training_log()
