@@ -56,7 +56,7 @@ class Run:
 
     def train(self, *program: str, **environment: str) -> tuple[int, str]:
         process = self.start(*program, **environment)
-        output = process.communicate(timeout=120)[0]
+        output = process.communicate(timeout=180)[0]
         return process.returncode, output
 
     def weights(self) -> dict[str, Tensor]:
@@ -214,7 +214,7 @@ def test_a_killed_process_is_an_error_that_names_it_and_the_next_attempt_goes_on
     process = run.start()
     run.wait_for(3)
     os.kill(members(run)[rank], signal.SIGKILL)
-    output = process.communicate(timeout=60)[0]
+    output = process.communicate(timeout=180)[0]
     assert process.returncode == 128 + signal.SIGKILL
     errors = [line for line in output.splitlines() if line.startswith("error:")]
     assert len(errors) == 1, output
@@ -239,7 +239,7 @@ def test_sigterm_to_any_process_stops_all_with_a_saved_state(
     process = run.start()
     run.wait_for(3)
     os.kill(process.pid if whom == "launcher" else members(run)[whom], signal.SIGTERM)
-    output = process.communicate(timeout=60)[0]
+    output = process.communicate(timeout=180)[0]
     assert process.returncode != 0
     assert output.count("by SIGTERM; run the same command to go on") == 1, output
     stopped = read_json(run.directory / "resume" / "states.json")["states"][-1]["iteration"]
@@ -273,7 +273,7 @@ def test_short_allocations_end_with_the_weights_of_a_long_one(
     for stop in range(3):
         environment = {**os.environ, "DMNET_UNTIL": end, "PYTHONPATH": str(ROOT)}
         done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=120, check=False
+            command, env=environment, capture_output=True, text=True, timeout=180, check=False
         )
         stopped = f"stopped: {run.directory}: saved at iteration"
         assert (done.stderr.count(stopped), done.returncode) == ((1, 1) if stop < 2 else (0, 0))
