@@ -7,13 +7,14 @@ READY := $(VENV)/.installed-from-lock
 RUN := PATH="$(abspath $(BIN)):$$PATH"
 ARGS ?=
 
-.PHONY: help table1 table2 reports bench test test-slurm lint format lock ui clean
+.PHONY: help table1 table2 reports bench test test-slow test-slurm lint format lock ui clean
 
 help:
 	@echo "make table2    regenerate Table 2 of the paper at preset mini (the environment included)"
 	@echo "make reports   every report; ARGS='--config preset=small sources=DIR' for another preset"
 	@echo "make bench     our models' speed beside mmsegmentation's; ARGS=--quick for a first look"
 	@echo "make test      the tests;  make lint    formatters and type checks"
+	@echo "make test-slow   tests that start many processes, such as training in several"
 	@echo "make test-slurm   the tests on a real SLURM cluster of this machine, as root"
 	@echo "make ui        the MLflow UI on http://127.0.0.1:5000"
 
@@ -39,6 +40,9 @@ test: $(READY)
 	$(RUN) python -m pytest $(ARGS)
 
 # Needs root and Debian (or its packages of SLURM, munge and MariaDB); see tests/slurm/README.md.
+test-slow: $(READY)
+	$(RUN) python -m pytest -m slow tests $(ARGS)
+
 test-slurm: $(READY)
 	$(RUN) python -m pytest -m slurm tests/workflow/test_slurm.py $(ARGS)
 

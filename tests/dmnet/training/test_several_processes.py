@@ -127,6 +127,7 @@ def test_two_processes_train_what_one_trains(
     assert (one.manifest["processes"], two.manifest["processes"]) == ([1], [2])
 
 
+@pytest.mark.slow
 def test_plain_torchrun_trains_the_same_and_the_share_of_a_part_does_not_depend_on_it(
     tmp_path: Path, drawn_data: Prepared, make_job: MakeJob
 ) -> None:
@@ -141,6 +142,7 @@ def test_plain_torchrun_trains_the_same_and_the_share_of_a_part_does_not_depend_
     assert_same_run(two, one)
 
 
+@pytest.mark.slow
 def test_without_statistics_in_common_each_process_has_its_own(
     tmp_path: Path, drawn_data: Prepared, make_job: MakeJob
 ) -> None:
@@ -202,6 +204,7 @@ def members(run: Run) -> dict[int, int]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_killed_process_is_an_error_that_names_it_and_the_next_attempt_goes_on(
     tmp_path: Path,
@@ -227,6 +230,7 @@ def test_a_killed_process_is_an_error_that_names_it_and_the_next_attempt_goes_on
     assert run.manifest["history"] == undisturbed(long_job).manifest["history"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("whom", [0, 1, "launcher"])
 def test_sigterm_to_any_process_stops_all_with_a_saved_state(
     tmp_path: Path,
@@ -248,6 +252,7 @@ def test_sigterm_to_any_process_stops_all_with_a_saved_state(
     assert run.manifest["weights"] == undisturbed(long_job).manifest["weights"]
 
 
+@pytest.mark.slow
 def test_short_allocations_end_with_the_weights_of_a_long_one(
     tmp_path: Path,
     drawn_data: Prepared,
@@ -282,6 +287,7 @@ def test_short_allocations_end_with_the_weights_of_a_long_one(
     assert run.manifest["history"] == undisturbed(long_job).manifest["history"]
 
 
+@pytest.mark.slow
 def test_an_error_of_all_processes_keeps_its_words_and_status(
     tmp_path: Path, drawn_data: Prepared, make_job: MakeJob
 ) -> None:
