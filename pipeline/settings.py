@@ -87,7 +87,8 @@ def override_where_present(
     for path, value in changes.items():
         if not could_exist(path):
             raise SpecError(
-                f"{where}: unknown key `{path}`; no model and no recipe has such a setting"
+                f"{where}: unknown key `{path}`, which no model and no recipe has; expected, here, "
+                f"one of {', '.join(sorted(settings))}"
             )
         parts = path.split(".")
         for own in settings:
