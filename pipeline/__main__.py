@@ -5,6 +5,7 @@ python -m pipeline status [TARGET]    done, running, pending
 python -m pipeline data [TARGET]      which datasets are there, and what to do
 python -m pipeline show CELL          where a cell's number comes from
 python -m pipeline record [TARGET]    hand finished runs to MLflow and DVC
+python -m pipeline verify             every hash again, from the reports down to the data
 python -m pipeline report TABLE        what there is of a table by now, to reports/partial/
 python -m pipeline fetch CHECKPOINT   released checkpoints (a name or a pattern) into weights/
 python -m pipeline verdict-rates      how often a verdict is wrong (docs/verdicts.md)
@@ -12,7 +13,7 @@ python -m pipeline fidelity            ours against the reference implementation
 python -m pipeline summary, page, partial, figure NAME, submission TABLE, resolve KEY,
     describe DATASET: what the rules call
 
-All but fetch, fidelity and verdict-rates take --preset P, --seeds N and --source S.
+All but fetch, fidelity, verify and verdict-rates take --preset P, --seeds N and --source S.
 """
 
 from __future__ import annotations
@@ -165,6 +166,19 @@ def record(arguments: argparse.Namespace) -> None:
     record_runs(everything, keys, dvc=not arguments.no_dvc)
 
 
+def verify(arguments: argparse.Namespace) -> None:
+    from pipeline.verify import verify as verify_tree
+    from pipeline.verify.findings import refuse
+
+    findings = verify_tree(quick=arguments.quick)
+    for line in findings.absent:
+        print(line)
+    for line in findings.wrong:
+        print(f"does not fit: {line}")
+    print(findings.summary())
+    refuse(findings)
+
+
 def fidelity(arguments: argparse.Namespace) -> None:
     from pipeline.fidelity import write_fidelity
 
@@ -191,6 +205,7 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], None], str, str | None]
     "status": (status, "what is done, running (iteration, ETA, mIoU) and pending", "target"),
     "data": (data, "which datasets are there, complete or damaged, and what to do", "target"),
     "record": (record, "hand finished runs to MLflow and DVC", "target"),
+    "verify": (verify, "check every hash, from the reports down to the data", None),
     "show": (show, "where a cell's number comes from", "cell"),
     "report": (report, "what there is of a table, to reports/partial/", "table"),
     "partial": (partial, "write the tables that miss a failed run", None),
@@ -206,7 +221,7 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], None], str, str | None]
 }
 INTO_FOLDER = ("report", "partial", "figure", "submission", "summary", "page", "fidelity")
 INTO_FILE = ("resolve", "describe")
-OF_NO_PRESET = ("verdict-rates", "fidelity", "fetch")
+OF_NO_PRESET = ("verdict-rates", "fidelity", "fetch", "verify")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -236,6 +251,8 @@ def parser() -> argparse.ArgumentParser:
     add = commands.choices["data"].add_argument
     add("--sources", type=Path, default=Path("data/sources"))
     add("--check", action="store_true", help="read and hash every file")
+    add = commands.choices["verify"].add_argument
+    add("--quick", action="store_true", help="do not read the datasets' images")
     add = commands.choices["report"].add_argument
     add("--complete", action="store_true", help="into its place, or not at all (for the rules)")
     add = commands.choices["submission"].add_argument
