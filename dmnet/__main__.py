@@ -57,7 +57,7 @@ def train(arguments: argparse.Namespace) -> None:
             f"{arguments.config}: its content has key {job.run.key}, not its folder's name; "
             "delete the file, it is written anew"
         )
-    train_run(job, run_dir, arguments.data, arguments.weights)
+    train_run(job, run_dir, arguments.data, arguments.weights, arguments.repeat)
 
 
 def fetch(arguments: argparse.Namespace) -> None:
@@ -96,7 +96,7 @@ def import_(arguments: argparse.Namespace) -> None:
         from dmnet.importers.published import fetch as fetch_published
 
         fetch_published(job.run.checkpoint.files, arguments.weights, arguments.mirror)
-    manifest = import_released(job, arguments.weights, arguments.output)
+    manifest = import_released(job, arguments.weights, arguments.output, arguments.repeat)
     origin = "SHA-256 as published" if manifest["checkpoint"]["verified"] else "origin unproven"
     logging.info("imported %s (%s)", manifest["checkpoint"]["file"], origin)
 
@@ -234,6 +234,9 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--output", type=Path, required=True, help="JSON, written")
     command.set_defaults(action=speed)
 
+    for name in ("train", "import"):
+        about = "the command that makes it again, kept in train.json"
+        commands.choices[name].add_argument("--repeat", help=about)
     for command in commands.choices.values():
         command.add_argument("--label", default="", help="shown in front of every log line")
     return root

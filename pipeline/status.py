@@ -74,6 +74,8 @@ def is_training(key: str, root: Path = Path(".")) -> bool:
 
 
 def render_status(experiment: Experiment, root: Path = Path(".")) -> str:
+    from pipeline.moved_on import moved_on_lines
+
     states = [run_status(run, root) for run in experiment.runs.values()]
     order = {"running": 0, "failed": 1, "interrupted": 2, "done": 3, "pending": 4}
     states.sort(key=lambda status: order[status.state])
@@ -107,6 +109,7 @@ def render_status(experiment: Experiment, root: Path = Path(".")) -> str:
                 for status in states
                 if status.failure is not None
             ),
+            *moved_on_lines(experiment, root),
             "Logs: logs/runs/<run>/train.log",
         ]
     )

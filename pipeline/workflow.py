@@ -100,6 +100,13 @@ class Workflow:
         return f"{scale} --seeds {self.experiment.seeds}{source}"
 
     @property
+    def repeat(self) -> str:
+        """The settings that make the same again; where the datasets lie is each user's own."""
+        study = self.experiment
+        source = "" if study.source == "trained" else f" source={study.source}"
+        return f"--config preset={study.preset_name} seeds={study.seeds} sources=DIR{source}"
+
+    @property
     def from_mirror(self) -> str:
         """Where released checkpoints are copied from, if not downloaded."""
         return f"--mirror {shlex.quote(self.mirror)}" if self.mirror else ""

@@ -54,10 +54,13 @@ def pick_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def train(job: JobConfig, run_dir: Path, data_dir: Path, weights_dir: Path) -> None:
+def train(
+    job: JobConfig, run_dir: Path, data_dir: Path, weights_dir: Path, repeat: str | None = None
+) -> None:
     """Train the run, or go on with it, or, if it is finished and whole, only say so.
 
-    run_dir: `runs/<key>`; data_dir: a prepared dataset; weights_dir: holds ImageNet weights.
+    run_dir: `runs/<key>`; data_dir: a prepared dataset; weights_dir: holds ImageNet weights;
+    repeat: the command that makes the run again, for the record.
     Raises RunError when the loss diverges or nothing can be written, DataError and
     CheckpointError for what it reads.
     """
@@ -74,7 +77,7 @@ def train(job: JobConfig, run_dir: Path, data_dir: Path, weights_dir: Path) -> N
         if finished is not None:
             log.info("finished earlier, weights verified: nothing to train")
         else:
-            finished = Trainer(job, run_dir, manifest, weights_dir).run()
+            finished = Trainer(job, run_dir, manifest, weights_dir, repeat).run()
         write_json(run_dir / "train.json", finished)
 
 
@@ -94,6 +97,10 @@ def finished_run(run_dir: Path, key: str, fingerprint: str) -> dict[str, Any] | 
             return None
         history = run_dir / manifest["history"]["file"]
         for file, entry in ((weights, manifest["weights"]), (history, manifest["history"])):
+            if file == weights and not file.exists() and run_dir.with_suffix(".dvc").exists():
+                # Shared, and only its results were pulled: whoever needs the weights says so.
+                log.info("%s: not here, but shared; nothing is trained again", file)
+                continue
             if sha256_file(file) != entry["sha256"]:
                 log.warning("%s: damaged (its SHA-256 differs); training again", file)
                 return None
@@ -107,8 +114,14 @@ class Trainer:
     """One run in this process. Build it, then call `run` once."""
 
     def __init__(
-        self, job: JobConfig, run_dir: Path, manifest: Manifest, weights_dir: Path
+        self,
+        job: JobConfig,
+        run_dir: Path,
+        manifest: Manifest,
+        weights_dir: Path,
+        repeat: str | None = None,
     ) -> None:
+        self.repeat = repeat
         self.job, self.run_dir, self.manifest = job, run_dir, manifest
         self.recipe = job.run.recipe
         self.device = pick_device()
@@ -308,10 +321,13 @@ class Trainer:
             "data_fingerprint": self.manifest.fingerprint,
             "stand_in": self.manifest.stand_in,
             "start_weights": self.start_weights,
+            "parent": self.job.run.parent,
+            "seed": self.job.run.seed,
             "val_miou": self.val_miou,
             "seconds": round(time.monotonic() - self._started, 3),
             "code": code_version(),
             "environment": environment(self.device),
+            "repeat": self.repeat,
         }
         write_json(self.run_dir / "finished.json", finished)
         shutil.rmtree(self.run_dir / "resume", ignore_errors=True)

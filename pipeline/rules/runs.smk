@@ -38,7 +38,8 @@ rule train:
         "Training {wildcards.key}: {resources.cells}"
     shell:
         "{study.attempt} {log} {study.python} -m dmnet train --config {input.config} "
-        "--data $(dirname {input.data}) --label {wildcards.key}"
+        "--data $(dirname {input.data}) --label {wildcards.key} "
+        "--repeat 'snakemake --cores all {output} {study.repeat}'"
 
 
 rule evaluate:

@@ -50,7 +50,8 @@ def experiment_of_report(report: dict[str, Any]) -> Experiment:
 
 def rebuild(report: dict[str, Any], root: Path) -> dict[str, Any]:
     """What the report would say if it were written now. Raises DMNetError."""
-    return build_report(experiment_of_report(report), report["table"], root, load_rules(PARAMS))
+    experiment = experiment_of_report(report)
+    return plain(build_report(experiment, report["table"], root, load_rules(PARAMS)))
 
 
 def _verify_table(findings: Findings, path: str, report: dict[str, Any]) -> None:
@@ -66,11 +67,11 @@ def _verify_table(findings: Findings, path: str, report: dict[str, Any]) -> None
         findings.add(path, "a report that these results and params give", f"{error}", todo)
         return
     if now is not None:
-        differences = list(_differences(report, _plain(now)))
-        for where, found, expected in differences[:NAMED]:
+        changed = list(differences(report, now))
+        for where, found, expected in changed[:NAMED]:
             findings.same(path, f"{where} (by results and params of now)", expected, found, todo)
-        if len(differences) > NAMED:
-            more = f"{len(differences) - NAMED} more differences"
+        if len(changed) > NAMED:
+            more = f"{len(changed) - NAMED} more differences"
             findings.add(path, "what results and params of now give", more, todo)
     for name, expected in (
         (target, markdown),
@@ -113,19 +114,19 @@ def _same_text(findings: Findings, path: str, source: str, expected: str, todo: 
         findings.add(path, f"what {source} gives", "other text", todo)
 
 
-def _differences(old: Any, new: Any, where: str = "") -> Any:
+def differences(old: Any, new: Any, where: str = "") -> Any:
     """(place, old, new) of every leaf in which two JSON trees differ."""
     if isinstance(old, dict) and isinstance(new, dict):
         for key in sorted({*old, *new}):
-            yield from _differences(old.get(key), new.get(key), f"{where}.{key}" if where else key)
+            yield from differences(old.get(key), new.get(key), f"{where}.{key}" if where else key)
     elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         for index, pair in enumerate(zip(old, new, strict=True)):
-            yield from _differences(*pair, f"{where}.{index}")
+            yield from differences(*pair, f"{where}.{index}")
     elif old != new:
         yield where, old, new
 
 
-def _plain(content: dict[str, Any]) -> dict[str, Any]:
+def plain(content: dict[str, Any]) -> dict[str, Any]:
     """As it comes back from JSON: lists for tuples."""
     import json
 
@@ -150,8 +151,8 @@ def _verify_claims(findings: Findings, tables: dict[str, dict[str, Any]]) -> Non
             findings.missing(f"reports/{lacking[0]}.json", "the claims rest on all reports")
             return
         reports = {name: tables[name] for name in everything.tables}
-        now = _plain({"claims": evaluate_claims(load_claims(PARAMS, everything.tables), reports)})
-        for where, found, expected in list(_differences({"claims": claims}, now))[:NAMED]:
+        now = plain({"claims": evaluate_claims(load_claims(PARAMS, everything.tables), reports)})
+        for where, found, expected in list(differences({"claims": claims}, now))[:NAMED]:
             findings.same(path, f"{where} (by the reports)", expected, found, todo)
         preset = next(iter(reports.values()))["preset"]
         _same_text(findings, "reports/claims.md", path, render_claims(claims, preset), todo)
