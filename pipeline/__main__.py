@@ -5,6 +5,7 @@ python -m pipeline status [TARGET]    done, running, pending
 python -m pipeline data [TARGET]      which datasets are there, and what to do
 python -m pipeline show CELL          where a cell's number comes from
 python -m pipeline record [TARGET]    hand finished runs to MLflow and DVC
+python -m pipeline pull [TARGET]      others' runs, or their results only, from the DVC remote
 python -m pipeline verify             every hash again, from the reports down to the data
 python -m pipeline gc [--delete]      results that no table needs any more
 python -m pipeline report TABLE        what there is of a table by now, to reports/partial/
@@ -163,7 +164,8 @@ def record(arguments: argparse.Namespace) -> None:
     from pipeline.record import record_runs
 
     everything = build_experiment(arguments.preset, arguments.seeds, source=arguments.source)
-    keys = set(experiment_of(arguments).runs)
+    asked = experiment_of(arguments)
+    keys = {*asked.runs, *asked.releases}
     record_runs(everything, keys, dvc=not arguments.no_dvc)
 
 
@@ -190,6 +192,13 @@ def gc(arguments: argparse.Namespace) -> None:
         print(f"{megabytes(delete(entries))} freed; what was pushed stays in the DVC remote")
     elif entries:
         print("nothing is deleted without --delete; the DVC remote keeps its copies even then")
+
+
+def pull(arguments: argparse.Namespace) -> None:
+    from pipeline.artifacts import pull as pull_runs
+
+    keys = None if arguments.target is None else set(experiment_of(arguments).runs)
+    print(pull_runs(keys, results=arguments.results))
 
 
 def fidelity(arguments: argparse.Namespace) -> None:
@@ -220,6 +229,7 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], None], str, str | None]
     "record": (record, "hand finished runs to MLflow and DVC", "target"),
     "verify": (verify, "check every hash, from the reports down to the data", None),
     "gc": (gc, "list, or delete, results that no table needs", None),
+    "pull": (pull, "bring shared runs here, with or without weights", "target"),
     "show": (show, "where a cell's number comes from", "cell"),
     "report": (report, "what there is of a table, to reports/partial/", "table"),
     "partial": (partial, "write the tables that miss a failed run", None),
@@ -265,6 +275,8 @@ def parser() -> argparse.ArgumentParser:
     add = commands.choices["data"].add_argument
     add("--sources", type=Path, default=Path("data/sources"))
     add("--check", action="store_true", help="read and hash every file")
+    add = commands.choices["pull"].add_argument
+    add("--results", action="store_true", help="without weights: enough for every report")
     add = commands.choices["gc"].add_argument
     about = "needed is what this preset needs; may be given several times; default: all presets"
     add("--preset", action="append", help=about)

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dmnet.errors import DMNetError
+from dmnet.files import sha256_file, write_text
 from pipeline.errors import RecordError
 from pipeline.yaml_files import load_yaml
 
 CACHE = ".dvc/cache/files/md5"
+PULLED = "runs/.pulled"  # a mark per run that was made elsewhere
 
 
 @dataclass(frozen=True)
@@ -56,3 +58,17 @@ def folder_md5(files: dict[str, str]) -> str:
 def _md5(path: Path) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def mark_pulled(key: str, root: Path = Path(".")) -> None:
+    """Remember that the run was made elsewhere, as long as its train.json stays what it is."""
+    write_text(root / PULLED / key, sha256_file(root / "runs" / key / "train.json"))
+
+
+def was_pulled(key: str, root: Path = Path(".")) -> bool:
+    """Whether the run that lies here was made elsewhere."""
+    try:
+        mark = (root / PULLED / key).read_text()
+        return mark == sha256_file(root / "runs" / key / "train.json")
+    except OSError:
+        return False

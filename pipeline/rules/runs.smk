@@ -21,7 +21,7 @@ rule train:
     input:
         # Ancient: the key already names all of it that changes weights.
         config=ancient("runs/{key}/config.json"),
-        data=lambda wildcards: study.manifest(wildcards.key),
+        data=lambda wildcards: study.data_of(wildcards.key, "train", ancient),
         parent=lambda wildcards: study.parent(wildcards.key),
     output:
         "runs/{key}/train.json",
@@ -45,7 +45,9 @@ rule train:
 rule evaluate:
     input:
         trained="runs/{key}/train.json",
-        data=lambda wildcards: study.manifest(wildcards.key),
+        data=lambda wildcards: study.data_of(
+            wildcards.key, f"evaluations/{wildcards.evaluation}", ancient
+        ),
     output:
         "runs/{key}/evaluations/{evaluation}.json",
     log:
