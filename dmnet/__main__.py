@@ -77,7 +77,7 @@ def train(arguments: argparse.Namespace) -> None:
         if not joined.first:
             logging.getLogger().setLevel(logging.WARNING)
         end = allocation_end(arguments.until) if joined.first else None
-        train_run(job, run_dir, arguments.data, arguments.weights, joined, end)
+        train_run(job, run_dir, arguments.data, arguments.weights, joined, end, arguments.repeat)
 
 
 def fetch(arguments: argparse.Namespace) -> None:
@@ -116,7 +116,7 @@ def import_(arguments: argparse.Namespace) -> None:
         from dmnet.importers.published import fetch as fetch_published
 
         fetch_published(job.run.checkpoint.files, arguments.weights, arguments.mirror)
-    manifest = import_released(job, arguments.weights, arguments.output)
+    manifest = import_released(job, arguments.weights, arguments.output, arguments.repeat)
     origin = "SHA-256 as published" if manifest["checkpoint"]["verified"] else "origin unproven"
     logging.info("imported %s (%s)", manifest["checkpoint"]["file"], origin)
 
@@ -259,6 +259,9 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--output", type=Path, required=True, help="JSON, written")
     command.set_defaults(action=speed)
 
+    for name in ("train", "import"):
+        about = "the command that makes it again, kept in train.json"
+        commands.choices[name].add_argument("--repeat", help=about)
     for command in commands.choices.values():
         command.add_argument("--label", default="", help="shown in front of every log line")
     return root

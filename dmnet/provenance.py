@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 from functools import cache
@@ -11,13 +12,19 @@ from typing import Any
 
 import torch
 
+from dmnet.files import sha256_bytes
+
 PACKAGES = ("torch", "torchvision", "numpy", "pillow", "opencv-python-headless")
 CODE = ("dmnet", "pipeline", "params", "Snakefile")
 
 
 @cache
 def code_version() -> dict[str, Any]:
-    """{"commit": full hash or None outside git, "modified": tracked code or params changed}."""
+    """{"commit": full hash or None outside git, "modified": tracked code or params changed,
+    "diff_sha256": of the changes, None without any}.
+
+    The hash tells whether two runs had the same changes; the changes themselves stay private.
+    """
     root = Path(__file__).resolve().parent.parent
 
     def git(*arguments: str) -> str:
@@ -27,9 +34,12 @@ def code_version() -> dict[str, Any]:
     try:
         commit = git("rev-parse", "HEAD")
         changed = git("status", "--porcelain", "--untracked-files=no", "--", *CODE)
+        options = ("--no-color", "--no-ext-diff", "--no-textconv", "--full-index", "--binary")
+        diff = git("diff", *options, "HEAD", "--", *CODE) if changed else ""
     except (OSError, subprocess.CalledProcessError):
-        return {"commit": None, "modified": None}
-    return {"commit": commit, "modified": bool(changed)}
+        return {"commit": None, "modified": None, "diff_sha256": None}
+    digest = sha256_bytes(diff.encode()) if changed else None
+    return {"commit": commit, "modified": bool(changed), "diff_sha256": digest}
 
 
 def device_name(device: torch.device) -> str:
@@ -45,9 +55,16 @@ def device_name(device: torch.device) -> str:
 
 
 def environment(device: torch.device) -> dict[str, Any]:
+    """Versions and hardware, JSON-ready; no names of users or machines, no variables."""
     return {
         "python": platform.python_version(),
         "packages": {name: version(name) for name in PACKAGES},
         "platform": platform.platform(),
         "device": {"type": device.type, "name": device_name(device)},
+        "processor": {
+            "name": device_name(torch.device("cpu")),
+            "cores": os.cpu_count(),
+            "threads": torch.get_num_threads(),
+        },
+        "cuda": torch.version.cuda if device.type == "cuda" else None,
     }

@@ -5,6 +5,9 @@ python -m pipeline status [TARGET]    done, running, pending
 python -m pipeline data [TARGET]      which datasets are there, and what to do
 python -m pipeline show CELL          where a cell's number comes from
 python -m pipeline record [TARGET]    hand finished runs to MLflow and DVC
+python -m pipeline pull [TARGET]      others' runs, or their results only, from the DVC remote
+python -m pipeline verify             every hash again, from the reports down to the data
+python -m pipeline gc [--delete]      results that no table needs any more
 python -m pipeline report TABLE        what there is of a table by now, to reports/partial/
 python -m pipeline fetch CHECKPOINT   released checkpoints (a name or a pattern) into weights/
 python -m pipeline verdict-rates      how often a verdict is wrong (docs/verdicts.md)
@@ -12,7 +15,7 @@ python -m pipeline fidelity            ours against the reference implementation
 python -m pipeline summary, page, partial, figure NAME, submission TABLE, resolve KEY,
     describe DATASET: what the rules call
 
-All but fetch, fidelity and verdict-rates take --preset P, --seeds N and --source S.
+All but fetch, fidelity, gc, verify and verdict-rates take --preset P, --seeds N and --source S.
 """
 
 from __future__ import annotations
@@ -161,8 +164,41 @@ def record(arguments: argparse.Namespace) -> None:
     from pipeline.record import record_runs
 
     everything = build_experiment(arguments.preset, arguments.seeds, source=arguments.source)
-    keys = set(experiment_of(arguments).runs)
+    asked = experiment_of(arguments)
+    keys = {*asked.runs, *asked.releases}
     record_runs(everything, keys, dvc=not arguments.no_dvc)
+
+
+def verify(arguments: argparse.Namespace) -> None:
+    from pipeline.verify import verify as verify_tree
+    from pipeline.verify.findings import refuse
+
+    findings = verify_tree(quick=arguments.quick)
+    for line in findings.absent:
+        print(line)
+    for line in findings.wrong:
+        print(f"does not fit: {line}")
+    print(findings.summary())
+    refuse(findings)
+
+
+def gc(arguments: argparse.Namespace) -> None:
+    from pipeline.gc import delete, megabytes, needed, render_gc, unneeded
+
+    of_tables = needed(arguments.preset or (), arguments.seeds)
+    entries = unneeded(of_tables)
+    print(render_gc(of_tables, entries))
+    if entries and arguments.delete:
+        print(f"{megabytes(delete(entries))} freed; what was pushed stays in the DVC remote")
+    elif entries:
+        print("nothing is deleted without --delete; the DVC remote keeps its copies even then")
+
+
+def pull(arguments: argparse.Namespace) -> None:
+    from pipeline.artifacts import pull as pull_runs
+
+    keys = None if arguments.target is None else set(experiment_of(arguments).runs)
+    print(pull_runs(keys, results=arguments.results))
 
 
 def fidelity(arguments: argparse.Namespace) -> None:
@@ -191,6 +227,9 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], None], str, str | None]
     "status": (status, "what is done, running (iteration, ETA, mIoU) and pending", "target"),
     "data": (data, "which datasets are there, complete or damaged, and what to do", "target"),
     "record": (record, "hand finished runs to MLflow and DVC", "target"),
+    "verify": (verify, "check every hash, from the reports down to the data", None),
+    "gc": (gc, "list, or delete, results that no table needs", None),
+    "pull": (pull, "bring shared runs here, with or without weights", "target"),
     "show": (show, "where a cell's number comes from", "cell"),
     "report": (report, "what there is of a table, to reports/partial/", "table"),
     "partial": (partial, "write the tables that miss a failed run", None),
@@ -206,7 +245,7 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], None], str, str | None]
 }
 INTO_FOLDER = ("report", "partial", "figure", "submission", "summary", "page", "fidelity")
 INTO_FILE = ("resolve", "describe")
-OF_NO_PRESET = ("verdict-rates", "fidelity", "fetch")
+OF_NO_PRESET = ("verdict-rates", "fidelity", "fetch", "verify", "gc")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -236,6 +275,15 @@ def parser() -> argparse.ArgumentParser:
     add = commands.choices["data"].add_argument
     add("--sources", type=Path, default=Path("data/sources"))
     add("--check", action="store_true", help="read and hash every file")
+    add = commands.choices["pull"].add_argument
+    add("--results", action="store_true", help="without weights: enough for every report")
+    add = commands.choices["gc"].add_argument
+    about = "needed is what this preset needs; may be given several times; default: all presets"
+    add("--preset", action="append", help=about)
+    add("--seeds", type=int, help="seeds per run; default: as many as there are runs of")
+    add("--delete", action="store_true", help="delete what is listed")
+    add = commands.choices["verify"].add_argument
+    add("--quick", action="store_true", help="do not read the datasets' images")
     add = commands.choices["report"].add_argument
     add("--complete", action="store_true", help="into its place, or not at all (for the rules)")
     add = commands.choices["submission"].add_argument

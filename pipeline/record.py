@@ -17,15 +17,15 @@ def record_runs(experiment: Experiment, keys: set[str], dvc: bool = True) -> Non
     from pipeline import artifacts, tracking
 
     problems: list[DMNetError] = []
-    try:
-        print(tracking.ingest(experiment, keys))
-    except DMNetError as error:
-        problems.append(error)
-    if dvc:
+    if dvc:  # first, as MLflow is told DVC's hashes
         try:
             print(artifacts.track(keys))
         except DMNetError as error:
             problems.append(error)
+    try:
+        print(tracking.ingest(experiment, keys))
+    except DMNetError as error:
+        problems.append(error)
     for problem in problems[:-1]:
         print(f"error: {problem}", file=sys.stderr)
     if problems:

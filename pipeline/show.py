@@ -183,6 +183,8 @@ def _trained(folder: str, trained: Any, root: Path) -> Lines:
         ("packages", ", ".join(versions) or UNKNOWN),
         ("trained on", _device(trained)),
         ("processes", _processes(trained)),
+        ("processor", _processor(trained)),
+        ("made by", _text(_at(trained, "repeat"))),
         ("took", UNKNOWN if seconds is None else f"{seconds} s ({clock(float(seconds))})"),
     ]
 
@@ -292,7 +294,19 @@ def _code(trained: Any) -> str:
     if commit is None:
         return "unknown commit (not a git checkout)"
     changes = {True: "with uncommitted changes", False: "no uncommitted changes"}
-    return f"commit {commit}, {changes.get(modified, 'uncommitted changes unknown')}"
+    digest = _at(trained, "code", "diff_sha256")
+    suffix = f" (SHA-256 {digest})" if digest else ""
+    return f"commit {commit}, {changes.get(modified, 'uncommitted changes unknown')}{suffix}"
+
+
+def _processor(trained: Any) -> str:
+    processor = _at(trained, "environment", "processor")
+    if not isinstance(processor, dict):
+        return UNKNOWN
+    cuda = _at(trained, "environment", "cuda")
+    suffix = f"; CUDA {cuda}" if cuda else ""
+    name, cores, threads = (processor.get(key) for key in ("name", "cores", "threads"))
+    return f"{name}, {cores} cores, of which {threads} used{suffix}"
 
 
 def _processes(trained: Any) -> str:

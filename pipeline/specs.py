@@ -276,6 +276,10 @@ class Params:
         spec: TableSpec = self._named("tables", TableSpec, name, "the target")
         return spec
 
+    @property
+    def preset_names(self) -> tuple[str, ...]:
+        return tuple(sorted(path.stem for path in (self.folder / "presets").glob("*.yaml")))
+
     def preset(self, name: str) -> PresetSpec:
         spec: PresetSpec = self._named("presets", PresetSpec, name, "config `preset`")
         return spec

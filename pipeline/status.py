@@ -32,7 +32,7 @@ def run_status(run: Run, root: Path = Path(".")) -> RunStatus:
     trained = _read(folder / "train.json")
     if trained is not None:
         return RunStatus(run, "done", iterations, None, trained.get("val_miou"))
-    held = _is_held(root / "runs" / ".locks" / f"{run.key}.lock")
+    held = is_training(run.key, root)
     failure = None if held else read_failure(train_log(run.key), root)
     stopped = "interrupted" if failure is None else "failed"
     progress = _read(folder / "progress.json")
@@ -60,8 +60,9 @@ def _read(path: Path) -> dict[str, Any] | None:
     return content
 
 
-def _is_held(path: Path) -> bool:
+def is_training(key: str, root: Path = Path(".")) -> bool:
     """Whether a training process holds the run's lock (it dies with the process)."""
+    path = root / "runs" / ".locks" / f"{key}.lock"
     try:
         with path.open() as stream:
             fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -73,6 +74,8 @@ def _is_held(path: Path) -> bool:
 
 
 def render_status(experiment: Experiment, root: Path = Path(".")) -> str:
+    from pipeline.moved_on import moved_on_lines
+
     states = [run_status(run, root) for run in experiment.runs.values()]
     order = {"running": 0, "failed": 1, "interrupted": 2, "done": 3, "pending": 4}
     states.sort(key=lambda status: order[status.state])
@@ -106,6 +109,7 @@ def render_status(experiment: Experiment, root: Path = Path(".")) -> str:
                 for status in states
                 if status.failure is not None
             ),
+            *moved_on_lines(experiment, root),
             "Logs: logs/runs/<run>/train.log",
         ]
     )

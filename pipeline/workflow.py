@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
 from dmnet.config import canonical_json, content_hash
 from dmnet.errors import DMNetError
 from dmnet.files import sha256_bytes, sha256_file
+from pipeline.dvc_entries import was_pulled
 from pipeline.errors import PipelineError, SpecError
 from pipeline.experiments import (
     PARAMS,
@@ -101,6 +103,13 @@ class Workflow:
             "" if self.experiment.source == "trained" else f" --source {self.experiment.source}"
         )
         return f"{scale} --seeds {self.experiment.seeds}{source}"
+
+    @property
+    def repeat(self) -> str:
+        """The settings that make the same again; where the datasets lie is each user's own."""
+        study = self.experiment
+        source = "" if study.source == "trained" else f" source={study.source}"
+        return f"--config preset={study.preset_name} seeds={study.seeds} sources=DIR{source}"
 
     @property
     def from_mirror(self) -> str:
@@ -214,6 +223,23 @@ class Workflow:
     def manifest(self, key: str) -> str:
         run = self._run(key)
         return f"data/{run.job.dataset.name}/manifest.json"
+
+    def data_of(self, key: str, output: str, ancient: Callable[[str], Any]) -> Any:
+        """The run's data, which make it out of date when they are others, not when they are newer.
+
+        A run that came from a colleague is older than the data that are prepared here later, and
+        needs none while its `output` (without `.json`) is there. ancient: Snakemake's flag for an
+        input whose time does not count; it does so only for one that exists.
+        """
+        path, folder = self.manifest(key), Path("runs") / key
+        try:
+            used = json.loads((folder / "train.json").read_text())["data_fingerprint"]
+            if not Path(path).exists():
+                return [] if was_pulled(key) and (folder / f"{output}.json").exists() else path
+            same = json.loads(Path(path).read_text())["fingerprint"] == used
+        except (OSError, ValueError, KeyError, TypeError):
+            return path  # not trained, or not readable: then times decide
+        return ancient(path) if same else path
 
     def evaluation_json(self, key: str, name: str) -> str:
         evaluation = self.experiment.evaluations.get((key, name))

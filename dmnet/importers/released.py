@@ -35,9 +35,12 @@ FLOATING = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
 WRAPPED = "module."  # what torch's data-parallel wrappers put before every name
 
 
-def import_released(job: ReleaseJob, weights_dir: Path, output: Path) -> dict[str, Any]:
+def import_released(
+    job: ReleaseJob, weights_dir: Path, output: Path, repeat: str | None = None
+) -> dict[str, Any]:
     """Write the folder `output` from the checkpoint in `weights_dir` and return its manifest.
 
+    repeat: the command that does it again, for the record.
     Raises CheckpointError, with nothing written, when the file is missing, has another hash, is
     damaged or foreign, or does not fit the model; RunError when `output` cannot be written.
     """
@@ -55,7 +58,7 @@ def import_released(job: ReleaseJob, weights_dir: Path, output: Path) -> dict[st
         model = load(held, ZOOS[checkpoint.zoo], job)
     except CheckpointError as error:
         raise CheckpointError(f"{found.path}: {printable(str(error))}") from error
-    return _write(job, found, held, model, output)
+    return _write(job, found, held, model, output, repeat)
 
 
 def load(held: Any, zoo: Zoo, job: ReleaseJob) -> Segmentor:
@@ -144,7 +147,12 @@ def stated_iterations(held: Mapping[str, Any]) -> int | None:
 
 
 def _write(
-    job: ReleaseJob, found: Found, held: Mapping[str, Any], model: Segmentor, output: Path
+    job: ReleaseJob,
+    found: Found,
+    held: Mapping[str, Any],
+    model: Segmentor,
+    output: Path,
+    repeat: str | None,
 ) -> dict[str, Any]:
     buffer = io.BytesIO()
     torch.save(model.state_dict(), buffer)
@@ -179,6 +187,7 @@ def _write(
             **environment(torch.device("cpu")),
             "device": {"type": "unknown", "name": trainer},
         },
+        "repeat": repeat,
     }
     write_bytes(output / "weights.pt", content)
     config, description = output / "config.json", to_json(job.model_dump(mode="json"))

@@ -77,10 +77,12 @@ def train(
     weights_dir: Path,
     processes: Processes = ALONE,
     end: float | None = None,
+    repeat: str | None = None,
 ) -> None:
     """Train the run, or go on with it, or, if it is finished and whole, only say so.
 
     run_dir: `runs/<key>`; data_dir: a prepared dataset; weights_dir: holds ImageNet weights;
+    repeat: the command that makes the run again, for the record.
     end: seconds since 1970 by which this attempt must have ended. Of several processes each calls
     this. Raises RunError when the loss diverges or nothing can be written, OutOfTimeError when the
     end comes first, DataError and CheckpointError for what it reads.
@@ -107,7 +109,7 @@ def train(
         if finished is not None:
             log.info("finished earlier, weights verified: nothing to train")
         else:
-            finished = Trainer(job, run_dir, manifest, weights_dir, processes, end).run()
+            finished = Trainer(job, run_dir, manifest, weights_dir, processes, end, repeat).run()
         write_json(run_dir / "train.json", finished)
 
 
@@ -127,6 +129,10 @@ def finished_run(run_dir: Path, key: str, fingerprint: str) -> dict[str, Any] | 
             return None
         history = run_dir / manifest["history"]["file"]
         for file, entry in ((weights, manifest["weights"]), (history, manifest["history"])):
+            if file == weights and not file.exists() and run_dir.with_suffix(".dvc").exists():
+                # Shared, and only its results were pulled: whoever needs the weights says so.
+                log.info("%s: not here, but shared; nothing is trained again", file)
+                continue
             if sha256_file(file) != entry["sha256"]:
                 log.warning("%s: damaged (its SHA-256 differs); training again", file)
                 return None
@@ -147,8 +153,10 @@ class Trainer:
         weights_dir: Path,
         processes: Processes = ALONE,
         end: float | None = None,
+        repeat: str | None = None,
     ) -> None:
         """end: as in `train`; only the first process is told and decides."""
+        self.repeat = repeat
         self.job, self.run_dir, self.manifest = job, run_dir, manifest
         self.recipe = job.run.recipe
         self.processes = processes
@@ -447,12 +455,15 @@ class Trainer:
             "data_fingerprint": self.manifest.fingerprint,
             "stand_in": self.manifest.stand_in,
             "start_weights": self.start_weights,
+            "parent": self.job.run.parent,
+            "seed": self.job.run.seed,
             "val_miou": self.val_miou,
             "bn_parts": self.recipe.bn_parts,  # of a batch, each with statistics of its own
             "processes": self.counts,  # one after the other, where attempts differed
             "seconds": round(time.monotonic() - self._started, 3),
             "code": code_version(),
             "environment": environment(self.device),
+            "repeat": self.repeat,
         }
         write_json(self.run_dir / "finished.json", finished)
         shutil.rmtree(self.run_dir / "resume", ignore_errors=True)

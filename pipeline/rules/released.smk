@@ -32,7 +32,8 @@ rule import_release:
         "Importing {resources.checkpoint}"
     shell:
         "{study.attempt} {log} {study.python} -m dmnet import --config {input.config} "
-        "--output $(dirname {output}) --fetch {study.from_mirror} --label {wildcards.key}"
+        "--output $(dirname {output}) --fetch {study.from_mirror} --label {wildcards.key} "
+        "--repeat 'snakemake --cores all {output} {study.repeat}'"
 
 
 rule evaluate_release:

@@ -21,7 +21,7 @@ rule train:
     input:
         # Ancient: the key already names all of it that changes weights.
         config=ancient("runs/{key}/config.json"),
-        data=lambda wildcards: study.manifest(wildcards.key),
+        data=lambda wildcards: study.data_of(wildcards.key, "train", ancient),
         parent=lambda wildcards: study.parent(wildcards.key),
     output:
         "runs/{key}/train.json",
@@ -45,13 +45,16 @@ rule train:
         "Training {wildcards.key}: {resources.cells}"
     shell:
         "{study.attempt} {log} {study.python} -m dmnet train --config {input.config} "
-        "--data $(dirname {input.data}) --label {wildcards.key}"
+        "--data $(dirname {input.data}) --label {wildcards.key} "
+        "--repeat 'snakemake --cores all {output} {study.repeat}'"
 
 
 rule evaluate:
     input:
         trained="runs/{key}/train.json",
-        data=lambda wildcards: study.manifest(wildcards.key),
+        data=lambda wildcards: study.data_of(
+            wildcards.key, f"evaluations/{wildcards.evaluation}", ancient
+        ),
     output:
         "runs/{key}/evaluations/{evaluation}.json",
     log:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import socket
 import time
 
 import pytest
@@ -113,6 +114,36 @@ def test_a_dead_tracking_server_is_told_and_costs_neither_the_report_nor_the_eve
     assert "Traceback" not in result.text
     assert (clone.path / "reports" / "three.md").is_file()
     assert time.monotonic() - started < 60
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+def test_a_server_that_refuses_or_hangs_costs_seconds_and_its_password_stays_secret(
+    small, tmp_path, hangs
+):
+    clone = small.copy(tmp_path / "clone")
+    with socket.create_server(("127.0.0.1", 0)) as server:  # it accepts and never answers
+        port = server.getsockname()[1] if hangs else 9
+        uri = f"http://someone:geheim%21@127.0.0.1:{port}"
+        started = time.monotonic()
+        result = clone.pipeline("record", "--no-dvc", MLFLOW_TRACKING_URI=uri)
+    assert result.code == 1
+    (line,) = [line for line in result.text.splitlines() if line.startswith("error: ")]
+    assert line.startswith(f"error: MLflow at http://someone:***@127.0.0.1:{port}")
+    assert "geheim" not in result.text and "Traceback" not in result.text
+    assert time.monotonic() - started < 40
+
+
+def test_published_values_stand_beside_measured_ones_and_tags_name_the_place(small):
+    _, runs = recorded(small)
+    by_cell = {cell: run for run in runs for cell in run.data.tags["dmnet.cells"].split(", ")}
+    run = by_cell["three/ours"]
+    entry = small.json("reports/three.json")["rows"][0]["Value"]
+    assert run.data.metrics["cell/three/ours/ours"] == entry["ours"]
+    assert run.data.metrics["cell/three/ours/published"] == entry["published"] == 78.21
+    tags = run.data.tags
+    assert "Value" in tags["dmnet.columns"].split("; ")
+    assert (tags["dmnet.source"], tags["dmnet.seed"]) == ("trained", "0")
+    assert tags["dmnet.dvc"] in small.read(f"runs/{tags['dmnet.key']}.dvc")
 
 
 def test_git_sees_one_small_file_per_run_and_nothing_else(whole):

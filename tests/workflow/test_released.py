@@ -10,6 +10,7 @@ import shutil
 
 import pytest
 import yaml
+from mlflow import MlflowClient
 
 from dmnet.files import sha256_file
 
@@ -81,6 +82,14 @@ def test_the_checkpoint_measures_what_its_run_did_and_nothing_is_trained(zoo, tm
     assert "Nothing to be done" in make(clone, "released").text
     shown = clone.pipeline("show", "zoo/ours", "--source", "released")
     assert "SHA-256 as published" in shown.text
+    client = MlflowClient(tracking_uri=f"sqlite:///{clone.path / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("dmnet")
+    runs = [run.data for run in client.search_runs([experiment.experiment_id])]
+    (run,) = [run for run in runs if run.tags["dmnet.source"] == "released"]
+    assert run.tags["dmnet.checkpoint"] == zoo.file
+    assert run.tags["dmnet.weights_sha256"] == ours["released"]["weights_sha256"]
+    assert run.metrics["cell/zoo/ours/ours"] == zoo.trained
+    assert run.metrics["cell/zoo/ours/published"] == 50.0
 
 
 def test_released_and_retrained_stand_side_by_side(zoo, tmp_path):

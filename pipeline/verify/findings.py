@@ -1,0 +1,101 @@
+"""What a verification has checked, what does not fit, and what is only not here."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dmnet.errors import DMNetError
+from dmnet.files import read_json, sha256_file
+from pipeline.errors import ResultError
+
+SHOWN = 16  # characters of a hash
+
+
+@dataclass
+class Findings:
+    """Paths are given and told relative to `root`."""
+
+    root: Path
+    checked: Counter[str] = field(default_factory=Counter)  # kind of thing -> how many
+    wrong: list[str] = field(default_factory=list)  # one line each
+    absent: list[str] = field(default_factory=list)  # never made or not pulled: nothing is wrong
+
+    def same(self, path: str, what: str, expected: Any, found: Any, todo: str) -> bool:
+        """Whether they are equal; if not, that is a finding."""
+        if expected == found:
+            return True
+        self.add(path, f"{what} {_short(expected)}", _short(found), todo)
+        return False
+
+    def add(self, path: str, expected: str, found: str, todo: str) -> None:
+        line = f"{path}: expected {expected}, found {found}; {todo}"
+        if line not in self.wrong:
+            self.wrong.append(line)
+
+    def missing(self, path: str, todo: str) -> None:
+        line = f"{path}: not here; {todo}"
+        if line not in self.absent:
+            self.absent.append(line)
+
+    def json(self, path: str, todo: str, kind: type = dict) -> Any:
+        """The file's JSON, an object or another `kind`; None, with a finding, if it is not."""
+        try:
+            content = read_json(self.root / path)
+        except DMNetError as error:
+            self.add(path, "JSON", str(error).removeprefix(f"{self.root / path}: "), todo)
+            return None
+        if not isinstance(content, kind):
+            self.add(path, f"JSON with a {kind.__name__}", type(content).__name__, todo)
+            return None
+        return content
+
+    def weights_of(self, manifest: str) -> Any:
+        """The SHA-256 of the weights that this train.json names."""
+        return at(self.json(manifest, f"delete {manifest} and run again"), "weights", "sha256")
+
+    def hashed(self, path: str, sha256: Any, kind: str, todo: str) -> None:
+        """Compare the file, which exists, with its SHA-256."""
+        self.checked[kind] += 1
+        try:
+            found = sha256_file(self.root / path)
+        except OSError as error:
+            self.add(path, "a readable file", str(error.strerror), todo)
+            return
+        self.same(path, "SHA-256", sha256, found, todo)
+
+    def lost(self, path: str, entry: str, needed_by: str, todo: str) -> None:
+        """A file of a run is missing: not pulled if DVC's `entry` has it, else lost."""
+        if (self.root / entry).exists():
+            self.missing(path, f"`dvc pull {path}` brings it")
+        else:
+            self.add(path, f"the file that {needed_by} names", "none", todo)
+
+    def summary(self) -> str:
+        """What was checked, in one line."""
+        counts = [f"{count} {kind}" for kind, count in sorted(self.checked.items())]
+        return f"checked: {', '.join(counts) or 'nothing is here'}"
+
+
+def refuse(findings: Findings) -> None:
+    """Raises ResultError when anything does not fit."""
+    if findings.wrong:
+        count = len(findings.wrong)
+        raise ResultError(
+            f"{count} thing{'' if count == 1 else 's'} of the above do{'es' if count == 1 else ''} "
+            "not fit; each line says what to do"
+        )
+
+
+def at(content: Any, *keys: str) -> Any:
+    """The entry at this path, or None where there is none."""
+    for key in keys:
+        content = content.get(key) if isinstance(content, dict) else None
+    return content
+
+
+def _short(value: Any) -> str:
+    text = "none" if value is None else str(value)
+    return text if len(text) < 64 else text[:SHOWN]

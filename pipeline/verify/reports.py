@@ -1,0 +1,192 @@
+"""Reports: each is built again from the results and params that lie here, and compared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from dmnet.errors import DMNetError
+from dmnet.files import to_json
+from pipeline.claims import evaluate_claims, load_claims
+from pipeline.claims_report import render_claims
+from pipeline.dvc_views import metrics_of, points_of
+from pipeline.experiments import PARAMS, Experiment, build_experiment
+from pipeline.render import render_markdown
+from pipeline.report import build_report, cells_of
+from pipeline.verdict import load_rules
+from pipeline.verify.findings import Findings, at
+
+NAMED = 5  # differences of one report that are told; the others are counted
+
+
+def verify_reports(findings: Findings) -> None:
+    """All tables of `reports/`, the claims, the figures' predictions, the archives to be sent."""
+    tables = {}
+    for file in sorted((findings.root / "reports").glob("*.json")):
+        path = f"reports/{file.name}"
+        if file.stem in ("claims", "fidelity"):
+            continue  # lists; the claims follow below
+        content = findings.json(path, f"delete it and run `snakemake {path}`")
+        if content is None:
+            continue
+        if "rows" in content and "table" in content:
+            tables[str(content["table"])] = content
+            _verify_table(findings, path, content)
+        elif "figure" in content:
+            _verify_figure(findings, path, content)
+        elif "archive" in content:
+            _verify_archive(findings, path, content)
+    _verify_claims(findings, tables)
+
+
+def experiment_of_report(report: dict[str, Any]) -> Experiment:
+    """The report's table as params have it now. Raises DMNetError where they no longer do."""
+    measured = [cell for cell in cells_of(report) if cell.get("released") is not None]
+    trained = any(cell["runs"] for cell in cells_of(report))
+    source = "trained" if not measured else "both" if trained else "released"
+    preset, seeds = report["preset"]["name"], report["seeds"]
+    return build_experiment(preset, seeds, [report["table"]], source=source)
+
+
+def rebuild(report: dict[str, Any], root: Path) -> dict[str, Any]:
+    """What the report would say if it were written now. Raises DMNetError."""
+    experiment = experiment_of_report(report)
+    return plain(build_report(experiment, report["table"], root, load_rules(PARAMS)))
+
+
+def _verify_table(findings: Findings, path: str, report: dict[str, Any]) -> None:
+    target = path.replace(".json", ".md")
+    preset, seeds = at(report, "preset", "name"), report.get("seeds")
+    todo = f"delete it and run `snakemake {target} --config preset={preset} seeds={seeds}`"
+    findings.checked["reports"] += 1
+    try:
+        absent = _absent_runs(findings, report)
+        now = None if absent else rebuild(report, findings.root)
+        markdown, views = render_markdown(report), (to_json(metrics_of(report)), points_of(report))
+    except (DMNetError, KeyError, TypeError, AttributeError) as error:
+        findings.add(path, "a report that these results and params give", f"{error}", todo)
+        return
+    if now is not None:
+        changed = list(differences(report, now))
+        for where, found, expected in changed[:NAMED]:
+            findings.same(path, f"{where} (by results and params of now)", expected, found, todo)
+        if len(changed) > NAMED:
+            more = f"{len(changed) - NAMED} more differences"
+            findings.add(path, "what results and params of now give", more, todo)
+    for name, expected in (
+        (target, markdown),
+        (f"reports/metrics/{report['table']}.json", views[0]),
+        (f"reports/metrics/{report['table']}.csv", views[1]),
+    ):
+        _same_text(findings, name, path, expected, todo)
+
+
+def _absent_runs(findings: Findings, report: dict[str, Any]) -> bool:
+    """Whether results that the report rests on are missing; each is told."""
+    absent = False
+    for cell in cells_of(report):
+        kinds = [("runs", run) for run in cell["runs"]]
+        kinds += [("released", cell["released"])] if cell.get("released") else []
+        for kind, run in kinds:
+            folder = f"{kind}/{run['run']}"
+            for path in (f"{folder}/train.json", f"{folder}/evaluations/{run['evaluation']}.json"):
+                if not (findings.root / path).exists():
+                    report_name = f"reports/{report['table']}.json"
+                    findings.lost(path, f"{folder}.dvc", report_name, f"`snakemake {path}`")
+                    absent = True
+        for kind, folder in (("profile", "counts"), ("speed", "speed")):
+            path = f"{folder}/{cell.get(kind)}.json"
+            counted = cell.get(kind) and cell["source"] == "profiled"
+            if counted and not (findings.root / path).exists():
+                findings.missing(path, f"`snakemake {path}` makes it, on this machine")
+                absent = True
+    return absent
+
+
+def _same_text(findings: Findings, path: str, source: str, expected: str, todo: str) -> None:
+    try:
+        found = (findings.root / path).read_text()
+    except (OSError, ValueError):
+        findings.add(path, f"the file beside {source}", "none", todo)
+        return
+    if found != expected:
+        todo = todo.replace("delete it", f"delete {source}")
+        findings.add(path, f"what {source} gives", "other text", todo)
+
+
+def differences(old: Any, new: Any, where: str = "") -> Any:
+    """(place, old, new) of every leaf in which two JSON trees differ."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in sorted({*old, *new}):
+            yield from differences(old.get(key), new.get(key), f"{where}.{key}" if where else key)
+    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        for index, pair in enumerate(zip(old, new, strict=True)):
+            yield from differences(*pair, f"{where}.{index}")
+    elif old != new:
+        yield where, old, new
+
+
+def plain(content: dict[str, Any]) -> dict[str, Any]:
+    """As it comes back from JSON: lists for tuples."""
+    import json
+
+    plain: dict[str, Any] = json.loads(to_json(content))
+    return plain
+
+
+def _verify_claims(findings: Findings, tables: dict[str, dict[str, Any]]) -> None:
+    path = "reports/claims.json"
+    if not (findings.root / path).exists():
+        return
+    todo = "delete it and run `snakemake reports/claims.md` at the same preset and seeds"
+    claims = findings.json(path, todo, list)
+    if claims is None:
+        return
+    findings.checked["lists of claims"] += 1
+    try:
+        experiment = experiment_of_report(next(iter(tables.values())))
+        everything = build_experiment(experiment.preset_name, experiment.seeds)
+        lacking = [name for name in everything.tables if name not in tables]
+        if lacking:
+            findings.missing(f"reports/{lacking[0]}.json", "the claims rest on all reports")
+            return
+        reports = {name: tables[name] for name in everything.tables}
+        now = plain({"claims": evaluate_claims(load_claims(PARAMS, everything.tables), reports)})
+        for where, found, expected in list(differences({"claims": claims}, now))[:NAMED]:
+            findings.same(path, f"{where} (by the reports)", expected, found, todo)
+        preset = next(iter(reports.values()))["preset"]
+        _same_text(findings, "reports/claims.md", path, render_claims(claims, preset), todo)
+    except (DMNetError, StopIteration, KeyError, TypeError) as error:
+        findings.add(path, "claims that these reports and params give", str(error), todo)
+
+
+def _verify_figure(findings: Findings, path: str, figure: dict[str, Any]) -> None:
+    findings.checked["figures"] += 1
+    name = figure["figure"]
+    todo = f"delete it and run `snakemake reports/{name}.png`"
+    for column in figure.get("columns") or []:
+        predictions = str(column.get("predictions"))
+        if (findings.root / predictions).exists():
+            digest = column.get("predictions_sha256")
+            findings.hashed(predictions, digest, "predictions of figures", todo)
+        else:
+            findings.missing(predictions, f"`snakemake {predictions}` makes it")
+        _same_weights(findings, path, str(column.get("run")), column.get("weights_sha256"), todo)
+
+
+def _verify_archive(findings: Findings, path: str, content: dict[str, Any]) -> None:
+    todo = f"delete it and run `snakemake {path}`"
+    name = f"reports/{Path(str(at(content, 'archive', 'file'))).name}"
+    if (findings.root / name).exists():
+        findings.hashed(name, at(content, "archive", "sha256"), "submissions", todo)
+    else:
+        findings.add(name, f"the archive that {path} names", "none", todo)
+    _same_weights(findings, path, str(content.get("run")), content.get("weights_sha256"), todo)
+
+
+def _same_weights(findings: Findings, path: str, key: str, digest: Any, todo: str) -> None:
+    trained = f"runs/{key}/train.json"
+    if not (findings.root / trained).exists():
+        findings.lost(trained, f"runs/{key}.dvc", path, todo)
+        return
+    findings.same(path, f"weights of {trained}:", findings.weights_of(trained), digest, todo)

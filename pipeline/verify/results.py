@@ -1,0 +1,79 @@
+"""Predicted label maps, counts, measurements of speed, and the prepared data."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from dmnet.config import ProfileConfig, SpeedConfig, content_hash, parse
+from dmnet.data.manifest import Manifest
+from dmnet.data.manifest import verify as verify_samples
+from dmnet.errors import ConfigError, DataError
+from pipeline.verify.findings import Findings
+
+
+def verify_predictions(findings: Findings) -> None:
+    """Every label map by its hash; run and weights."""
+    for file in sorted((findings.root / "predictions").glob("*/*.json")):
+        key = file.parent.name
+        path = f"predictions/{key}/{file.name}"
+        todo = f"delete {path} and run again"
+        content = findings.json(path, todo)
+        if content is None:
+            continue
+        findings.checked["sets of predictions"] += 1
+        findings.same(path, "run", key, content.get("run"), todo)
+        trained = f"runs/{key}/train.json"
+        if (findings.root / trained).exists():
+            weights = findings.weights_of(trained)
+            digest = content.get("weights_sha256")
+            findings.same(path, f"weights of {trained}:", weights, digest, todo)
+        else:
+            findings.lost(trained, f"runs/{key}.dvc", path, todo)
+        files = content.get("files")
+        for name, digest in files.items() if isinstance(files, dict) else ():
+            image = f"predictions/{key}/{file.stem}/{Path(name).name}"
+            if (findings.root / image).exists():
+                findings.hashed(image, digest, "predicted images", todo)
+            else:
+                findings.add(image, f"the image that {path} names", "none", todo)
+
+
+def verify_measurements(findings: Findings) -> None:
+    """Counts and speeds: each is of the configuration that its name is the hash of."""
+    kinds = (("counts", "profile", ProfileConfig), ("speed", "speed", SpeedConfig))
+    for folder, name, schema in kinds:
+        for file in sorted((findings.root / folder).glob("*.json")):
+            path, todo = f"{folder}/{file.name}", "delete the file and run again"
+            content = findings.json(path, todo)
+            if content is None:
+                continue
+            findings.checked["counts" if folder == "counts" else "measurements of speed"] += 1
+            findings.same(path, "key", file.stem, content.get(name), todo)
+            try:
+                config = parse(schema, content.get("config") or {}, path)
+            except ConfigError as error:
+                findings.add(path, "a configuration of this version of the code", str(error), todo)
+                continue
+            digest = content_hash(config)[:16]
+            findings.same(path, "its configuration's key", file.stem, digest, todo)
+
+
+def verify_data(findings: Findings, quick: bool) -> None:
+    """Lists, checksums and fingerprint of every prepared dataset, and, unless quick, its files."""
+    for file in sorted((findings.root / "data").glob("*/manifest.json")):
+        path = f"data/{file.parent.name}/manifest.json"
+        todo = f"restore the files, or delete {path} and prepare the dataset again"
+        findings.checked["datasets" + (" (images not read)" if quick else "")] += 1
+        try:
+            manifest = Manifest.load(file.parent)
+            problems = [] if quick else verify_samples(file.parent)
+        except (DataError, OSError) as error:
+            findings.add(path, "a whole dataset", str(error), todo)
+            continue
+        if not quick:
+            findings.checked["images with a label"] += sum(manifest.splits.values())
+        for problem in problems:
+            name, _, what = problem.partition(": ")
+            name = os.path.relpath(name, findings.root)
+            findings.add(name, f"the file of data/{file.parent.name}/checksums.sha256", what, todo)

@@ -1,0 +1,57 @@
+"""A run says what made it and how to make it again, and nothing about who or where."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+
+import pytest
+
+
+def test_a_run_records_code_versions_hardware_data_and_the_command_that_repeats_it(small):
+    commit = small.git("rev-parse", "HEAD").strip()
+    for key, run in small.runs().items():
+        assert run["code"] == {"commit": commit, "modified": False, "diff_sha256": None}
+        assert run["environment"]["packages"].keys() >= {"torch", "numpy", "pillow"}
+        assert run["environment"]["processor"]["cores"] >= 1
+        assert run["seed"] == 0 and run["parent"] is None
+        assert run["repeat"] == (
+            f"snakemake --cores all runs/{key}/train.json --config preset=tiny seeds=1 sources=DIR"
+        )
+        assert run == small.json(f"runs/{key}/finished.json")
+
+
+def test_neither_user_nor_host_nor_place_is_recorded(small):
+    names = [str(small.path), socket.gethostname(), getpass.getuser()]
+    names = [name for name in names if len(name) > 5]  # "vm" and "root" may be parts of words
+    for key in small.runs():
+        for path in (small.path / "runs" / key).rglob("*.json"):
+            text = path.read_text()
+            assert not any(name in text for name in names), path
+
+
+def test_uncommitted_changes_are_recorded_by_their_hash_only(small, tmp_path):
+    clone = small.copy(tmp_path / "clone")
+    clone.forget_runs()
+    clone.write("dmnet/text.py", clone.read("dmnet/text.py") + "\n# a secret thought\n")
+    assert clone.snakemake("reports/one.md").code == 0
+    (run,) = clone.runs().values()
+    assert run["code"]["modified"] is True and len(run["code"]["diff_sha256"]) == 64
+    assert "secret" not in str(run)
+    shown = clone.pipeline("show", "one/ours")
+    assert f"with uncommitted changes (SHA-256 {run['code']['diff_sha256']})" in shown.text
+    assert run["repeat"] in shown.text
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "expected"),
+    [
+        ("params/tables/three.yaml", "78.21", "78.22", "results or params (rows)"),
+        ("dmnet/text.py", '"""', '"""Ours: ', "dmnet/ is another than at "),
+    ],
+)
+def test_status_says_of_a_report_that_something_moved_on(small, tmp_path, file, old, new, expected):
+    clone = small.copy(tmp_path / "clone")
+    assert "moved on" not in clone.pipeline("status", "three").text
+    clone.write(file, clone.read(file).replace(old, new, 1))
+    assert f"moved on since reports/three.md: {expected}" in clone.pipeline("status", "three").text
