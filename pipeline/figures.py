@@ -50,7 +50,7 @@ class Column:
 
     @property
     def trained(self) -> str:
-        return f"runs/{self.evaluation.run_key}/train.json"
+        return self.evaluation.trained
 
 
 @dataclass(frozen=True)
