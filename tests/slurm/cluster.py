@@ -24,7 +24,7 @@ from pathlib import Path
 
 PACKAGES = ("slurmctld", "slurmd", "slurmdbd", "slurm-client", "munge", "mariadb-server")
 PROGRAMS = ("slurmctld", "slurmd", "slurmdbd", "munged", "mariadbd", "mariadb-install-db", "sbatch")
-NODES = ("node1", "node2", "node3")
+NODES = tuple(f"node{number}" for number in range(1, 9))
 GPUS_PER_NODE = 2
 ACCOUNT = "dmnet"
 DAEMONS = ("slurmctld", "slurmdbd", "mariadbd", "munged")  # in the order of stopping, after slurmd
@@ -38,7 +38,8 @@ SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
 CryptoType=crypto/munge
-AuthInfo=socket={folder}/munge.socket
+# cred_expire is also how long a requeued job waits before it starts again: 10 s is the least.
+AuthInfo=socket={folder}/munge.socket,cred_expire=10
 # Nothing listens beyond this machine.
 CommunicationParameters=NoInAddrAny,NoCtldInAddrAny
 ReturnToService=2              # a node that died and came back is used again without an operator
