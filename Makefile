@@ -41,10 +41,10 @@ test: $(READY)
 
 # Needs root and Debian (or its packages of SLURM, munge and MariaDB); see tests/slurm/README.md.
 test-slow: $(READY)
-	$(RUN) python -m pytest -m slow tests $(ARGS)
+	$(RUN) python -m pytest -m "slow and not slurm" tests $(ARGS)
 
 test-slurm: $(READY)
-	$(RUN) python -m pytest -m slurm tests/workflow/test_slurm.py $(ARGS)
+	$(RUN) python -m pytest -m "slurm and not slow" tests/workflow/test_slurm.py $(ARGS)
 
 lint: $(READY)
 	$(RUN) ruff check .

@@ -386,10 +386,27 @@ class Workflow:
     def begin(self) -> None:
         """Before the first job: hold the tree; write down which cell leads to which output."""
         self.hold_tree()
+        # A job that SLURM queues again adds to its log instead of beginning it anew.
+        os.environ.setdefault("SBATCH_OPEN_MODE", "append")
+        if os.environ.get("DMNET_STEPS") == "srun":
+            os.environ["DMNET_STEP"] = self._step()
         try:
             self.hints.write(self.experiment)
         except OSError as error:
             print(f"warning: {self.hints.path}: {error}; jobs will start more slowly")
+
+    def _step(self) -> str:
+        """How a job of an allocation that many share becomes a job step (profiles/allocation)."""
+        if self.preset.execution.processes > 1:
+            raise workflow_error(
+                PipelineError(
+                    f"preset {self.preset_name!r}: trains in {self.preset.execution.processes} "
+                    "processes, which an allocation for many short runs does not pack; use "
+                    "--profile profiles/slurm, or execution.processes: 1"
+                )
+            )
+        gpus = f"--gpus={self.gpus}" if self.gpus else "--gres=none"
+        return f"srun --exact --nodes=1 --ntasks=1 --mem={self.memory_mb(1)} {gpus}"
 
     def hold_tree(self) -> None:
         """Be the only Snakemake on this tree, by a lock that dies with the process.

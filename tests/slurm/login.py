@@ -31,15 +31,26 @@ class Login:
     def __init__(self, clone: Any, cluster: Any, nodes: tuple[str, ...]) -> None:
         self.clone, self.cluster, self.nodes = clone, cluster, nodes
         self.started: list[subprocess.Popen[bytes]] = []
+        self.submitted: list[str] = []
         clone.output_file.touch()
         others = ",".join(node for node in cluster.states() if node not in nodes)
-        clone.write("site.yaml", SITE.format(others=others))
+        site = (
+            SITE
+            if others
+            else "".join(line for line in SITE.splitlines(keepends=True) if "exclude" not in line)
+        )
+        clone.write("site.yaml", site.format(others=others))
+
+    @property
+    def environment(self) -> dict[str, str]:
+        environment: dict[str, str] = self.clone.environment() | self.cluster.environment
+        environment["PATH"] += os.pathsep + str(Path(sys.executable).parent)
+        return environment
 
     def start(
         self, target: str = "reports/one.md", preset: str = "long", options: tuple[str, ...] = ()
     ) -> subprocess.Popen[bytes]:
-        environment = self.clone.environment() | self.cluster.environment
-        environment["PATH"] += os.pathsep + str(Path(sys.executable).parent)
+        environment = self.environment
         profiles = ["--profile", "profiles/slurm", "--profile", "site.yaml"]
         command = ["snakemake", *profiles, target, "--config", f"preset={preset}", *options]
         with self.clone.output_file.open("a") as output:
@@ -53,6 +64,20 @@ class Login:
             )
         self.started.append(process)
         return process
+
+    def submit(self, *command: str) -> str:
+        """A batch script of the user's own on these nodes; SLURM's number of it."""
+        others = ",".join(node for node in self.cluster.states() if node not in self.nodes)
+        done = subprocess.run(
+            ["sbatch", "--parsable", "-A", "dmnet", f"--exclude={others}", *command],
+            cwd=self.clone.path,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        self.submitted.append(done.stdout.strip())
+        return self.submitted[-1]
 
     def run(
         self, target: str = "reports/one.md", preset: str = "long", options: tuple[str, ...] = ()
@@ -68,7 +93,7 @@ class Login:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
-        for job in re.findall(r"SLURM jobid (\d+)", self.clone.output()):
+        for job in [*self.submitted, *re.findall(r"SLURM jobid (\d+)", self.clone.output())]:
             subprocess.run(
                 ["scancel", job],
                 env=os.environ | self.cluster.environment,

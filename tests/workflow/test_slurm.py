@@ -58,15 +58,15 @@ def cluster():
         shutil.rmtree(folder, ignore_errors=True)
 
 
-# name -> (what it begins with, its function); the order is that of telling
+# name -> (what it begins with, what it is compared with, its function), in the order of telling
 STORIES, ALONE = {}, set()
 
 
-def story(begins_with="undisturbed", alone=False):
-    """`undisturbed` (one long run's clone, without its run) or `tables` (nothing trained yet)."""
+def story(begins_with="undisturbed", compared_with="undisturbed", alone=False):
+    """Clones of conftest.py. `undisturbed` is begun with as it was before its training."""
 
     def register(function):
-        STORIES[function.__name__] = (begins_with, function)
+        STORIES[function.__name__] = (begins_with, compared_with, function)
         if alone:
             ALONE.add(function.__name__)
         return function
@@ -75,25 +75,24 @@ def story(begins_with="undisturbed", alone=False):
 
 
 @pytest.fixture(scope="module")
-def told(request, cluster, undisturbed, small_template, tmp_path_factory):
+def told(request, cluster, tmp_path_factory):
     """name -> the future of the story; only those that were asked for."""
     asked = [item.callspec.params["name"] for item in request.session.items if _is_story(item)]
+    needed = {clone for name in asked for clone in STORIES[name][:2]}
+    clones = {name: request.getfixturevalue(name) for name in sorted(needed)}
     pairs = queue.SimpleQueue()
     for first in range(0, 2 * SIDE_BY_SIDE, 2):
         pairs.put(slurm.NODES[first : first + 2])
 
     def tell(name):
-        begins_with, function = STORIES[name]
-        folder = tmp_path_factory.mktemp(name)
-        if begins_with == "tables":
-            clone = small_template.copy(folder / "clone")
-        else:
-            clone = undisturbed.copy(folder / "clone")
+        begins_with, compared_with, function = STORIES[name]
+        clone = clones[begins_with].copy(tmp_path_factory.mktemp(name[:30]) / "clone")
+        if begins_with == "undisturbed":
             clone.forget_runs()
         nodes = pairs.get()
         login, began = Login(clone, cluster, nodes), time.monotonic()
         try:
-            function(login, undisturbed)
+            function(login, clones[compared_with])
         finally:
             login.end()
             for node in nodes:
@@ -335,8 +334,44 @@ def out_of_memory_the_next_attempt_gets_more(login, undisturbed):
     assert login.clone.weights() == undisturbed.weights()
 
 
-@story("tables")
-def a_crashing_run_fails_its_own_cell_only(login, undisturbed):
+@story("small_template", "small")
+def a_table_through_the_cluster_has_the_weights_and_cells_of_a_local_run(login, small):
+    code, text = login.run("reports/three.md", "tiny")
+    assert code == 0, text
+    assert login.clone.weights() == small.weights()
+    ours, theirs = login.clone.json("reports/three.json"), small.json("reports/three.json")
+    assert ours["rows"] == theirs["rows"]
+    # The table itself was made on the login node, without a job.
+    assert "rule_report" not in text and "rule_resolve" not in text
+    assert "train" in " ".join(login.accounting(login.training_jobs()[0], "comment"))
+    assert list((login.clone.path / "logs/slurm-efficiency").glob("*.csv"))
+    assert "Nothing to be done" in login.run("reports/three.md", "tiny")[1]
+
+
+@story("template", "whole")
+def table_2_in_one_allocation_that_is_queued_again_is_the_local_one(login, whole):
+    """All fifteen runs are steps of one job; each keeps its key, its logs, and what it has done."""
+    clone = login.clone
+    size = ("-N2", "--ntasks-per-node=1", "--cpus-per-task=2", "--mem=6000", "--time=60")
+    target = ("reports/table2.md", "--config", "preset=tiny")
+    job = login.submit(*size, "profiles/allocation/job.sh", *target)
+    wait_until("the first four runs", lambda: len(clone.runs()) >= 4, seconds=400)
+    finished = {path: path.stat().st_mtime_ns for path in clone.path.glob("runs/*/finished.json")}
+    login.cluster.call("scontrol", "requeue", job)
+    ended = lambda: login.accounting(job, "state")[-1] == "COMPLETED"  # noqa: E731
+    wait_until("the end of the allocation", ended, seconds=600)
+    assert login.accounting(job, "state") == ["REQUEUED", "COMPLETED"]
+    assert clone.weights() == whole.weights() and len(clone.weights()) == 15
+    assert clone.json("reports/table2.json")["rows"] == whole.json("reports/table2.json")["rows"]
+    assert {path: path.stat().st_mtime_ns for path in finished} == finished, "trained only once"
+    for key in clone.weights():
+        assert clone.read(f"logs/runs/{key}/train.log").count(f"[{key}] 6/6") == 1
+    steps = login.cluster.call("sacct", "-n", "-P", "-D", "-j", job, "-o", "jobid").split()
+    assert len([step for step in steps if re.fullmatch(rf"{job}\.\d+", step)]) >= 31
+
+
+@story("small_template", "small")
+def a_crashing_run_fails_its_own_cell_only(login, small):
     clone = login.clone
     clone.replace(
         "params/tables/three.yaml",
@@ -367,3 +402,18 @@ def slurmctld_killed_and_started_again_does_not_touch_the_training(login, undist
 @pytest.mark.parametrize("name", STORIES)
 def test_story(name, told):
     told[name].result()
+
+
+@pytest.mark.slow
+def test_table_2_at_mini_is_the_local_one_bit_for_bit(template, cluster, tmp_path):
+    """Both take minutes; `pytest -m "slurm and slow"`."""
+    local = template.copy(tmp_path / "local")
+    result = local.snakemake("reports/table2.md", preset="mini")
+    assert result.code == 0, result.text
+    login = Login(template.copy(tmp_path / "cluster"), cluster, slurm.NODES)
+    code, text = login.run("reports/table2.md", "mini")
+    login.end()
+    assert code == 0, text
+    assert len(local.weights()) == 15 and login.clone.weights() == local.weights()
+    ours, theirs = login.clone.json("reports/table2.json"), local.json("reports/table2.json")
+    assert ours["rows"] == theirs["rows"]
