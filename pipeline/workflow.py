@@ -26,7 +26,6 @@ from pipeline.experiments import (
     build_experiment,
     find_submission,
 )
-from pipeline.fidelity import code_hash
 from pipeline.figures import Figure, figure_names, load_figures
 from pipeline.one_cell import Hints
 from pipeline.requests import Requests
@@ -354,6 +353,8 @@ class Workflow:
         return sha256_bytes((content + "".join(code)).encode())[:16]
 
     def fidelity_hash(self) -> str:
+        from pipeline.fidelity import code_hash  # not needed by most jobs, and slow to import
+
         return code_hash()
 
     def page_hash(self) -> str:

@@ -21,6 +21,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 PACKAGES = ("slurmctld", "slurmd", "slurmdbd", "slurm-client", "munge", "mariadb-server")
 PROGRAMS = ("slurmctld", "slurmd", "slurmdbd", "munged", "mariadbd", "mariadb-install-db", "sbatch")
@@ -114,12 +115,13 @@ class ClusterError(Exception):
 
 
 def wait_until(
-    what: str, condition: Callable[[], bool], log: Path | None = None, seconds: float = SECONDS
-) -> None:
+    what: str, condition: Callable[[], Any], log: Path | None = None, seconds: float = SECONDS
+) -> Any:
+    """What `condition` returns as soon as it is true."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if condition():
-            return
+        if value := condition():
+            return value
         time.sleep(0.1)
     more = f"; see {log}" if log else ""
     raise ClusterError(f"{what} did not happen within {seconds} s{more}")

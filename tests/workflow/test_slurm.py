@@ -27,6 +27,8 @@ from pathlib import Path
 
 import pytest
 
+from bench.study import write_study
+
 pytestmark = pytest.mark.slurm
 
 HERE = Path(__file__).resolve().parent
@@ -397,6 +399,27 @@ def slurmctld_killed_and_started_again_does_not_touch_the_training(login, undist
     finish(login, snakemake)
     assert len(login.training_jobs()) == 1
     assert_as_undisturbed(login, undisturbed, resumed=0)
+
+
+@story("template", alone=True)
+def a_job_starts_within_four_seconds_in_a_study_of_5000_cells(login, undisturbed):
+    """From SLURM's start of the job to the start of its command; longer on a busy machine."""
+    study = type(login.clone)(login.clone.path.parent / "study")
+    write_study(study.path, 5000)
+    within = Login(study, login.cluster, login.nodes)
+    log = study.path / "logs" / "data" / "voc2012-procedural.log"
+    try:
+        within.start("data/voc2012-procedural/manifest.json", "mini")
+        spool = login.cluster.folder / "spool"
+        script = wait_until("the job's start", lambda: list(spool.glob("*/job*/slurm_script")))
+        began = script[0].stat().st_mtime
+        busy = max(1.0, os.getloadavg()[0] / len(os.sched_getaffinity(0)))
+        wait_until("the start of its command", log.exists)
+        took = time.time() - began
+    finally:
+        within.end()
+    assert took < 4 * busy, f"{took:.1f} s at a load of {busy:.1f} per core"
+    print(f"a job's start: {took:.1f} s at a load of {busy:.1f} per core")
 
 
 @pytest.mark.parametrize("name", STORIES)
