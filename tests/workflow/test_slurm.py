@@ -411,7 +411,8 @@ def a_job_starts_within_four_seconds_in_a_study_of_5000_cells(login, undisturbed
     try:
         within.start("data/voc2012-procedural/manifest.json", "mini")
         spool = login.cluster.folder / "spool"
-        script = wait_until("the job's start", lambda: list(spool.glob("*/job*/slurm_script")))
+        scripts = lambda: list(spool.glob("*/job*/slurm_script"))  # noqa: E731
+        script = wait_until("the job's start", scripts, seconds=200)
         began = script[0].stat().st_mtime
         busy = max(1.0, os.getloadavg()[0] / len(os.sched_getaffinity(0)))
         wait_until("the start of its command", log.exists)
