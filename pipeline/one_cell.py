@@ -12,6 +12,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from dmnet.errors import DMNetError
 from dmnet.files import write_text
 from pipeline.experiments import Experiment, build_experiment
 from pipeline.specs import Params
@@ -52,9 +53,12 @@ class Hints:
             return None
         table, name = hint
         if (table, name) not in self._small:
-            found = build_experiment(
-                self.preset, self.seeds, [table], params, self.source, cells=(name,)
-            )
+            try:
+                found = build_experiment(
+                    self.preset, self.seeds, [table], params, self.source, cells=(name,)
+                )
+            except DMNetError:  # the params have changed: resolving everything tells how
+                return None
             for run in found.runs.values():
                 run.cells = content["served"].get(run.key, run.cells)
             self._small[table, name] = found

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
 from dmnet.config import canonical_json, content_hash
 from dmnet.errors import DMNetError
@@ -22,6 +22,7 @@ from pipeline.experiments import (
     Evaluation,
     Experiment,
     Release,
+    Run,
     Submission,
     build_experiment,
     find_submission,
@@ -58,6 +59,7 @@ PAGE_CODE = (
     *("page.py", "page_plots.py", "render.py"),
     *("templates/overview.html.j2", "templates/overview.css"),
 )
+Found = TypeVar("Found")
 DEFAULTS: dict[str, Any] = {
     "preset": "mini",
     "seeds": 1,
@@ -103,13 +105,13 @@ class Workflow:
             self.preset_name, self.seeds, params=self._params, source=self.source
         )
 
-    def _part(self, *outputs: str) -> Experiment:
-        """The experiment, or in a job as much of it as leads to one of `outputs`."""
-        if self.in_job and "experiment" not in self.__dict__:
-            for output in outputs:
-                if part := self.hints.experiment(output, self._params):
-                    return part
-        return self.experiment
+    def _find(self, pick: Callable[[Experiment], Found | None], *outputs: str) -> Found | None:
+        """`pick` of the experiment; in a job, of as much of it as leads to one of `outputs`."""
+        for output in outputs if self.in_job else ():
+            part = self.hints.experiment(output, self._params)
+            if part is not None and (found := pick(part)) is not None:
+                return found
+        return pick(self.experiment)
 
     @cached_property
     def _figures(self) -> dict[str, Figure]:
@@ -211,7 +213,7 @@ class Workflow:
 
     def sources_of(self, name: str) -> str:
         """A drawn dataset has no sources, so moving them must not make Snakemake draw it again."""
-        dataset = self._part(f"data/{name}").datasets.get(name)
+        dataset = self._find(lambda study: study.datasets.get(name), f"data/{name}")
         return "-" if dataset is not None and dataset.generate else self.sources
 
     def parent(self, key: str) -> list[str]:
@@ -220,13 +222,13 @@ class Workflow:
         return [f"runs/{parent}/train.json"] if parent else []
 
     def profile_json(self, key: str) -> str:
-        profile = self._part(f"counts/{key}.json").profiles.get(key)
+        profile = self._find(lambda study: study.profiles.get(key), f"counts/{key}.json")
         if profile is None:
             raise workflow_error(SpecError(f"counts/{key}.json: no table asks for this profile"))
         return profile.config.model_dump_json()
 
     def speed_json(self, key: str) -> str:
-        speed = self._part(f"speed/{key}.json").speeds.get(key)
+        speed = self._find(lambda study: study.speeds.get(key), f"speed/{key}.json")
         if speed is None:
             raise workflow_error(SpecError(f"speed/{key}.json: no table asks for this measurement"))
         return canonical_json(speed.config)
@@ -266,12 +268,16 @@ class Workflow:
         return ancient(path) if same else path
 
     def evaluation_json(self, key: str, name: str) -> str:
-        path = f"{key}/evaluations/{name}.json"
-        part = self._part(f"runs/{path}", f"released/{path}")
-        evaluation = part.evaluations.get((key, name))
+        evaluation = self._evaluation(key, name)
         if evaluation is None:
             raise workflow_error(SpecError(f"runs/{key}: no table asks for evaluation {name!r}"))
         return canonical_json(evaluation.config)
+
+    def _evaluation(self, key: str, name: str) -> Evaluation | None:
+        path = f"{key}/evaluations/{name}.json"
+        return self._find(
+            lambda study: study.evaluations.get((key, name)), f"runs/{path}", f"released/{path}"
+        )
 
     def results_of(self, table: str) -> list[str]:
         if table not in self.experiment.tables:
@@ -316,9 +322,8 @@ class Workflow:
 
     def _prediction(self, key: str, name: str) -> Evaluation | Submission:
         """What `predictions/<key>/<name>.json` is made by: a cell's protocol, or a submission."""
-        part = self._part(f"runs/{key}/evaluations/{name}.json")
-        if (key, name) in part.evaluations:
-            return part.evaluations[key, name]
+        if (evaluation := self._evaluation(key, name)) is not None:
+            return evaluation
         for submission in self.experiment.submissions.values():
             if (submission.run_key, submission.name) == (key, name):
                 return submission
@@ -362,27 +367,27 @@ class Workflow:
         folder = Path(__file__).parent
         return sha256_bytes("".join(sha256_file(folder / name) for name in PAGE_CODE).encode())[:16]
 
-    def _run(self, key: str) -> Any:
-        runs = self._part(f"runs/{key}/train.json").runs
-        if key not in runs and key not in self.experiment.runs:
+    def _run(self, key: str) -> Run:
+        run = self._find(lambda study: study.runs.get(key), f"runs/{key}/train.json")
+        if run is None:
             raise workflow_error(
                 SpecError(
                     f"runs/{key}: no table has this run at preset "
                     f"{self.experiment.preset_name!r} with {self.experiment.seeds} seed(s)"
                 )
             )
-        return runs[key] if key in runs else self.experiment.runs[key]
+        return run
 
     def _release(self, key: str) -> Release:
-        releases = self._part(f"released/{key}/train.json").releases
-        if key not in releases and key not in self.experiment.releases:
+        release = self._find(lambda study: study.releases.get(key), f"released/{key}/train.json")
+        if release is None:
             raise workflow_error(
                 SpecError(
                     f"released/{key}: no table has this checkpoint at preset "
                     f"{self.experiment.preset_name!r}; add --config source=released"
                 )
             )
-        return releases[key] if key in releases else self.experiment.releases[key]
+        return release
 
     def begin(self) -> None:
         """Before the first job: hold the tree; write down which cell leads to which output."""

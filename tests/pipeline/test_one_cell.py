@@ -49,16 +49,21 @@ def test_every_job_asks_for_the_same_as_the_login_node_says(login, job):
     assert not resolved_everything(job)
 
 
-@pytest.mark.parametrize("what", ["without hints", "led to another cell", "damaged hints"])
+WRONG = ["without hints", "led to another cell", "led to no table", "damaged hints"]
+
+
+@pytest.mark.parametrize("what", WRONG)
 def test_it_resolves_everything_when_its_hint_does_not_help(login, job, what):
-    key = next(iter(login.experiment.runs))
+    key, name = next(k for k in login.experiment.evaluations if k[0] in login.experiment.runs)
     if what == "without hints":
         job.hints.path.unlink()
-    elif what == "led to another cell":
+    elif what.startswith("led to"):
         content = json.loads(job.hints.path.read_text())
-        content["cells"][f"runs/{key}/train.json"] = ["table5", "fcn-r101"]
+        table = "table5" if what == "led to another cell" else "table99"
+        content["cells"] = dict.fromkeys(content["cells"], [table, "fcn-r101"])
         job.hints.path.write_text(json.dumps(content))
     else:
         job.hints.path.write_text('{"cells": ')
+    assert job.evaluation_json(key, name) == login.evaluation_json(key, name)
     assert job.cells_of(key) == login.cells_of(key)
     assert resolved_everything(job)

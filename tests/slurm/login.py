@@ -100,6 +100,17 @@ class Login:
                 capture_output=True,
                 check=False,
             )
+        self._end_orphans()
+
+    def _end_orphans(self) -> None:
+        """What a killed job left behind: processes that work in this clone."""
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                mine = Path(os.readlink(process / "cwd")) == self.clone.path
+            except OSError:
+                continue
+            if mine:
+                os.kill(int(process.name), signal.SIGKILL)
 
     def wait_for_states(self, count: int = 2) -> Any:
         """progress.json of the run, as soon as so many resume states are saved."""
