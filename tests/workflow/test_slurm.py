@@ -153,8 +153,8 @@ def ended_by_its_time_limit_it_is_submitted_again_and_goes_on(login, undisturbed
 
 @story()
 def it_saves_before_its_allocation_ends_and_is_queued_again_by_itself(login, undisturbed):
-    """A minute's allocation, half of which is kept for ending: too short for the whole training."""
-    snakemake = login.start(options=("--set-resources", "train:runtime=1"))
+    """Two minutes' allocation, half a minute of which is kept for ending."""
+    snakemake = login.start(options=("--set-resources", "train:runtime=2"))
     progress = login.wait_for_states()
     os.kill(progress["pid"], signal.SIGSTOP)  # as a slower machine would be
     (job,) = login.training_jobs()
