@@ -389,6 +389,19 @@ def a_crashing_run_fails_its_own_cell_only(login, small):
     assert "three/fcn failed" in clone.read("reports/partial/three.md")
 
 
+@story("small_template", "small")
+def plan_warns_of_a_limit_of_this_clusters_partition(login, small):
+    site = login.clone.read("site.yaml") + "set-resources: {train: {runtime: 500}}\n"
+    (login.clone.path / "mysite").mkdir()
+    login.clone.write("mysite/config.yaml", site)
+    profiles = ("--profile", "profiles/slurm", "--profile", "mysite")
+    conf = login.environment["SLURM_CONF"]
+    plan = login.clone.pipeline("plan", "three", *profiles, SLURM_CONF=conf)
+    assert plan.code == 0, "it warns and refuses nothing"
+    assert "On the cluster: 7 jobs" in plan.text, plan.text
+    assert "train: 3 job(s) ask for up to 500 minutes, partition batch allows 120" in plan.text
+
+
 @story(alone=True)
 def slurmctld_killed_and_started_again_does_not_touch_the_training(login, undisturbed):
     snakemake = login.start()
