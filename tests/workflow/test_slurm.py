@@ -367,7 +367,8 @@ def table_2_in_one_allocation_that_is_queued_again_is_the_local_one(login, whole
     assert clone.json("reports/table2.json")["rows"] == whole.json("reports/table2.json")["rows"]
     assert {path: path.stat().st_mtime_ns for path in finished} == finished, "trained only once"
     for key in clone.weights():
-        assert clone.read(f"logs/runs/{key}/train.log").count(f"[{key}] 6/6") == 1
+        log = clone.read(f"logs/runs/{key}/train.log")
+        assert f"[{key}] 6/6" in log or "finished earlier, weights verified" in log
     steps = login.cluster.call("sacct", "-n", "-P", "-D", "-j", job, "-o", "jobid").split()
     assert len([step for step in steps if re.fullmatch(rf"{job}\.\d+", step)]) >= 31
 
