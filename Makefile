@@ -7,12 +7,13 @@ READY := $(VENV)/.installed-from-lock
 RUN := PATH="$(abspath $(BIN)):$$PATH"
 ARGS ?=
 
-.PHONY: help table1 table2 reports bench test test-slow test-slurm lint format lock ui clean
+.PHONY: help table1 table2 reports bench bench-scale test test-slow test-slurm lint format lock ui clean
 
 help:
 	@echo "make table2    regenerate Table 2 of the paper at preset mini (the environment included)"
 	@echo "make reports   every report; ARGS='--config preset=small sources=DIR' for another preset"
 	@echo "make bench     our models' speed beside mmsegmentation's; ARGS=--quick for a first look"
+	@echo "make bench-scale   how plan, dry run and jobs take thousands of cells"
 	@echo "make test      the tests;  make lint    formatters and type checks"
 	@echo "make test-slow   tests that start many processes, such as training in several"
 	@echo "make test-slurm   the tests on a real SLURM cluster of this machine, as root"
@@ -36,15 +37,19 @@ bench: $(READY)
 	PYTHON=$(PYTHON) tests/reference/install.sh $(VENV)-reference
 	$(RUN) python -m bench --reference $(VENV)-reference $(ARGS)
 
+# plan, dry run and the start of a job in studies of up to 5,000 cells; writes docs/scale.md.
+bench-scale: $(READY)
+	$(RUN) python -m bench.scale $(ARGS)
+
 test: $(READY)
 	$(RUN) python -m pytest $(ARGS)
 
 # Needs root and Debian (or its packages of SLURM, munge and MariaDB); see tests/slurm/README.md.
 test-slow: $(READY)
-	$(RUN) python -m pytest -m slow tests $(ARGS)
+	$(RUN) python -m pytest -m "slow and not slurm" tests $(ARGS)
 
 test-slurm: $(READY)
-	$(RUN) python -m pytest -m slurm tests/workflow/test_slurm.py $(ARGS)
+	$(RUN) python -m pytest -m "slurm and not slow" tests/workflow/test_slurm.py $(ARGS)
 
 lint: $(READY)
 	$(RUN) ruff check .

@@ -6,7 +6,7 @@
 
 from pipeline.workflow import Workflow
 
-study = Workflow(config)
+study = Workflow(config, in_job=not workflow.is_main_process)
 
 
 wildcard_constraints:

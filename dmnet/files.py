@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,9 +17,10 @@ from dmnet.errors import RunError
 
 
 @contextmanager
-def atomic_write(path: Path) -> Iterator[BinaryIO]:
+def atomic_write(path: Path, size: int | None = None) -> Iterator[BinaryIO]:
     """Open a temporary file beside `path`; on success it takes the name `path`, else it is removed.
 
+    size: in bytes, where it is known before; for the error on a full disk.
     Raises RunError, naming the path, when the folder is read-only or the disk is full.
     """
     temporary: str | None = None
@@ -37,8 +40,12 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
         os.replace(temporary, path)
         temporary = None
     except OSError as error:
+        if temporary is not None:  # before the free space is looked at
+            Path(temporary).unlink(missing_ok=True)
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise RunError(
             f"{path}: cannot be written ({error.strerror or error}); "
+            f"{_space(path.parent, size) if full else ''}"
             "free space or make the folder writable, then run the same command again"
         ) from error
     finally:
@@ -46,8 +53,16 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
             Path(temporary).unlink(missing_ok=True)
 
 
+def _space(folder: Path, size: int | None) -> str:
+    """For an error on a full disk; a quota may allow less than what the file system has free."""
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    needed = "" if size is None else f"{size / 1e6:.1f} MB needed, "
+    return f"{needed}{shutil.disk_usage(there).free / 1e6:.1f} MB free on this disk; "
+
+
 def write_bytes(path: Path, content: bytes) -> None:
-    with atomic_write(path) as stream:
+    """Raises RunError; on a full disk it names the space that is needed."""
+    with atomic_write(path, len(content)) as stream:
         stream.write(content)
 
 

@@ -43,7 +43,8 @@ def experiment_of(arguments: argparse.Namespace) -> Experiment:
 def plan(arguments: argparse.Namespace) -> None:
     from pipeline.plan import render_plan
 
-    print(render_plan(experiment_of(arguments), Params(PARAMS).costs()))
+    costs = Params(PARAMS).costs()
+    print(render_plan(experiment_of(arguments), costs, profiles=arguments.profile))
 
 
 def status(arguments: argparse.Namespace) -> None:
@@ -271,6 +272,9 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument("--seeds", type=int, default=1, help="seeds per run; default 1")
             about = "trained (default), released (published checkpoints), or both"
             command.add_argument("--source", default="trained", help=about)
+    add = commands.choices["plan"].add_argument
+    about = "a cluster's, as for snakemake; may be given several times: its jobs, limits, disk"
+    add("--profile", type=Path, action="append", metavar="FOLDER", help=about)
     add = commands.choices["record"].add_argument
     add("--no-dvc", action="store_true", help="MLflow only")
     add = commands.choices["data"].add_argument

@@ -10,12 +10,16 @@ light imports here: every job starts through this file.
 A command that ends with status 75 is to be continued: it saved its state, as its allocation ends.
 That is no failure either. In a SLURM job, the job is then queued again under its number, which
 Snakemake sees as a job that is not done yet; elsewhere the same command goes on.
+
+In an allocation that many jobs share (profiles/allocation), DMNET_STEP says how the command becomes
+a job step of its own; SLURM gives it processors, GPU and memory, or lets it wait for them.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -25,6 +29,7 @@ from types import FrameType
 
 TO_BE_CONTINUED = 75  # as in dmnet/errors.py
 REQUEUE_SECONDS = 120.0  # for scontrol to answer, and for SLURM to end the job
+OTHERS_SECONDS = 20.0  # that other steps of the allocation have to save, before it is queued again
 SHOWN = 300  # characters of the last line that the mark keeps
 
 
@@ -38,7 +43,7 @@ def attempt(log: Path, command: list[str]) -> int:
     log.parent.mkdir(parents=True, exist_ok=True)
     mark_of(log).unlink(missing_ok=True)
     stopped: list[int] = []
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    process = subprocess.Popen(_step() + command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
     def stop(number: int, frame: FrameType | None) -> None:
         stopped.append(number)
@@ -51,6 +56,8 @@ def attempt(log: Path, command: list[str]) -> int:
     status = process.wait()
     if status == TO_BE_CONTINUED:
         if not stopped and (job := os.environ.get("SLURM_JOB_ID")):
+            if _step():
+                _wait(OTHERS_SECONDS, stopped)
             _requeue(job, log, stopped)
     elif status != 0 and not stopped:
         _write_mark(log, status, last)
@@ -75,9 +82,22 @@ def _requeue(job: str, log: Path, stopped: list[int]) -> None:
     with log.open("ab") as stream:
         for descriptor in (sys.stdout.fileno(), stream.fileno()):
             _write(descriptor, (line + "\n").encode())
-    waited_until = time.monotonic() + (0 if problem else REQUEUE_SECONDS)
-    while not stopped and time.monotonic() < waited_until:
+    if not problem:
+        _wait(REQUEUE_SECONDS, stopped)
+
+
+def _wait(seconds: float, stopped: list[int]) -> None:
+    until = time.monotonic() + seconds
+    while not stopped and time.monotonic() < until:
         time.sleep(0.2)
+
+
+def _step() -> list[str]:
+    """What makes the command a job step; the job's threads are those that Snakemake sets."""
+    if "DMNET_STEP" not in os.environ:
+        return []
+    cpus = os.environ.get("OMP_NUM_THREADS", "1")
+    return [*shlex.split(os.environ["DMNET_STEP"]), f"--cpus-per-task={cpus}"]
 
 
 def _pass_on(process: subprocess.Popen[bytes], log: Path) -> str:

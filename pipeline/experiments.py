@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -204,9 +204,11 @@ def build_experiment(
     tables: Iterable[str] | None = None,
     params: Params | None = None,
     source: str = "trained",
+    cells: Container[str] | None = None,
 ) -> Experiment:
     """Resolve the cells of `tables` (all by default). Raises SpecError or ConfigError.
 
+    cells: only those of these names.
     source: whether cells rest on weights trained here, on those that were released, or on both; a
     cell without a released checkpoint is only quoted where nothing is trained.
     """
@@ -228,6 +230,8 @@ def build_experiment(
     experiment.official = params.official if experiment.preset.judged else ()
     for table, spec in experiment.tables.items():
         for row, column, cell in spec.cells():
+            if cells is not None and cell.cell not in cells:
+                continue
             resolver = CellResolver(params, experiment, table, spec, cell)
             experiment.cells.append(resolver.resolve(row, column))
             if spec.submission is not None and spec.submission.cell == cell.cell:
@@ -334,15 +338,16 @@ class CellResolver:
             seed=seed,
             cpu_threads=self.experiment.preset.cpu_threads,
         )
-        if config.key not in self.experiment.runs:
+        key = config.key  # hashed once: there may be thousands
+        if key not in self.experiment.runs:
             execution = self.experiment.preset.execution
             try:
                 Share(0, execution.processes, execution.accumulate).check(config.recipe)
             except ConfigError as error:
                 raise SpecError(f"{self.where}, {self._preset_file}: {error}") from None
             job = JobConfig(run=config, dataset=dataset, execution=execution)
-            self.experiment.runs[config.key] = Run(config.key, job)
-        return self.experiment.runs[config.key]
+            self.experiment.runs[key] = Run(key, job)
+        return self.experiment.runs[key]
 
     def _parent(self, seed: int) -> Run | None:
         """The run of the cell that this one continues, at the same seed."""

@@ -76,10 +76,15 @@ def load_figures(folder: Path, experiment: Experiment) -> dict[str, Figure]:
 
     Raises SpecError or ConfigError naming the file and the key.
     """
-    if experiment.source == "released":
-        return {}  # a figure compares models that are trained here
-    paths = sorted((folder / "figures").glob("*.yaml"))
-    return {path.stem: _load(path, experiment) for path in paths}
+    names = figure_names(folder, experiment.source)
+    return {name: _load(folder / "figures" / f"{name}.yaml", experiment) for name in names}
+
+
+def figure_names(folder: Path, source: str) -> list[str]:
+    """Of the files in `folder/figures`; a figure compares models that are trained here."""
+    if source == "released":
+        return []
+    return sorted(path.stem for path in (folder / "figures").glob("*.yaml"))
 
 
 def _load(path: Path, experiment: Experiment) -> Figure:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tabulate import tabulate
 
-from dmnet.config import ModelConfig
 from pipeline.errors import SpecError
 from pipeline.experiments import Experiment, Run
+
+if TYPE_CHECKING:
+    from dmnet.flops import Cost
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,12 @@ class Costs:
             ) from error
 
 
-def training_seconds(run: Run, costs: Costs, forward_flops: Callable[..., int]) -> float:
-    """On one device: iterations x (fixed + three forward passes' worth of arithmetic)."""
-    config = run.job.run
-    recipe = config.recipe
-    flops = forward_flops(config.model, config.data.classes, *recipe.crop_size)
+def training_seconds(run: Run, costs: Costs, flops: int) -> float:
+    """On one device: iterations x (fixed + three forward passes' worth of arithmetic).
+
+    flops: of one image's forward pass.
+    """
+    recipe = run.job.run.recipe
     iteration = costs.fixed_seconds + 3 * flops * recipe.batch_size / costs.flops_per_second
     return recipe.iterations * iteration + costs.per_job_seconds
 
@@ -57,30 +58,33 @@ def _speeds(experiment: Experiment, root: Path) -> list[str]:
     return [f"{len(experiment.speeds)} measurements of speed and memory, of which {done} done"]
 
 
-def _forward_flops(model: ModelConfig, classes: int, height: int, width: int) -> int:
-    return _flops_of(model.model_dump_json(), classes, height, width)
+def render_plan(
+    experiment: Experiment,
+    content: dict[str, Any],
+    root: Path = Path("."),
+    profiles: list[Path] | None = None,
+) -> str:
+    """One line per run and the totals, for people. `content`: params/costs.yaml.
 
+    profiles: Snakemake's, of a cluster; what would be asked of it follows.
+    """
+    from dmnet.flops import training_cost  # torch is imported here, never while parsing
 
-@cache
-def _flops_of(model: str, classes: int, height: int, width: int) -> int:
-    from dmnet.flops import forward_flops  # torch is imported here, never while parsing
-
-    return forward_flops(ModelConfig.model_validate_json(model), classes, height, width)
-
-
-def render_plan(experiment: Experiment, content: dict[str, Any], root: Path = Path(".")) -> str:
-    """One line per run and the totals, for people. `content`: params/costs.yaml."""
     on_gpu = experiment.preset.gpus > 0
     costs = Costs.read(content, "gpu" if on_gpu else "cpu")
     unit, per_unit = ("GPU-hours", 3600.0) if on_gpu else ("CPU-minutes", 60.0)
-    rows, total, left, iterations = [], 0.0, 0.0, 0
+    rows, total, iterations = [], 0.0, 0
+    left: dict[str, float] = {}  # run key -> seconds
+    counted: dict[str, Cost] = {}
     for run in experiment.runs.values():
-        seconds = training_seconds(run, costs, _forward_flops)
+        config, recipe = run.job.run, run.job.run.recipe
+        cost = training_cost(config.model, config.data.classes, *recipe.crop_size)
+        seconds = training_seconds(run, costs, cost.flops)
         done = (root / "runs" / run.key / "train.json").exists()
-        recipe = run.job.run.recipe
         iterations += recipe.iterations
         total += seconds
-        left += 0.0 if done else seconds
+        if not done:
+            left[run.key], counted[run.key] = seconds, cost
         rows.append(
             [
                 run.key,
@@ -105,7 +109,22 @@ def render_plan(experiment: Experiment, content: dict[str, Any], root: Path = Pa
         *([f"{len(experiment.releases)} released checkpoints"] if experiment.releases else []),
         *_speeds(experiment, root),
         f"Estimated training: {total / per_unit:,.1f} {unit}, of which still to do "
-        f"{left / per_unit:,.1f} (on {costs.title}; speeds in params/costs.yaml, evaluation not "
-        "counted)",
+        f"{sum(left.values()) / per_unit:,.1f} (on {costs.title}; speeds in params/costs.yaml, "
+        "evaluation not counted)",
     ]
+    if profiles:
+        from pipeline.cluster_plan import render_cluster_plan
+        from pipeline.cluster_profile import Profile, partitions
+        from pipeline.requests import Requests
+
+        text = render_cluster_plan(
+            experiment,
+            Profile.read(profiles),
+            Requests.read(content, on_gpu),
+            partitions(),
+            seconds=left,
+            costs=counted,
+            root=root,
+        )
+        lines += ["", text]
     return "\n".join(lines)

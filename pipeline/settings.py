@@ -13,6 +13,7 @@ A table cell and a preset then override leaves by their path; the override's ori
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
@@ -90,16 +91,23 @@ def override_where_present(
                 f"{where}: unknown key `{path}`, which no model and no recipe has; expected, here, "
                 f"one of {', '.join(sorted(settings))}"
             )
-        parts = path.split(".")
-        for own in settings:
-            names = own.split(".")
-            if len(names) == len(parts) and all(
-                part in ("*", name) for part, name in zip(parts, names, strict=True)
-            ):
-                result[own] = Setting(value, origin, where)
+        present = [path] if path in settings else []
+        for own in _matching(path, settings) if "*" in path else present:
+            result[own] = Setting(value, origin, where)
     return result
 
 
+def _matching(path: str, settings: Settings) -> list[str]:
+    parts = path.split(".")
+    return [
+        own
+        for own in settings
+        if len(names := own.split(".")) == len(parts)
+        and all(part in ("*", name) for part, name in zip(parts, names, strict=True))
+    ]
+
+
+@cache  # asked of every path of a preset by every cell
 def could_exist(path: str) -> bool:
     """Whether the schemas of models and recipes have a field at this path."""
     first, _, rest = path.partition(".")

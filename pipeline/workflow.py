@@ -8,8 +8,9 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
 from dmnet.config import canonical_json, content_hash
 from dmnet.errors import DMNetError
@@ -21,12 +22,13 @@ from pipeline.experiments import (
     Evaluation,
     Experiment,
     Release,
+    Run,
     Submission,
     build_experiment,
     find_submission,
 )
-from pipeline.fidelity import code_hash
-from pipeline.figures import Figure, load_figures
+from pipeline.figures import Figure, figure_names, load_figures
+from pipeline.one_cell import Hints
 from pipeline.requests import Requests
 from pipeline.specs import Params
 from pipeline.verdict import load_rules
@@ -57,6 +59,7 @@ PAGE_CODE = (
     *("page.py", "page_plots.py", "render.py"),
     *("templates/overview.html.j2", "templates/overview.css"),
 )
+Found = TypeVar("Found")
 DEFAULTS: dict[str, Any] = {
     "preset": "mini",
     "seeds": 1,
@@ -69,7 +72,9 @@ DEFAULTS: dict[str, Any] = {
 class Workflow:
     """Reads Snakemake's `config`; every method is cheap, as every cluster job parses anew."""
 
-    def __init__(self, config: Mapping[str, Any]) -> None:
+    def __init__(self, config: Mapping[str, Any], in_job: bool = False) -> None:
+        """in_job: another Snakemake has read everything, and handed out this one job."""
+        self._params = Params(PARAMS)
         try:
             check_writable()
             for key in config:
@@ -79,37 +84,58 @@ class Workflow:
                     )
             self.sources = str(config.get("sources", DEFAULTS["sources"]))
             self.mirror = str(config.get("mirror", DEFAULTS["mirror"]))
-            self.experiment: Experiment = build_experiment(
-                config.get("preset", DEFAULTS["preset"]),
-                config.get("seeds", DEFAULTS["seeds"]),
-                source=str(config.get("source", DEFAULTS["source"])),
-            )
-            rules = load_rules(PARAMS)
-            if self.experiment.preset.judged:
-                rules.check(self.experiment)
-            self.requests = Requests.read(Params(PARAMS).costs(), self.gpus > 0)
-            self.figures: dict[str, Figure] = load_figures(PARAMS, self.experiment)
+            self.seeds = config.get("seeds", DEFAULTS["seeds"])
+            self.source = str(config.get("source", DEFAULTS["source"]))
+            self.preset_name = str(config.get("preset", DEFAULTS["preset"]))
+            self.preset = self._params.preset(self.preset_name)
+            self.requests = Requests.read(self._params.costs(), self.gpus > 0)
+            self.hints = Hints(self.preset_name, self.seeds, self.source)
+            self.in_job = in_job
+            if not in_job:
+                rules = load_rules(PARAMS)
+                if self.preset.judged:
+                    rules.check(self.experiment)
+                self._figures  # noqa: B018  (read now, so that a mistake is told now)
         except DMNetError as error:
             raise workflow_error(error) from None
 
+    @cached_property
+    def experiment(self) -> Experiment:
+        return build_experiment(
+            self.preset_name, self.seeds, params=self._params, source=self.source
+        )
+
+    def _find(self, pick: Callable[[Experiment], Found | None], *outputs: str) -> Found | None:
+        """`pick` of the experiment; in a job, of as much of it as leads to one of `outputs`."""
+        for output in outputs if self.in_job else ():
+            part = self.hints.experiment(output, self._params)
+            if part is not None and (found := pick(part)) is not None:
+                return found
+        return pick(self.experiment)
+
+    @cached_property
+    def _figures(self) -> dict[str, Figure]:
+        return load_figures(PARAMS, self.experiment)
+
     @property
     def tables(self) -> list[str]:
-        return list(self.experiment.tables)
+        return list(self._params.table_names)
+
+    @property
+    def figures(self) -> list[str]:
+        return figure_names(PARAMS, self.source)
 
     @property
     def options(self) -> str:
-        scale = f"--preset {shlex.quote(self.experiment.preset_name)}"
-        source = (
-            "" if self.experiment.source == "trained" else f" --source {self.experiment.source}"
-        )
-        return f"{scale} --seeds {self.experiment.seeds}{source}"
+        scale = f"--preset {shlex.quote(self.preset_name)}"
+        source = "" if self.source == "trained" else f" --source {self.source}"
+        return f"{scale} --seeds {self.seeds}{source}"
 
     @property
     def repeat(self) -> str:
         """The settings that make the same again; where the datasets lie is each user's own."""
-        study = self.experiment
-        source = "" if study.source == "trained" else f" source={study.source}"
-        return f"--config preset={study.preset_name} seeds={study.seeds} sources=DIR{source}"
+        source = "" if self.source == "trained" else f" source={self.source}"
+        return f"--config preset={self.preset_name} seeds={self.seeds} sources=DIR{source}"
 
     @property
     def from_mirror(self) -> str:
@@ -128,11 +154,11 @@ class Workflow:
 
     @property
     def cpu_threads(self) -> int:
-        return self.experiment.preset.cpu_threads
+        return self.preset.cpu_threads
 
     @property
     def gpus(self) -> int:
-        return self.experiment.preset.gpus
+        return self.preset.gpus
 
     @property
     def training_threads(self) -> int:
@@ -146,11 +172,11 @@ class Workflow:
 
     @property
     def nodes(self) -> int:
-        return self.experiment.preset.execution.nodes
+        return self.preset.execution.nodes
 
     @property
     def _processes_on_a_node(self) -> int:
-        return self.experiment.preset.execution.processes // self.nodes
+        return self.preset.execution.processes // self.nodes
 
     def training_minutes(self, key: str, attempt: int) -> int:
         return self.requests.training_minutes(self._run(key).job.run, attempt)
@@ -159,7 +185,7 @@ class Workflow:
         return self.requests.evaluation_minutes(self._run(key).job.run, attempt)
 
     def memory_mb(self, attempt: int) -> int:
-        return self.requests.memory_mb(self.experiment.preset.execution, attempt)
+        return self.requests.memory_mb(self.preset.execution, attempt)
 
     def job_hash(self, key: str) -> str:
         """Changes with the run's configuration file; the preset's name and seeds are not in it."""
@@ -187,7 +213,7 @@ class Workflow:
 
     def sources_of(self, name: str) -> str:
         """A drawn dataset has no sources, so moving them must not make Snakemake draw it again."""
-        dataset = self.experiment.datasets.get(name)
+        dataset = self._find(lambda study: study.datasets.get(name), f"data/{name}")
         return "-" if dataset is not None and dataset.generate else self.sources
 
     def parent(self, key: str) -> list[str]:
@@ -196,13 +222,13 @@ class Workflow:
         return [f"runs/{parent}/train.json"] if parent else []
 
     def profile_json(self, key: str) -> str:
-        profile = self.experiment.profiles.get(key)
+        profile = self._find(lambda study: study.profiles.get(key), f"counts/{key}.json")
         if profile is None:
             raise workflow_error(SpecError(f"counts/{key}.json: no table asks for this profile"))
         return profile.config.model_dump_json()
 
     def speed_json(self, key: str) -> str:
-        speed = self.experiment.speeds.get(key)
+        speed = self._find(lambda study: study.speeds.get(key), f"speed/{key}.json")
         if speed is None:
             raise workflow_error(SpecError(f"speed/{key}.json: no table asks for this measurement"))
         return canonical_json(speed.config)
@@ -242,10 +268,16 @@ class Workflow:
         return ancient(path) if same else path
 
     def evaluation_json(self, key: str, name: str) -> str:
-        evaluation = self.experiment.evaluations.get((key, name))
+        evaluation = self._evaluation(key, name)
         if evaluation is None:
             raise workflow_error(SpecError(f"runs/{key}: no table asks for evaluation {name!r}"))
         return canonical_json(evaluation.config)
+
+    def _evaluation(self, key: str, name: str) -> Evaluation | None:
+        path = f"{key}/evaluations/{name}.json"
+        return self._find(
+            lambda study: study.evaluations.get((key, name)), f"runs/{path}", f"released/{path}"
+        )
 
     def results_of(self, table: str) -> list[str]:
         if table not in self.experiment.tables:
@@ -290,8 +322,8 @@ class Workflow:
 
     def _prediction(self, key: str, name: str) -> Evaluation | Submission:
         """What `predictions/<key>/<name>.json` is made by: a cell's protocol, or a submission."""
-        if (key, name) in self.experiment.evaluations:
-            return self.experiment.evaluations[key, name]
+        if (evaluation := self._evaluation(key, name)) is not None:
+            return evaluation
         for submission in self.experiment.submissions.values():
             if (submission.run_key, submission.name) == (key, name):
                 return submission
@@ -309,12 +341,12 @@ class Workflow:
         return sha256_bytes("".join(map(sha256_file, files)).encode())[:16]
 
     def figure(self, name: str) -> Figure:
-        if name not in self.figures:
-            expected = ", ".join(self.figures) or "none (params/figures is empty)"
+        if name not in self._figures:
+            expected = ", ".join(self._figures) or "none (params/figures is empty)"
             raise workflow_error(
                 SpecError(f"reports/{name}.png: unknown figure; expected one of {expected}")
             )
-        return self.figures[name]
+        return self._figures[name]
 
     def figure_hash(self, name: str) -> str:
         """Changes with what a figure says beside the predictions, and with the code that draws."""
@@ -326,6 +358,8 @@ class Workflow:
         return sha256_bytes((content + "".join(code)).encode())[:16]
 
     def fidelity_hash(self) -> str:
+        from pipeline.fidelity import code_hash  # not needed by most jobs, and slow to import
+
         return code_hash()
 
     def page_hash(self) -> str:
@@ -333,25 +367,52 @@ class Workflow:
         folder = Path(__file__).parent
         return sha256_bytes("".join(sha256_file(folder / name) for name in PAGE_CODE).encode())[:16]
 
-    def _run(self, key: str) -> Any:
-        if key not in self.experiment.runs:
+    def _run(self, key: str) -> Run:
+        run = self._find(lambda study: study.runs.get(key), f"runs/{key}/train.json")
+        if run is None:
             raise workflow_error(
                 SpecError(
                     f"runs/{key}: no table has this run at preset "
                     f"{self.experiment.preset_name!r} with {self.experiment.seeds} seed(s)"
                 )
             )
-        return self.experiment.runs[key]
+        return run
 
     def _release(self, key: str) -> Release:
-        if key not in self.experiment.releases:
+        release = self._find(lambda study: study.releases.get(key), f"released/{key}/train.json")
+        if release is None:
             raise workflow_error(
                 SpecError(
                     f"released/{key}: no table has this checkpoint at preset "
                     f"{self.experiment.preset_name!r}; add --config source=released"
                 )
             )
-        return self.experiment.releases[key]
+        return release
+
+    def begin(self) -> None:
+        """Before the first job: hold the tree; write down which cell leads to which output."""
+        self.hold_tree()
+        # A job that SLURM queues again adds to its log instead of beginning it anew.
+        os.environ.setdefault("SBATCH_OPEN_MODE", "append")
+        if os.environ.get("DMNET_STEPS") == "srun":
+            os.environ["DMNET_STEP"] = self._step()
+        try:
+            self.hints.write(self.experiment)
+        except OSError as error:
+            print(f"warning: {self.hints.path}: {error}; jobs will start more slowly")
+
+    def _step(self) -> str:
+        """How a job of an allocation that many share becomes a job step (profiles/allocation)."""
+        if self.preset.execution.processes > 1:
+            raise workflow_error(
+                PipelineError(
+                    f"preset {self.preset_name!r}: trains in {self.preset.execution.processes} "
+                    "processes, which an allocation for many short runs does not pack; use "
+                    "--profile profiles/slurm, or execution.processes: 1"
+                )
+            )
+        gpus = f"--gpus={self.gpus}" if self.gpus else "--gres=none"
+        return f"srun --exact --nodes=1 --ntasks=1 --mem={self.memory_mb(1)} {gpus}"
 
     def hold_tree(self) -> None:
         """Be the only Snakemake on this tree, by a lock that dies with the process.

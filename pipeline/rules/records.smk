@@ -3,7 +3,7 @@
 
 
 onstart:
-    study.hold_tree()
+    study.begin()
 
 
 onsuccess:

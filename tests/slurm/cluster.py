@@ -21,10 +21,11 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 PACKAGES = ("slurmctld", "slurmd", "slurmdbd", "slurm-client", "munge", "mariadb-server")
 PROGRAMS = ("slurmctld", "slurmd", "slurmdbd", "munged", "mariadbd", "mariadb-install-db", "sbatch")
-NODES = ("node1", "node2", "node3")
+NODES = tuple(f"node{number}" for number in range(1, 9))
 GPUS_PER_NODE = 2
 ACCOUNT = "dmnet"
 DAEMONS = ("slurmctld", "slurmdbd", "mariadbd", "munged")  # in the order of stopping, after slurmd
@@ -38,7 +39,8 @@ SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
 CryptoType=crypto/munge
-AuthInfo=socket={folder}/munge.socket
+# cred_expire is also how long a requeued job waits before it starts again: 10 s is the least.
+AuthInfo=socket={folder}/munge.socket,cred_expire=10
 # Nothing listens beyond this machine.
 CommunicationParameters=NoInAddrAny,NoCtldInAddrAny
 ReturnToService=2              # a node that died and came back is used again without an operator
@@ -113,12 +115,13 @@ class ClusterError(Exception):
 
 
 def wait_until(
-    what: str, condition: Callable[[], bool], log: Path | None = None, seconds: float = SECONDS
-) -> None:
+    what: str, condition: Callable[[], Any], log: Path | None = None, seconds: float = SECONDS
+) -> Any:
+    """What `condition` returns as soon as it is true."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if condition():
-            return
+        if value := condition():
+            return value
         time.sleep(0.1)
     more = f"; see {log}" if log else ""
     raise ClusterError(f"{what} did not happen within {seconds} s{more}")

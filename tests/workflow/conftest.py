@@ -190,7 +190,7 @@ class Clone:
         folders = [self.path / name for name in ("runs", "data", "reports")]
         return [path for folder in folders for path in folder.rglob("*.tmp")]
 
-    def wait_for_states(self, count: int = 2) -> dict[str, Any]:
+    def wait_for_states(self, count: int = 2, seconds: float = 60) -> dict[str, Any]:
         """progress.json of the run, as soon as `count` resume states are saved."""
 
         def progress() -> Any:
@@ -202,7 +202,7 @@ class Clone:
                     continue
             return None
 
-        found: dict[str, Any] = wait_until(progress)
+        found: dict[str, Any] = wait_until(progress, seconds)
         return found
 
     def flip_a_byte(self, path: Path) -> None:

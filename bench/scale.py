@@ -1,0 +1,166 @@
+"""`python -m bench.scale`: plan, dry run and a job's start in ever larger studies; docs/scale.md.
+
+Every number is of a fresh process: wall-clock seconds, processor seconds (of the process and its
+children) and the largest resident memory. A job's start is what a cluster's job does before its
+command: Snakemake starts, parses the workflow, and begins the job. The SLURM plugin does so twice,
+one within the other; tests/workflow/test_slurm.py measures that on a real SLURM.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from tabulate import tabulate
+
+from bench.peer import ROOT, BenchError
+from bench.study import write_study
+from dmnet.files import write_text
+
+SIZES = (100, 500, 1000, 2500, 5000)
+LIMITS = {"plan": 10.0, "dry run": 60.0, "job": 4.0}  # seconds, at the largest size
+MEMORY_LIMIT = 1024.0  # MB, of the plan
+PROBE = """
+from pathlib import Path
+from pipeline.workflow import Workflow
+study = Workflow({})
+study.hints.write(study.experiment)  # as Snakemake does before the first job
+print(next(reversed(study.experiment.runs)))
+"""
+
+
+@dataclass(frozen=True)
+class Taken:
+    wall: float  # seconds
+    processor: float
+    memory: float  # MB
+
+
+def call(command: list[str], folder: Path, **environment: str) -> Taken:
+    """Raises BenchError with the last line of a command that fails."""
+    output = folder / "output.txt"
+    with output.open("wb") as stream:
+        began = time.monotonic()
+        process = subprocess.Popen(
+            command, cwd=folder, stdout=stream, stderr=stream, env=os.environ | environment
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        wall = time.monotonic() - began
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        last = (output.read_text(errors="replace").strip().splitlines() or ["nothing"])[-1]
+        raise BenchError(f"`{' '.join(command[:4])} ...` ended with {process.returncode}: {last}")
+    return Taken(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+
+
+def measure(cells: int, folder: Path) -> dict[str, Taken]:
+    """plan, dry run, job."""
+    write_study(folder, cells)
+    python = sys.executable
+    snakemake = [python, "-m", "snakemake"]
+    taken = {
+        "plan": call([python, "-m", "pipeline", "plan"], folder),
+        "dry run": call([*snakemake, "-n", "reports"], folder),
+    }
+    found = subprocess.run(
+        [python, "-c", PROBE], cwd=folder, capture_output=True, text=True, check=True
+    )
+    key = found.stdout.strip()
+    # The files that the job would find; its command is replaced by one that does nothing.
+    for name in (f"runs/{key}/config.json", "data/voc2012-procedural/manifest.json"):
+        write_text(folder / name, "{}")
+    job = [*snakemake, "--cores", "1", "--mode", "remote", "--target-jobs", f"train:key={key}"]
+    options = ["--allowed-rules", "train", "--force", "--nolock", "--no-hooks"]
+    stub = f"touch runs/{key}/train.json #"
+    taken["job"] = call([*job, *options, "--ignore-incomplete"], folder, DMNET_STEP=_shell(stub))
+    return taken
+
+
+def _shell(command: str) -> str:
+    return f"sh -c '{command}'"
+
+
+def render(measured: dict[int, dict[str, Taken]]) -> str:
+    rows = [
+        [
+            f"{cells:,}",
+            f"{round(cells * 0.4):,}",
+            *(f"{taken[what].wall:.1f} ({taken[what].processor:.1f})" for what in LIMITS),
+            f"{taken['plan'].memory:.0f}",
+            f"{taken['dry run'].memory:.0f}",
+        ]
+        for cells, taken in measured.items()
+    ]
+    headers = ["cells", "runs", "plan, s", "`snakemake -n`, s", "a job's start, s"]
+    headers += ["plan, MB", "`snakemake -n`, MB"]
+    largest = measured[max(measured)]
+    verdicts = [
+        f"- {what}: {largest[what].wall:.1f} s of wall-clock time ({largest[what].processor:.1f} s "
+        f"of the processor), limit {limit:g} s: {_within(largest[what], limit)}"
+        for what, limit in LIMITS.items()
+    ]
+    memory = largest["plan"].memory
+    within = "within" if memory < MEMORY_LIMIT else "beyond"
+    verdicts.append(f"- memory of the plan: {memory:.0f} MB, limit {MEMORY_LIMIT:.0f} MB: {within}")
+    table = tabulate(rows, headers, tablefmt="pipe", disable_numparse=True)
+    return table + f"\n\nAt {max(measured):,} cells:\n\n" + "\n".join(verdicts) + "\n"
+
+
+def _within(taken: Taken, limit: float) -> str:
+    if taken.wall < limit:
+        return "within"
+    return "beyond on this busy machine" if taken.processor < limit else "beyond"
+
+
+def machine() -> str:
+    names = [
+        line.partition(":")[2].strip()
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if line.startswith("model name")
+    ]
+    cores = len(os.sched_getaffinity(0))
+    return f"{names[0] if names else 'unknown processor'}, {cores} cores"
+
+
+BEGIN, END = "<!-- measured: python -m bench.scale -->", "<!-- end of what was measured -->"
+
+
+def write_document(path: Path, text: str) -> None:
+    """Between the markers; the rest of the page is written by hand."""
+    page = path.read_text()
+    if BEGIN not in page or END not in page:
+        raise BenchError(f"{path}: the lines {BEGIN!r} and {END!r} are missing; put them back")
+    head, tail = page.split(BEGIN)[0], page.split(END)[1]
+    write_text(path, f"{head}{BEGIN}\n\n{text}\n{END}{tail}")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench.scale", description=__doc__)
+    parser.add_argument("--cells", type=int, action="append", help="only so many; repeatable")
+    options = parser.parse_args()
+    try:
+        measured = {}
+        for cells in options.cells or SIZES:
+            with tempfile.TemporaryDirectory(prefix="study-") as folder:
+                measured[cells] = measure(cells, Path(folder))
+            print(render(measured), flush=True)
+        if not options.cells:
+            load = f"load average before: {LOAD:.1f}"
+            text = f"On {machine()} ({load}); processor seconds in brackets.\n\n{render(measured)}"
+            write_document(ROOT / "docs" / "scale.md", text)
+    except BenchError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+LOAD = os.getloadavg()[0]
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,74 @@
+"""For the jobs of a cluster: which cell stands behind an output, so that a job resolves only that.
+
+Every cluster job parses the workflow anew and asks about one run or evaluation. Snakemake on the
+login node, which has resolved every cell, writes down before the first job which cell leads to
+which output. It is a hint and no more: what a job resolves it checks by the key in the output's
+name, and without a hint, or with a wrong one, it resolves everything.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from dmnet.errors import DMNetError
+from dmnet.files import write_text
+from pipeline.experiments import Experiment, build_experiment
+from pipeline.specs import Params
+
+FOLDER = Path(".snakemake") / "dmnet"
+
+
+class Hints:
+    """Of one preset, number of seeds and source."""
+
+    def __init__(self, preset: str, seeds: Any, source: str, folder: Path = FOLDER) -> None:
+        self.preset, self.seeds, self.source = preset, seeds, source
+        # No setting can lead out of the folder: a name with a slash is not looked for.
+        self.path = folder / f"{preset}-{seeds}-{source}.json".replace("/", "_")
+        self._content: dict[str, Any] | None = None
+        self._small: dict[tuple[str, str], Experiment] = {}
+
+    def write(self, experiment: Experiment) -> None:
+        """What leads to every run, dataset, evaluation, profile and measurement of `experiment`."""
+        cells: dict[str, tuple[str, str]] = {}
+        for cell in experiment.cells:
+            outputs = [f"data/{cell.dataset.name}"] if cell.dataset is not None else []
+            outputs += [path for evaluation in cell.measured for path in evaluation.paths]
+            outputs += [job.path for job in (cell.profile, cell.speed) if job is not None]
+            for evaluation in cell.evaluations:
+                if parent := experiment.runs[evaluation.run_key].job.run.parent:
+                    outputs.append(f"runs/{parent}/train.json")
+            for output in outputs:
+                cells.setdefault(output, (cell.table, cell.name))
+        served = {key: run.cells for key, run in experiment.runs.items()}
+        write_text(self.path, json.dumps({"cells": cells, "served": served}))
+
+    def experiment(self, output: str, params: Params) -> Experiment | None:
+        """The one cell that leads to `output`, resolved; its runs know all the cells they serve."""
+        content = self._read()
+        hint = content["cells"].get(output)
+        if hint is None:
+            return None
+        table, name = hint
+        if (table, name) not in self._small:
+            try:
+                found = build_experiment(
+                    self.preset, self.seeds, [table], params, self.source, cells=(name,)
+                )
+            except DMNetError:  # the params have changed: resolving everything tells how
+                return None
+            for run in found.runs.values():
+                run.cells = content["served"].get(run.key, run.cells)
+            self._small[table, name] = found
+        return self._small[table, name]
+
+    def _read(self) -> dict[str, Any]:
+        if self._content is None:
+            try:
+                content = json.loads(self.path.read_text())
+                self._content = {"cells": content["cells"], "served": content["served"]}
+            except (OSError, ValueError, KeyError, TypeError):
+                self._content = {"cells": {}, "served": {}}
+        return self._content
