@@ -67,9 +67,7 @@ lock:
 	rm -rf $(VENV)-lock
 
 ui: $(READY)
-	$(RUN) python -m pipeline record --no-dvc
-	$(RUN) python -m mlflow server --host 127.0.0.1 --port 5000 \
-		--backend-store-uri sqlite:///mlflow.db --default-artifact-root mlartifacts
+	$(RUN) python -m pipeline ui $(ARGS)
 
 clean:
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis
