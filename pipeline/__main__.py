@@ -205,7 +205,10 @@ def gc(arguments: argparse.Namespace) -> None:
 def pull(arguments: argparse.Namespace) -> None:
     from pipeline.artifacts import pull as pull_runs
 
-    keys = None if arguments.target is None else set(experiment_of(arguments).runs)
+    keys = None
+    if arguments.target is not None:
+        asked = experiment_of(arguments)
+        keys = {*asked.runs, *asked.releases, *asked.profiles, *asked.speeds}
     print(pull_runs(keys, results=arguments.results))
 
 

@@ -137,7 +137,7 @@ def _tags(
             "dmnet.state": "finished",
             "dmnet.checkpoint": checkpoint.get("file"),
             "dmnet.verified": checkpoint.get("verified"),
-            "dmnet.dvc": dvc_hash(run.key, root) if isinstance(run, Run) else None,
+            "dmnet.dvc": dvc_hash(folder_of(run), root),
             "dmnet.commit": str(code["commit"]) + (" modified" if code["modified"] else ""),
             "dmnet.device": trained["environment"]["device"]["name"],
             "dmnet.weights_sha256": trained["weights"]["sha256"],

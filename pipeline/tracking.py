@@ -42,7 +42,7 @@ EXPERIMENT_NAME = "dmnet"
 BATCH = 900  # MLflow takes at most 1000 metrics in one call
 FIRST_ANSWER = 5  # seconds that a server has for the first call
 ANSWER = 20  # and for each later one
-STALLED = 40  # seconds without any progress after which the store is taken for hanging
+STALLED = 60  # seconds without any progress after which a server is taken for hanging
 TREE = "runs/.locks/clone"  # names this clone among those that train the same run; a random number
 
 
@@ -118,7 +118,12 @@ class _Ingestion:
 
     @property
     def stalled(self) -> bool:
-        return time.monotonic() - self._moved > STALLED
+        # SQLite is this machine's own: slow when it is busy, but there.
+        return not self._is_file and time.monotonic() - self._moved > STALLED
+
+    @property
+    def _is_file(self) -> bool:
+        return self.uri.startswith("sqlite:///")
 
     def failure(self, reason: str) -> RecordError:
         undone = [run.key for run in self.finished if run.key not in self.done]
@@ -141,6 +146,7 @@ class _Ingestion:
         from mlflow.exceptions import MlflowException
         from sqlalchemy.exc import SQLAlchemyError
 
+        self._moved = time.monotonic()
         try:
             with self._alone():
                 if self.stop.is_set():
@@ -163,7 +169,7 @@ class _Ingestion:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """SQLite takes one writer, and a fresh file breaks if two create its tables."""
-        if not self.uri.startswith("sqlite:///"):
+        if not self._is_file:
             yield
             return
         path = self.root / f"{self.uri.removeprefix('sqlite:///')}-lock"
@@ -173,7 +179,6 @@ class _Ingestion:
                     fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     break
                 except BlockingIOError:
-                    self._moved = time.monotonic()  # somebody else is at it
                     time.sleep(0.05)
             yield
 
