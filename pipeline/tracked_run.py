@@ -78,7 +78,7 @@ def read_training(experiment: Experiment, run: Run, root: Path) -> TrackedRun:
     return TrackedRun(run, folder, None, tags, tuple(_curve(folder)), parameters, {})
 
 
-def system_points(key: str, last: int, root: Path) -> list[Point]:
+def system_points(key: str, root: Path) -> list[Point]:
     """Time, memory and load of the training job, as Snakemake measured them where it ran."""
     names = {
         **{"s": "seconds", "max_rss": "peak_memory_mib", "mean_load": "cpu_percent"},
@@ -91,7 +91,7 @@ def system_points(key: str, last: int, root: Path) -> list[Point]:
     points = []
     for column, name in names.items():
         try:
-            points.append((f"system/{name}", float(rows[-1][column]), last))
+            points.append((f"system/{name}", float(rows[-1][column]), 0))
         except (IndexError, KeyError, TypeError, ValueError):
             continue  # not measured: a job of a moment, or another system
     return points

@@ -39,6 +39,7 @@ from pipeline.tracked_run import (
 
 DEFAULT_URI = "sqlite:///mlflow.db"
 EXPERIMENT_NAME = "dmnet"
+KIND = "mlflow.experimentKind"  # which of its two faces MLflow shows
 BATCH = 900  # MLflow takes at most 1000 metrics in one call
 FIRST_ANSWER = 5  # seconds that a server has for the first call
 ANSWER = 20  # and for each later one
@@ -219,7 +220,8 @@ class _Store:
         if "MLFLOW_TRACKING_URI" not in os.environ:
             location = (self.root / "mlartifacts").resolve().as_uri()
         try:
-            return str(self.client.create_experiment(EXPERIMENT_NAME, artifact_location=location))
+            face = {KIND: "custom_model_development"}
+            return str(self.client.create_experiment(EXPERIMENT_NAME, location, face))
         except MlflowException:
             found = self.client.get_experiment_by_name(EXPERIMENT_NAME)  # created by somebody else
             if found is None:
@@ -309,8 +311,7 @@ class _Store:
         points = list(tracked.points)
         measured = any(name.startswith("system/") for name, _ in present)
         if tracked.weights and not measured and isinstance(tracked.run, Run):
-            last = max((step for _, _, step in points), default=0)
-            points += system_points(tracked.run.key, last, self.root)
+            points += system_points(tracked.run.key, self.root)
         new = [Metric(n, value, 0, step) for n, value, step in points if (n, step) not in present]
         for start in range(0, len(new), BATCH):
             self.client.log_batch(run_id, metrics=new[start : start + BATCH])

@@ -60,6 +60,12 @@ class Page:
             time.sleep(0.2)
         raise AssertionError(f"no {selector} with {text!r} on the page:\n{self.text}")
 
+    def dismiss_assistant(self) -> None:
+        """MLflow's panel for questions to a language model, which takes a quarter of the page."""
+        close = "[data-component-id='mlflow.assistant.chat_panel.close']"
+        for element in self.driver.find_elements(By.CSS_SELECTOR, close):
+            element.click()
+
     def picture(self, path: Path) -> None:
         time.sleep(1.5)  # charts glide into their places
         path.parent.mkdir(parents=True, exist_ok=True)
