@@ -81,7 +81,7 @@ def test_two_runs_compared_show_what_differs_and_both_results(ui, page, pictures
     ids = [run.info.run_id for run in runs]
     page.open(f"{url}/#/compare-runs?runs={part(ids)}&experiments={part([experiment])}")
     page.shows("Comparing 2 Runs", "Show diff only", *ids)
-    page.shows("model.head.dilations", "[1, 2, 3, 4]", "[6, 12, 24, 36]")
+    page.shows("model.head.dilations", "Dilated {1,2,3,4}", "Dilated {6,12,24,36}")
     page.picture(pictures / "mlflow-compare.png")
 
 
