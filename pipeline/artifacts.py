@@ -20,10 +20,12 @@ from dmnet.errors import DMNetError
 from dmnet.files import read_json
 from pipeline.dvc_entries import (
     FOLDERS,
+    cached,
     entries,
     file_md5,
     folder_files,
     folder_md5,
+    listing,
     mark_pulled,
     measurements,
     read_entry,
@@ -80,24 +82,62 @@ def pull(keys: Iterable[str] | None = None, results: bool = False, root: Path = 
     again = "`python -m pipeline pull` to go on"
     runs = [path for path in wanted if path.split("/")[0] in RESULTS]
     new = [path for path in runs if not (root / path / "train.json").exists()]
+    before = {path: _names(root / path) for path in wanted}
     targets = [f"{path}.dvc" for path in wanted if not results or path not in runs]
     if results:
         targets += [f"{path}/{name}" for path in new for name in RESULTS[path.split("/")[0]]]
     if targets:
         _dvc(["pull", "--quiet", *targets], root, again)
+    damaged = [name for path in wanted for name in _drop_damaged(root, path, before[path])]
     for path in new:
-        mark_pulled(path, root)
+        if (root / path / "train.json").exists():
+            mark_pulled(path, root)
     for path in runs:
         _order_times(root / path)
     for path in wanted:
         if path.startswith("predictions/"):  # newer than the weights that made them
             for manifest in (root / path).glob("*.json"):
                 os.utime(manifest)
+    if damaged:
+        raise RecordError(
+            f"{', '.join(damaged)}: came damaged from the DVC remote (not of the md5 that the "
+            "entry names) and removed again; delete that object in the remote and `dvc push` from "
+            "a clone that has it, or let Snakemake make it again"
+        )
     what = "results (no weights)" if results else "runs"
     beside = (
         f" and {len(wanted) - len(runs)} predictions and measurements" if runs != wanted else ""
     )
     return f"DVC: {len(runs)} {what}{beside} are here; nothing of them is trained or measured again"
+
+
+def _names(here: Path) -> set[str]:
+    if here.is_dir():
+        return {path.relative_to(here).as_posix() for path in here.rglob("*") if path.is_file()}
+    return {""} if here.exists() else set()
+
+
+def _drop_damaged(root: Path, path: str, before: set[str]) -> list[str]:
+    """Remove what came and is not what the entry names, here and in the cache; its paths.
+
+    DVC itself believes a remote unless the remote's option `verify` is set.
+    """
+    entry, here, dropped = read_entry(root / f"{path}.dvc"), root / path, []
+    expected = listing(entry.md5, root) if entry.md5.endswith(".dir") else {"": entry.md5}
+    for name in sorted(_names(here) - before):
+        file = here / name if name else here
+        if expected is None:  # the list itself did not come whole
+            wrong = True
+        else:
+            wrong = expected.get(name) != file_md5(file)
+            if wrong and name in expected:
+                cached(expected[name], root).unlink(missing_ok=True)
+        if wrong:
+            file.unlink()
+            dropped.append(f"{path}/{name}" if name else path)
+    if expected is None:
+        cached(entry.md5, root).unlink(missing_ok=True)
+    return dropped
 
 
 def _has_weights(folder: Path) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +48,23 @@ def entries(root: Path = Path(".")) -> list[str]:
     """The path, here or not, of everything that has an entry, such as `runs/<key>`."""
     found = [path for kind in (*FOLDERS, *FILES) for path in sorted((root / kind).glob("*.dvc"))]
     return [path.relative_to(root).as_posix().removesuffix(".dvc") for path in found]
+
+
+def cached(md5: str, root: Path = Path(".")) -> Path:
+    """Where DVC's local cache holds this object."""
+    name = md5 if re.fullmatch(r"[0-9a-f]{32}(\.dir)?", md5) else "00"
+    return root / CACHE / name[:2] / name[2:]
+
+
+def listing(md5: str, root: Path = Path(".")) -> dict[str, str] | None:
+    """A folder's files with their md5s by DVC's cache, None where it is not there or damaged."""
+    try:
+        content = cached(md5, root).read_bytes()
+        if hashlib.md5(content, usedforsecurity=False).hexdigest() != md5.removesuffix(".dir"):
+            return None
+        return {str(item["relpath"]): str(item["md5"]) for item in json.loads(content)}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def measurements(root: Path = Path(".")) -> list[str]:

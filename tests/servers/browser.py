@@ -47,18 +47,19 @@ class Page:
     def count(self, selector: str) -> int:
         return len(self.driver.find_elements(By.CSS_SELECTOR, selector))
 
-    def click(self, selector: str, text: str = "") -> None:
-        deadline = time.monotonic() + 30
+    def click(self, text: str) -> None:
+        """On the first element that itself, not by what is in it, has this text."""
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
-            for element in self.driver.find_elements(By.CSS_SELECTOR, selector):
+            for element in self.driver.find_elements(By.XPATH, f"//*[contains(text(), '{text}')]"):
                 try:
-                    if text in element.text and element.is_displayed():
+                    if element.is_displayed():
                         element.click()
                         return
                 except WebDriverException:
                     continue  # drawn anew meanwhile
             time.sleep(0.2)
-        raise AssertionError(f"no {selector} with {text!r} on the page:\n{self.text}")
+        raise AssertionError(f"{text!r} is not on the page:\n{self.text}")
 
     def dismiss_assistant(self) -> None:
         """MLflow's panel for questions to a language model, which takes a quarter of the page."""

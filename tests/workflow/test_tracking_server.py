@@ -15,6 +15,9 @@ from collections import Counter
 import pytest
 from mlflow import MlflowClient
 
+from pipeline import tracking
+from pipeline.errors import RecordError
+from pipeline.experiments import build_experiment
 from tests.servers.services import free_port, mlflow_server, postgresql, refusing, silent
 from tests.workflow.conftest import wait_until
 
@@ -187,36 +190,74 @@ def test_a_training_is_neither_slowed_nor_changed_by_a_server_that_hangs(small, 
         assert "mlflow" not in log.read_text().lower()
 
 
-def test_a_record_broken_anywhere_is_repaired_without_doubles(small, empty, tmp_path, monkeypatch):
-    """The client is stopped at each of its calls in turn; one command then completes the record."""
-    from pipeline import tracking
-    from pipeline.errors import RecordError
-    from pipeline.experiments import build_experiment
+CALLS = ("create_run", "log_batch", "log_dict", "log_artifact", "set_terminated", "set_tag")
 
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_record_broken_anywhere_is_repaired_without_doubles(
+    small, empty, tmp_path, monkeypatch, call
+):
+    """The connection is lost at the second such call; one command then completes the record."""
     clone = small.copy(tmp_path / "clone")
     monkeypatch.chdir(clone.path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", empty.url)
-    experiment = build_experiment("tiny", 1)
-    keys = set(clone.runs())
-    calls = ("create_run", "log_batch", "log_dict", "log_artifact", "set_terminated", "set_tag")
-    for broken in calls:
-        with monkeypatch.context() as patch:
-            patch.setattr(MlflowClient, broken, _fails_after_two(getattr(MlflowClient, broken)))
-            with pytest.raises(RecordError, match="not recorded"):
-                tracking.ingest(experiment, keys)
-        if broken == "create_run":  # later ones need runs that are not complete yet
-            continue
+    experiment, keys = build_experiment("tiny", 1), set(clone.runs())
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, call, _works_once(getattr(MlflowClient, call)))
+        with pytest.raises(RecordError, match="connection lost; . of 3 finished runs not recorded"):
+            tracking.ingest(experiment, keys)
     tracking.ingest(experiment, keys)
     holds_each_run_and_step_once(empty.url, clone)
 
 
-def _fails_after_two(call):
-    left = [2]
+def _works_once(call):
+    calls = []
 
     def failing(*arguments, **keywords):
-        if left[0] == 0:
+        if calls:
             raise OSError("connection lost")
-        left[0] -= 1
+        calls.append(arguments)
         return call(*arguments, **keywords)
 
     return failing
+
+
+def test_curves_move_while_a_run_trains_and_the_run_is_the_same_when_it_ends(small, tmp_path):
+    clone, port = small.copy(tmp_path / "clone"), free_port()
+    clone.forget_runs()
+    clone.forget("mlartifacts")
+    for path in clone.path.glob("mlflow.db*"):
+        path.unlink()
+    training = clone.start("reports/one.md", preset="long")
+    with (tmp_path / "ui.log").open("w") as log:
+        ui = subprocess.Popen(
+            [sys.executable, "-m", "pipeline", "ui", "--preset", "long", "--every", "0.5"]
+            + ["--port", str(port)],
+            cwd=clone.path,
+            env=clone.environment(),
+            stdout=log,
+            stderr=log,
+        )
+    seen = {}  # run id -> the last steps that were seen while it trained
+
+    def look():
+        client = MlflowClient(tracking_uri=f"sqlite:///{clone.path}/mlflow.db")
+        experiment = client.get_experiment_by_name("dmnet")
+        for run in client.search_runs([experiment.experiment_id]) if experiment else ():
+            if run.info.status == "RUNNING" and "train/loss" in run.data.metrics:
+                points = client.get_metric_history(run.info.run_id, "train/loss")
+                seen.setdefault(run.info.run_id, set()).add(max(p.step for p in points))
+            elif run.info.status == "FINISHED":
+                return run.info.run_id
+        return None
+
+    try:
+        wait_until(lambda: (clone.path / "mlflow.db").exists(), 180)
+        time.sleep(1)
+        finished = wait_until(look, 240)
+        assert training.wait(timeout=120) == 0, clone.output()
+    finally:
+        ui.terminate()
+        ui.wait(timeout=60)
+    assert finished in seen and len(seen[finished]) >= 2, seen
+    holds_each_run_and_step_once(f"sqlite:///{clone.path}/mlflow.db", clone)
