@@ -10,6 +10,7 @@ would fight for DVC's lock.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -32,6 +33,7 @@ from pipeline.dvc_entries import (
 )
 from pipeline.errors import RecordError
 
+PASSWORD = re.compile(r"(://[^/\s:@]*:)[^/\s]*@")  # of a remote's address
 # What a report needs of a run; the weights are by far the largest of what else there is.
 RESULTS = {
     "runs": ("config.json", "train.json", "finished.json", "history.jsonl", "evaluations"),
@@ -182,7 +184,5 @@ def _dvc(arguments: list[str], root: Path, again: str) -> None:
     result = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     if result.returncode != 0:
         lines = [line for line in result.stderr.splitlines() if line.strip()]
-        raise RecordError(
-            f"dvc {arguments[0]}: {lines[0] if lines else 'failed'}; the runs are unharmed, give "
-            f"{again}"
-        )
+        reason = PASSWORD.sub(r"\1***@", lines[0]) if lines else "failed"
+        raise RecordError(f"dvc {arguments[0]}: {reason}; the runs are unharmed, give {again}")

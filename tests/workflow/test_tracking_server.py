@@ -252,7 +252,7 @@ def test_curves_move_while_a_run_trains_and_the_run_is_the_same_when_it_ends(sma
         return None
 
     try:
-        wait_until(lambda: (clone.path / "mlflow.db").exists(), 180)
+        wait_until((clone.path / "mlflow.db").exists, 180)
         time.sleep(1)
         finished = wait_until(look, 240)
         assert training.wait(timeout=120) == 0, clone.output()
