@@ -81,8 +81,9 @@ def ingest(
     deadline = time.monotonic() + limit
     while thread.is_alive() and not work.stalled and time.monotonic() < deadline:
         thread.join(0.1)
+    late = thread.is_alive()
     work.stop.set()
-    if work.error is None and thread.is_alive():
+    if late and work.error is None:
         reason = f"no answer for {STALLED} s" if work.stalled else f"not done within {limit:.0f} s"
         raise work.failure(reason)
     if work.error is not None:
@@ -162,7 +163,7 @@ class _Ingestion:
             self.error = error
         except Exception as error:
             # An answer that is none (a proxy's page, say) fails wherever it is first used.
-            self.error = error
+            self.error = MlflowException(f"{type(error).__name__}: {error}")
         finally:
             if own_timeout:
                 os.environ.pop("MLFLOW_HTTP_REQUEST_TIMEOUT", None)
