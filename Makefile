@@ -7,7 +7,7 @@ READY := $(VENV)/.installed-from-lock
 RUN := PATH="$(abspath $(BIN)):$$PATH"
 ARGS ?=
 
-.PHONY: help table1 table2 reports bench bench-scale test test-slow test-slurm lint format lock ui clean
+.PHONY: help table1 table2 reports bench bench-scale test test-slow test-slurm test-servers test-browser lint format lock ui clean
 
 help:
 	@echo "make table2    regenerate Table 2 of the paper at preset mini (the environment included)"
@@ -17,6 +17,8 @@ help:
 	@echo "make test      the tests;  make lint    formatters and type checks"
 	@echo "make test-slow   tests that start many processes, such as training in several"
 	@echo "make test-slurm   the tests on a real SLURM cluster of this machine, as root"
+	@echo "make test-servers   the tests with PostgreSQL, MLflow and S3 servers, started by them"
+	@echo "make test-browser   the tests of MLflow's pages in Chromium"
 	@echo "make ui        the MLflow UI on http://127.0.0.1:5000"
 
 $(READY): requirements.lock
@@ -51,6 +53,12 @@ test-slow: $(READY)
 test-slurm: $(READY)
 	$(RUN) python -m pytest -m "slurm and not slow" tests/workflow/test_slurm.py $(ARGS)
 
+# Their servers and browser are installed as root on Debian; see tests/servers/README.md.
+SERVERS := $(VENV)-servers
+test-servers test-browser: test-%: $(READY)
+	tests/servers/install.sh $(VENV) $(SERVERS) $*
+	$(RUN) $(SERVERS)/bin/python -m pytest -m $* tests/workflow $(ARGS)
+
 lint: $(READY)
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
@@ -72,9 +80,7 @@ lock:
 	rm -rf $(VENV)-lock
 
 ui: $(READY)
-	$(RUN) python -m pipeline record --no-dvc
-	$(RUN) python -m mlflow server --host 127.0.0.1 --port 5000 \
-		--backend-store-uri sqlite:///mlflow.db --default-artifact-root mlartifacts
+	$(RUN) python -m pipeline ui $(ARGS)
 
 clean:
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -5,6 +5,7 @@ python -m pipeline status [TARGET]    done, running, pending
 python -m pipeline data [TARGET]      which datasets are there, and what to do
 python -m pipeline show CELL          where a cell's number comes from
 python -m pipeline record [TARGET]    hand finished runs to MLflow and DVC
+python -m pipeline ui                 MLflow's pages, their curves moving while runs train
 python -m pipeline pull [TARGET]      others' runs, or their results only, from the DVC remote
 python -m pipeline verify             every hash again, from the reports down to the data
 python -m pipeline gc [--delete]      results that no table needs any more
@@ -167,7 +168,14 @@ def record(arguments: argparse.Namespace) -> None:
     everything = build_experiment(arguments.preset, arguments.seeds, source=arguments.source)
     asked = experiment_of(arguments)
     keys = {*asked.runs, *asked.releases}
-    record_runs(everything, keys, dvc=not arguments.no_dvc)
+    record_runs(everything, keys, dvc=not arguments.no_dvc, limit=arguments.limit)
+
+
+def ui(arguments: argparse.Namespace) -> None:
+    from pipeline.ui import serve
+
+    everything = build_experiment(arguments.preset, arguments.seeds, source=arguments.source)
+    serve(everything, arguments.host, arguments.port, arguments.every)
 
 
 def verify(arguments: argparse.Namespace) -> None:
@@ -198,7 +206,10 @@ def gc(arguments: argparse.Namespace) -> None:
 def pull(arguments: argparse.Namespace) -> None:
     from pipeline.artifacts import pull as pull_runs
 
-    keys = None if arguments.target is None else set(experiment_of(arguments).runs)
+    keys = None
+    if arguments.target is not None:
+        asked = experiment_of(arguments)
+        keys = {*asked.runs, *asked.releases, *asked.profiles, *asked.speeds}
     print(pull_runs(keys, results=arguments.results))
 
 
@@ -228,6 +239,7 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], None], str, str | None]
     "status": (status, "what is done, running (iteration, ETA, mIoU) and pending", "target"),
     "data": (data, "which datasets are there, complete or damaged, and what to do", "target"),
     "record": (record, "hand finished runs to MLflow and DVC", "target"),
+    "ui": (ui, "MLflow's pages of the runs, their curves moving while they train", None),
     "verify": (verify, "check every hash, from the reports down to the data", None),
     "gc": (gc, "list, or delete, results that no table needs", None),
     "pull": (pull, "bring shared runs here, with or without weights", "target"),
@@ -277,6 +289,11 @@ def parser() -> argparse.ArgumentParser:
     add("--profile", type=Path, action="append", metavar="FOLDER", help=about)
     add = commands.choices["record"].add_argument
     add("--no-dvc", action="store_true", help="MLflow only")
+    add("--limit", type=float, default=900, help="seconds for MLflow; default 900")
+    add = commands.choices["ui"].add_argument
+    add("--host", default="127.0.0.1", help="default: this machine only")
+    add("--port", type=int, default=5000)
+    add("--every", type=float, default=10, help="seconds between looks at the runs; default 10")
     add = commands.choices["data"].add_argument
     add("--sources", type=Path, default=Path("data/sources"))
     add("--check", action="store_true", help="read and hash every file")

@@ -1,12 +1,16 @@
-"""DVC: every finished run is tracked as `runs/<key>.dvc`, a small file that git takes.
+"""DVC: every result that took work is tracked by a small file beside it, which git takes.
 
-The only contact with DVC, by its command line. All runs go in one call: calls side by side would
-fight for DVC's lock.
+    runs/<key>.dvc   released/<key>.dvc   predictions/<key>.dvc    one entry per run, of its folder
+    counts/<key>.json.dvc   speed/<key>.json.dvc                   one per measurement
+
+The only contact with DVC, by its command line. Everything goes in one call: calls side by side
+would fight for DVC's lock.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -15,53 +19,127 @@ from pathlib import Path
 
 from dmnet.errors import DMNetError
 from dmnet.files import read_json
-from pipeline.dvc_entries import folder_files, folder_md5, mark_pulled, read_entry
+from pipeline.dvc_entries import (
+    FOLDERS,
+    cached,
+    entries,
+    file_md5,
+    folder_files,
+    folder_md5,
+    listing,
+    mark_pulled,
+    measurements,
+    read_entry,
+)
 from pipeline.errors import RecordError
 
+PASSWORD = re.compile(r"(://[^/\s:@]*:)[^/\s]*@")  # of a remote's address
 # What a report needs of a run; the weights are by far the largest of what else there is.
-RESULTS = ("config.json", "train.json", "finished.json", "history.jsonl", "evaluations")
+RESULTS = {
+    "runs": ("config.json", "train.json", "finished.json", "history.jsonl", "evaluations"),
+    "released": ("config.json", "train.json", "evaluations"),
+}
 
 
 def track(keys: set[str], root: Path = Path(".")) -> str:
-    """`dvc add` the finished ones of these runs; returns one line. Raises RecordError.
+    """`dvc add` the finished ones of these runs, and all measurements; returns one line.
 
     A run of which only the results were pulled is left alone: its entry would lose the weights.
+    Raises RecordError.
     """
-    finished = [key for key in sorted(keys) if (root / "runs" / key / "train.json").exists()]
-    whole = [key for key in finished if _has_weights(root / "runs" / key)]
+    folders = [f"{kind}/{key}" for kind in RESULTS for key in sorted(keys)]
+    finished = [path for path in folders if (root / path / "train.json").exists()]
+    whole = [path for path in finished if _has_weights(root / path)]
     partial = len(finished) - len(whole)
+    predicted = [f"predictions/{key}" for key in sorted(keys)]
+    beside = [path for path in predicted if any((root / path).glob("*.json"))]
+    beside += [path for path in measurements(root) if (root / path).exists()]
     aside = f" ({partial} without weights left as they are)" if partial else ""
-    if not whole:
+    if not whole and not beside:
         return f"DVC: no finished run to track{aside}"
-    changed = [f"runs/{key}" for key in whole if not _is_tracked(root, key)]
+    changed = [path for path in (*whole, *beside) if not _is_tracked(root, path)]
     if changed:
         _dvc(["add", "--quiet", *changed], root, "`python -m pipeline record` to try again")
-    return f"DVC: {len(whole)} runs tracked{aside}; `git add runs/*.dvc` and `dvc push` share them"
+    also = f" and {len(beside)} predictions and measurements" if beside else ""
+    return (
+        f"DVC: {len(whole)} runs{also} tracked{aside}; `git add {' '.join(_patterns(root))}` "
+        "and `dvc push` share them"
+    )
 
 
 def pull(keys: Iterable[str] | None = None, results: bool = False, root: Path = Path(".")) -> str:
-    """Bring the shared runs (all entries, or those of `keys`) here; returns one line.
+    """Bring the shared results (all entries, or those of `keys`) here; returns one line.
 
     results: without weights. Raises RecordError. What was pulled gets the times of a run that was
     made here, so that Snakemake finds every result newer than what it rests on.
     """
-    entries = sorted((root / "runs").glob("*.dvc"))
-    wanted = [p.stem for p in entries if keys is None or p.stem in set(keys)]
+    asked = None if keys is None else set(keys)
+    wanted = [
+        path
+        for path in entries(root)
+        if asked is None or Path(path).name.removesuffix(".json") in asked
+    ]
     if not wanted:
         return "DVC: no shared run; `git pull` brings the entries runs/*.dvc of others"
     again = "`python -m pipeline pull` to go on"
-    new = [key for key in wanted if not (root / "runs" / key / "train.json").exists()]
-    targets = [f"runs/{key}.dvc" for key in wanted]
+    runs = [path for path in wanted if path.split("/")[0] in RESULTS]
+    new = [path for path in runs if not (root / path / "train.json").exists()]
+    before = {path: _names(root / path) for path in wanted}
+    targets = [f"{path}.dvc" for path in wanted if not results or path not in runs]
     if results:
-        targets = [f"runs/{key}/{name}" for key in new for name in RESULTS]
+        targets += [f"{path}/{name}" for path in new for name in RESULTS[path.split("/")[0]]]
     if targets:
         _dvc(["pull", "--quiet", *targets], root, again)
-    for key in new:
-        mark_pulled(key, root)
-    for key in wanted:
-        _order_times(root / "runs" / key)
+    damaged = [name for path in wanted for name in _drop_damaged(root, path, before[path])]
+    for path in new:
+        if (root / path / "train.json").exists():
+            mark_pulled(path, root)
+    for path in runs:
+        _order_times(root / path)
+    for path in wanted:
+        if path.startswith("predictions/"):  # newer than the weights that made them
+            for manifest in (root / path).glob("*.json"):
+                os.utime(manifest)
+    if damaged:
+        raise RecordError(
+            f"{', '.join(damaged)}: came damaged from the DVC remote (not of the md5 that the "
+            "entry names) and removed again; delete that object in the remote and `dvc push` from "
+            "a clone that has it, or let Snakemake make it again"
+        )
     what = "results (no weights)" if results else "runs"
-    return f"DVC: {len(wanted)} {what} are here; nothing of them is trained or measured again"
+    beside = (
+        f" and {len(wanted) - len(runs)} predictions and measurements" if runs != wanted else ""
+    )
+    return f"DVC: {len(runs)} {what}{beside} are here; nothing of them is trained or measured again"
+
+
+def _names(here: Path) -> set[str]:
+    if here.is_dir():
+        return {path.relative_to(here).as_posix() for path in here.rglob("*") if path.is_file()}
+    return {""} if here.exists() else set()
+
+
+def _drop_damaged(root: Path, path: str, before: set[str]) -> list[str]:
+    """Remove what came and is not what the entry names, here and in the cache; its paths.
+
+    DVC itself believes a remote unless the remote's option `verify` is set.
+    """
+    entry, here, dropped = read_entry(root / f"{path}.dvc"), root / path, []
+    expected = listing(entry.md5, root) if entry.md5.endswith(".dir") else {"": entry.md5}
+    for name in sorted(_names(here) - before):
+        file = here / name if name else here
+        if expected is None:  # the list itself did not come whole
+            wrong = True
+        else:
+            wrong = expected.get(name) != file_md5(file)
+            if wrong and name in expected:
+                cached(expected[name], root).unlink(missing_ok=True)
+        if wrong:
+            file.unlink()
+            dropped.append(f"{path}/{name}" if name else path)
+    if expected is None:
+        cached(entry.md5, root).unlink(missing_ok=True)
+    return dropped
 
 
 def _has_weights(folder: Path) -> bool:
@@ -72,15 +150,22 @@ def _has_weights(folder: Path) -> bool:
     return (folder / name).exists()
 
 
-def _is_tracked(root: Path, key: str) -> bool:
+def _is_tracked(root: Path, path: str) -> bool:
     """Whether the entry already names what lies there; DVC itself takes long to find that out."""
-    path = root / "runs" / f"{key}.dvc"
+    entry, here = root / f"{path}.dvc", root / path
     try:
-        return path.exists() and read_entry(path).md5 == folder_md5(
-            folder_files(root / "runs" / key)
-        )
+        if not entry.exists():
+            return False
+        md5 = folder_md5(folder_files(here)) if here.is_dir() else file_md5(here)
+        return read_entry(entry).md5 == md5
     except (RecordError, OSError):
         return False
+
+
+def _patterns(root: Path) -> list[str]:
+    """What `git add` takes: the entries of every kind that there is."""
+    kinds = [*FOLDERS, "counts", "speed"]
+    return [f"{kind}/*.dvc" for kind in kinds if any((root / kind).glob("*.dvc"))] or ["runs/*.dvc"]
 
 
 def _order_times(folder: Path) -> None:
@@ -99,7 +184,5 @@ def _dvc(arguments: list[str], root: Path, again: str) -> None:
     result = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     if result.returncode != 0:
         lines = [line for line in result.stderr.splitlines() if line.strip()]
-        raise RecordError(
-            f"dvc {arguments[0]}: {lines[0] if lines else 'failed'}; the runs are unharmed, give "
-            f"{again}"
-        )
+        reason = PASSWORD.sub(r"\1***@", lines[0]) if lines else "failed"
+        raise RecordError(f"dvc {arguments[0]}: {reason}; the runs are unharmed, give {again}")

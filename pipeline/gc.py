@@ -147,7 +147,8 @@ def _candidates(root: Path) -> Iterator[Unneeded]:
         yield _entry(path, path.with_suffix(""), log)
     for kind in ("counts", "speed"):
         for path in sorted(root.glob(f"{kind}/*.json")):
-            yield _entry(path, root / "logs" / kind / f"{path.stem}.log")
+            entry, log = path.with_name(f"{path.name}.dvc"), root / f"logs/{kind}/{path.stem}.log"
+            yield _entry(path, entry, log)
 
 
 def _entry(path: Path, *also: Path) -> Unneeded:

@@ -7,11 +7,15 @@ import sys
 from dmnet.errors import DMNetError
 from pipeline.experiments import Experiment
 
+LIMIT = 900.0  # seconds for MLflow, which a healthy store needs for thousands of runs
 
-def record_runs(experiment: Experiment, keys: set[str], dvc: bool = True) -> None:
+
+def record_runs(
+    experiment: Experiment, keys: set[str], dvc: bool = True, limit: float = LIMIT
+) -> None:
     """Record the finished ones of the runs `keys`. Raises RecordError after trying both.
 
-    `experiment` has all tables, as a run may serve several of them.
+    `experiment` has all tables, as a run may serve several of them. limit: seconds for MLflow.
     Snakemake's own state is not touched: the same command can be given again at any time.
     """
     from pipeline import artifacts, tracking
@@ -23,7 +27,7 @@ def record_runs(experiment: Experiment, keys: set[str], dvc: bool = True) -> Non
         except DMNetError as error:
             problems.append(error)
     try:
-        print(tracking.ingest(experiment, keys))
+        print(tracking.ingest(experiment, keys, limit=limit))
     except DMNetError as error:
         problems.append(error)
     for problem in problems[:-1]:

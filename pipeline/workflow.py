@@ -250,18 +250,22 @@ class Workflow:
         run = self._run(key)
         return f"data/{run.job.dataset.name}/manifest.json"
 
-    def data_of(self, key: str, output: str, ancient: Callable[[str], Any]) -> Any:
+    def data_of(
+        self, key: str, output: str, ancient: Callable[[str], Any], kind: str = "runs"
+    ) -> Any:
         """The run's data, which make it out of date when they are others, not when they are newer.
 
         A run that came from a colleague is older than the data that are prepared here later, and
         needs none while its `output` (without `.json`) is there. ancient: Snakemake's flag for an
-        input whose time does not count; it does so only for one that exists.
+        input whose time does not count; it does so only for one that exists. kind: or `released`.
         """
-        path, folder = self.manifest(key), Path("runs") / key
+        path = self.manifest(key) if kind == "runs" else self.release_manifest(key)
+        folder = Path(kind) / key
         try:
             used = json.loads((folder / "train.json").read_text())["data_fingerprint"]
             if not Path(path).exists():
-                return [] if was_pulled(key) and (folder / f"{output}.json").exists() else path
+                there = (folder / f"{output}.json").exists()
+                return [] if was_pulled(f"{kind}/{key}") and there else path
             same = json.loads(Path(path).read_text())["fingerprint"] == used
         except (OSError, ValueError, KeyError, TypeError):
             return path  # not trained, or not readable: then times decide
@@ -317,8 +321,15 @@ class Workflow:
     def prediction_json(self, key: str, name: str) -> str:
         return canonical_json(self._prediction(key, name).config)
 
-    def prediction_data(self, key: str, name: str) -> str:
-        return f"data/{self._prediction(key, name).config.data.name}/manifest.json"
+    def prediction_data(self, key: str, name: str, ancient: Callable[[str], Any]) -> Any:
+        """As `data_of`: other data count, newer ones do not."""
+        path = f"data/{self._prediction(key, name).config.data.name}/manifest.json"
+        try:
+            used = json.loads(Path(f"predictions/{key}/{name}.json").read_text())
+            same = json.loads(Path(path).read_text())["fingerprint"] == used["data_fingerprint"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return path
+        return ancient(path) if same else path
 
     def _prediction(self, key: str, name: str) -> Evaluation | Submission:
         """What `predictions/<key>/<name>.json` is made by: a cell's protocol, or a submission."""

@@ -12,7 +12,7 @@ from typing import Any
 from dmnet.files import to_json, write_text
 from pipeline.claims import evaluate_claims, load_claims
 from pipeline.claims_report import render_claims
-from pipeline.dvc_views import metrics_of, points_of
+from pipeline.dvc_views import curves_of, metrics_of, points_of
 from pipeline.errors import ResultError
 from pipeline.experiments import PARAMS, Experiment
 from pipeline.index import render_index
@@ -36,6 +36,7 @@ def write_report(report: dict[str, Any], folder: Path) -> None:
     write_text(folder / f"{table}.json", to_json(report))
     write_text(folder / "metrics" / f"{table}.json", to_json(metrics_of(report)))
     write_text(folder / "metrics" / f"{table}.csv", points_of(report))
+    write_text(folder / "metrics" / f"{table}-curves.csv", curves_of(report))
     write_text(folder / f"{table}.md", render_markdown(report))
     for suffix in ("md", "json"):
         (folder / PARTIAL / f"{table}.{suffix}").unlink(missing_ok=True)

@@ -5,7 +5,7 @@ rule predict:
     input:
         trained="runs/{key}/train.json",
         data=lambda wildcards: study.prediction_data(
-            wildcards.key, wildcards.evaluation
+            wildcards.key, wildcards.evaluation, ancient
         ),
     output:
         "predictions/{key}/{evaluation}.json",  # names the PNGs beside it by SHA-256

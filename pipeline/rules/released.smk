@@ -39,7 +39,12 @@ rule import_release:
 rule evaluate_release:
     input:
         trained="released/{key}/train.json",
-        data=lambda wildcards: study.release_manifest(wildcards.key),
+        data=lambda wildcards: study.data_of(
+            wildcards.key,
+            f"evaluations/{wildcards.evaluation}",
+            ancient,
+            kind="released",
+        ),
     output:
         "released/{key}/evaluations/{evaluation}.json",
     log:

@@ -16,6 +16,7 @@ rule report:
         json="reports/{table}.json",
         metrics="reports/metrics/{table}.json",
         points="reports/metrics/{table}.csv",
+        curves="reports/metrics/{table}-curves.csv",
     params:
         content=lambda wildcards: study.report_hash(wildcards.table),
     message:

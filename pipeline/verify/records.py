@@ -1,4 +1,4 @@
-"""DVC's entries `runs/<key>.dvc` against the runs' folders, and DVC's local cache."""
+"""DVC's entries such as `runs/<key>.dvc` against what they name, and DVC's local cache."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from pipeline.dvc_entries import CACHE, folder_files, folder_md5, read_entry
+from pipeline.dvc_entries import CACHE, entries, file_md5, folder_files, folder_md5, read_entry
 from pipeline.errors import RecordError
 from pipeline.status import is_training
 from pipeline.verify.findings import Findings
@@ -17,27 +17,31 @@ RECORD = "`python -m pipeline record` writes it again"
 
 
 def verify_records(findings: Findings) -> None:
-    """Every entry names what lies in its run's folder; what the local cache holds is whole."""
-    for file in sorted((findings.root / "runs").glob("*.dvc")):
-        path = f"runs/{file.name}"
+    """Every entry names what lies in its place; what the local cache holds is whole."""
+    for result in entries(findings.root):
+        path, here = f"{result}.dvc", findings.root / result
         findings.checked["DVC entries"] += 1
         try:
-            entry = read_entry(file)
+            entry = read_entry(findings.root / path)
         except RecordError as error:
             findings.add(path, "a DVC entry", str(error), f"delete it; {RECORD}")
             continue
         _verify_cached(findings, entry.md5)
+        if not here.exists():
+            findings.missing(result, f"`dvc pull {path}` brings it")
+        elif not here.is_dir():
+            todo = f"`dvc checkout {path}` restores it, or if it is right: {RECORD}"
+            findings.same(result, f"md5 of {path}:", entry.md5, file_md5(here), todo)
+            continue
         listed = _listing(findings, entry.md5)
         for item in listed or ():
             _verify_cached(findings, item["md5"])
-        folder = findings.root / "runs" / file.stem
-        if not folder.is_dir():
-            findings.missing(f"runs/{file.stem}", f"`dvc pull {path}` brings it")
-        elif not is_training(file.stem, findings.root):
-            _verify_folder(findings, path, folder, entry.md5, listed)
-    for file in sorted((findings.root / "runs").glob("*/train.json")):
-        if not (findings.root / "runs" / f"{file.parent.name}.dvc").exists():
-            findings.missing(f"runs/{file.parent.name}.dvc", f"not shared; {RECORD}")
+        if here.is_dir() and not is_training(here.name, findings.root):
+            _verify_folder(findings, path, here, entry.md5, listed)
+    for kind in ("runs", "released"):
+        for file in sorted((findings.root / kind).glob("*/train.json")):
+            if not (findings.root / kind / f"{file.parent.name}.dvc").exists():
+                findings.missing(f"{kind}/{file.parent.name}.dvc", f"not shared; {RECORD}")
 
 
 def _verify_folder(
@@ -47,15 +51,15 @@ def _verify_folder(
     if folder_md5(files) == md5:
         return
     if listed is None:
-        missing_weights = "weights.pt" not in files
-        if missing_weights:
-            findings.missing(f"runs/{folder.name}/weights.pt", f"`dvc pull {path}` brings it")
+        if (folder / "train.json").exists() and "weights.pt" not in files:
+            weights = f"{path.removesuffix('.dvc')}/weights.pt"
+            findings.missing(weights, f"`dvc pull {path}` brings it")
         else:
             findings.add(path, f"the folder's md5 {folder_md5(files)}", md5, RECORD)
         return
     expected = {item["relpath"]: item["md5"] for item in listed}
     for name in sorted({*files, *expected}):
-        file = f"runs/{folder.name}/{name}"
+        file = f"{path.removesuffix('.dvc')}/{name}"
         if name not in files:
             findings.missing(file, f"`dvc pull {file}` brings it")
         elif name not in expected:

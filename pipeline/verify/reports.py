@@ -9,7 +9,7 @@ from dmnet.errors import DMNetError
 from dmnet.files import to_json
 from pipeline.claims import evaluate_claims, load_claims
 from pipeline.claims_report import render_claims
-from pipeline.dvc_views import metrics_of, points_of
+from pipeline.dvc_views import curves_of, metrics_of, points_of
 from pipeline.experiments import PARAMS, Experiment, build_experiment
 from pipeline.render import render_markdown
 from pipeline.report import build_report, cells_of
@@ -63,6 +63,7 @@ def _verify_table(findings: Findings, path: str, report: dict[str, Any]) -> None
         absent = _absent_runs(findings, report)
         now = None if absent else rebuild(report, findings.root)
         markdown, views = render_markdown(report), (to_json(metrics_of(report)), points_of(report))
+        curves = None if absent else curves_of(report, findings.root)
     except (DMNetError, KeyError, TypeError, AttributeError) as error:
         findings.add(path, "a report that these results and params give", f"{error}", todo)
         return
@@ -79,6 +80,9 @@ def _verify_table(findings: Findings, path: str, report: dict[str, Any]) -> None
         (f"reports/metrics/{report['table']}.csv", views[1]),
     ):
         _same_text(findings, name, path, expected, todo)
+    if curves is not None:
+        name = f"reports/metrics/{report['table']}-curves.csv"
+        _same_text(findings, name, path, curves, todo)
 
 
 def _absent_runs(findings: Findings, report: dict[str, Any]) -> bool:

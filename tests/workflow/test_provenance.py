@@ -55,3 +55,27 @@ def test_status_says_of_a_report_that_something_moved_on(small, tmp_path, file, 
     assert "moved on" not in clone.pipeline("status", "three").text
     clone.write(file, clone.read(file).replace(old, new, 1))
     assert f"moved on since reports/three.md: {expected}" in clone.pipeline("status", "three").text
+
+
+def test_no_secret_of_the_environment_or_of_a_remotes_address_lands_anywhere(small, tmp_path):
+    clone = small.copy(tmp_path / "clone")
+    clone.forget_runs()
+    secrets = {
+        **{"AWS_SECRET_ACCESS_KEY": "geheim-aws", "GITHUB_TOKEN": "geheim-token"},
+        **{"MLFLOW_TRACKING_PASSWORD": "geheim-mlflow", "MLFLOW_TRACKING_TOKEN": "geheim-bearer"},
+        "PGPASSWORD": "geheim-pg",
+    }
+    address = "ssh://somebody:geheim-ssh@127.0.0.1:9/store"
+    added = clone.python("-m", "dvc", "remote", "add", "--local", "-d", "store", address)
+    assert added.code == 0, added.text
+    result = clone.snakemake("reports/one.md", **secrets)
+    assert result.code == 0, result.text
+    pulled = clone.call("python", "-m", "pipeline", "pull", **secrets)
+    told = result.text + pulled.text
+    told += clone.pipeline("show", "one/ours", **secrets).text
+    told += clone.pipeline("status", **secrets).text
+    assert "geheim" not in told
+    for path in clone.path.rglob("*"):
+        if path.is_file() and path.name != "config.local":  # where DVC keeps it, out of git
+            assert b"geheim-" not in path.read_bytes(), path
+    assert "config.local" not in clone.git("status", "--porcelain", "--untracked-files=all")

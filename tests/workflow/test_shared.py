@@ -19,6 +19,19 @@ rows:
 """
 
 
+MEASURED = """\
+title: A table with what depends on the machine
+source: nobody
+columns: [Kind, Value, Speed, Count]
+defaults: {dataset: voc2012aug, recipe: paper-voc, inference: single-scale}
+rows:
+  - Kind: Context-aware
+    Value: {cell: ours, model: dmnet, published: 78.21}
+    Speed: {cell: fps, model: dmnet, speed: {measure: frames_per_second}, published: 30.0}
+    Count: {cell: count, model: dmnet, profile: {measure: macs, per: 1000000, input_size: [32, 32]}}
+"""
+
+
 def commit(clone, *paths):
     clone.git("add", *paths)
     clone.git("commit", "-q", "-m", "runs")
@@ -101,3 +114,31 @@ def test_two_clones_that_trained_different_tables_merge_and_train_nothing(shared
     assert first.weights() == second.weights() and len(first.weights()) == 4
     for name in ("three.json", "other.json"):
         assert first.read(f"reports/{name}") == second.read(f"reports/{name}")
+
+
+@pytest.mark.parametrize("command", ["dvc", "pipeline"])
+def test_speeds_and_counts_are_shared_so_that_their_tables_are_the_same_bytes(
+    small, tmp_path, command
+):
+    first = small.copy(tmp_path / "first")
+    dvc(first, "remote", "add", "--default", "store", str(tmp_path / "store"))
+    (first.path / "params" / "tables" / "measured.yaml").write_text(MEASURED)
+    made = first.snakemake("reports/measured.md")
+    assert made.code == 0, made.text
+    assert "Measuring the speed" in made.text and "Counting" in made.text
+    commit(first, "runs", "speed", "counts", ".dvc/config", "params")
+    assert first.git("ls-files", "speed", "counts").count(".json.dvc") == 2
+    dvc(first, "push")
+    first.git("clone", "-q", str(first.path), str(tmp_path / "second"))
+    second = Clone(tmp_path / "second")
+    if command == "dvc":
+        dvc(second, "pull")
+    else:
+        assert second.call("python", "-m", "pipeline", "pull", "--results").code == 0
+    result = second.snakemake("reports/measured.md")
+    nothing_was_made(result)
+    assert "Measuring the speed" not in result.text and "Counting" not in result.text
+    for name in ("measured.md", "measured.json"):
+        assert second.read(f"reports/{name}") == first.read(f"reports/{name}")
+    verified = second.call("python", "-m", "pipeline", "verify")
+    assert verified.code == 0, verified.text

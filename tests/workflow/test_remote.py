@@ -1,0 +1,194 @@
+"""DVC remotes as they are: S3, a push that breaks off, a full disk, objects that are damaged.
+
+Those that start a server or mount a file system are run by `make test-servers`.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from pipeline.dvc_entries import file_md5
+from tests.workflow.conftest import Clone, wait_until
+
+
+def dvc(clone, *arguments, **environment):
+    return clone.call(sys.executable, "-m", "dvc", *arguments, **environment)
+
+
+def fresh(clone, path):
+    """A colleague's clone, which has the entries and nothing else."""
+    clone.git("add", "runs", ".dvc/config")
+    clone.git("commit", "-q", "-m", "runs")
+    clone.git("clone", "-q", str(clone.path), str(path))
+    return Clone(path)
+
+
+def with_remote(clone, url):
+    assert dvc(clone, "remote", "add", "--default", "store", str(url)).code == 0
+    return clone
+
+
+def told_in_a_line(result, *texts):
+    assert result.code != 0, result.text
+    assert "Traceback" not in result.text
+    for text in texts:
+        assert text in result.text, result.text
+
+
+@pytest.mark.servers
+def test_runs_go_through_s3_and_nothing_is_trained_again(small, tmp_path):
+    from tests.servers.services import s3
+
+    with s3(tmp_path / "s3") as server:
+        key = {name: value for name, value in server.items() if name.startswith("AWS_")}
+        first = with_remote(small.copy(tmp_path / "first"), "s3://runs/dmnet")
+        dvc(first, "remote", "modify", "store", "endpointurl", server["endpointurl"])
+        pushed = dvc(first, "push", **key)
+        assert pushed.code == 0, pushed.text
+        assert "up to date" in dvc(first, "push", **key).text
+        second = fresh(first, tmp_path / "second")
+        refused = second.call(
+            sys.executable, "-m", "pipeline", "pull", **{**key, "AWS_SECRET_ACCESS_KEY": "wrong"}
+        )
+        told_in_a_line(refused, "`python -m pipeline pull` to go on")
+        assert "wrong" not in refused.text and not second.runs()
+        pulled = second.call(sys.executable, "-m", "pipeline", "pull", "--results", **key)
+        assert pulled.code == 0, pulled.text
+        assert not list(second.path.glob("runs/*/weights.pt"))
+        pulled = second.call(sys.executable, "-m", "pipeline", "pull", **key)
+        assert pulled.code == 0, pulled.text
+        assert second.weights() == first.weights()
+        for secret in key.values():  # given by the environment, so nowhere in the clone
+            found = second.call("grep", "-rl", secret, ".", "--include=*", "--exclude-dir=tests")
+            assert found.text.strip() == "", f"a secret stands in {found.text}"
+    result = second.snakemake("reports/three.md")
+    assert result.code == 0, result.text
+    assert not {"train", "evaluate", "prepare"} & result.jobs.keys()
+    for name in ("three.md", "three.json"):
+        assert second.read(f"reports/{name}") == first.read(f"reports/{name}")
+
+
+def test_a_push_that_was_killed_is_repeated_and_complete(small, tmp_path):
+    first = with_remote(small.copy(tmp_path / "first"), tmp_path / "store")
+    push = subprocess.Popen(
+        [sys.executable, "-m", "dvc", "push", "--jobs", "1"],
+        cwd=first.path,
+        env=first.environment(),
+        start_new_session=True,
+    )
+    wait_until(lambda: list((tmp_path / "store").glob("files/md5/*/*")), 120)
+    os.killpg(push.pid, signal.SIGKILL)
+    push.wait()
+    second = fresh(first, tmp_path / "second")
+    pulled = second.call(sys.executable, "-m", "pipeline", "pull")
+    if pulled.code != 0:  # what is not there is told, and what is there is whole
+        told_in_a_line(pulled, "`python -m pipeline pull` to go on")
+    assert second.weights().items() <= first.weights().items()
+    assert dvc(first, "push").code == 0
+    assert second.call(sys.executable, "-m", "pipeline", "pull").code == 0
+    assert second.weights() == first.weights()
+    verified = second.call(sys.executable, "-m", "pipeline", "verify")
+    assert verified.code == 0, verified.text
+
+
+@pytest.mark.servers
+def test_a_full_remote_is_told_and_takes_the_rest_when_there_is_room(small, tmp_path):
+    store = tmp_path / "store"
+    store.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=96k", "tmpfs", str(store)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("mounting a small file system needs root")
+    try:
+        first = with_remote(small.copy(tmp_path / "first"), store)
+        told_in_a_line(dvc(first, "push"), "No space left on device")
+        second = fresh(first, tmp_path / "second")
+        told_in_a_line(second.call(sys.executable, "-m", "pipeline", "pull"), "to go on")
+        assert second.weights().items() <= first.weights().items()
+        subprocess.run(["mount", "-o", "remount,size=64m", str(store)], check=True)
+        assert dvc(first, "push").code == 0
+        assert second.call(sys.executable, "-m", "pipeline", "pull").code == 0
+        assert second.weights() == first.weights()
+    finally:
+        subprocess.run(["umount", "-l", str(store)], check=True)
+
+
+@pytest.mark.servers
+def test_a_read_only_remote_is_told(small, tmp_path):
+    store = tmp_path / "store"
+    store.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m,ro", "tmpfs", str(store)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("mounting a file system needs root")
+    try:
+        first = with_remote(small.copy(tmp_path / "first"), store)
+        told_in_a_line(dvc(first, "push"), "Read-only file system")
+    finally:
+        subprocess.run(["umount", "-l", str(store)], check=True)
+
+
+def damage(clone, path):
+    path.chmod(0o644)
+    clone.flip_a_byte(path)
+
+
+def test_a_damaged_object_in_the_remote_is_never_used(small, tmp_path):
+    first = with_remote(small.copy(tmp_path / "first"), tmp_path / "store")
+    assert dvc(first, "push").code == 0
+    objects = (tmp_path / "store").glob("files/md5/*/*")
+    largest = max(objects, key=lambda path: path.stat().st_size)  # weights
+    damage(first, largest)
+    second = fresh(first, tmp_path / "second")
+    pulled = second.call(sys.executable, "-m", "pipeline", "pull")
+    told_in_a_line(pulled, "weights.pt: came damaged from the DVC remote")
+    assert len(list(second.path.glob("runs/*/weights.pt"))) == 2
+    verified = second.call(sys.executable, "-m", "pipeline", "verify")
+    assert "weights.pt: not here" in verified.text, verified.text
+    result = second.snakemake("reports/three.md")
+    assert result.code == 0, result.text
+    assert second.weights() == first.weights()
+    assert second.read("reports/three.json") == first.read("reports/three.json")
+
+
+def test_a_damaged_result_in_the_remote_is_measured_again(small, tmp_path):
+    first = with_remote(small.copy(tmp_path / "first"), tmp_path / "store")
+    assert dvc(first, "push").code == 0
+    key = sorted(first.weights())[0]
+    (result,) = first.path.glob(f"runs/{key}/evaluations/*.json")
+    digest = file_md5(result)
+    damage(first, tmp_path / "store" / "files" / "md5" / digest[:2] / digest[2:])
+    second = fresh(first, tmp_path / "second")
+    pulled = second.call(sys.executable, "-m", "pipeline", "pull")
+    told_in_a_line(pulled, f"{result.relative_to(first.path).as_posix()}: came damaged")
+    made = second.snakemake("reports/three.md")
+    assert made.code == 0 and made.jobs.get("evaluate") == 1 and "train" not in made.jobs, made.text
+    assert second.read("reports/three.json") == first.read("reports/three.json")
+
+
+def test_a_damaged_object_in_the_cache_is_found_and_not_pushed_on(small, tmp_path):
+    first = with_remote(small.copy(tmp_path / "first"), tmp_path / "store")
+    cached = first.path.glob(".dvc/cache/files/md5/*/*")
+    largest = max(cached, key=lambda path: path.stat().st_size)
+    damage(first, largest)
+    verified = first.call(sys.executable, "-m", "pipeline", "verify")
+    told_in_a_line(verified, largest.relative_to(first.path).as_posix())
+    dvc(first, "push")
+    second = fresh(first, tmp_path / "second")
+    second.call(sys.executable, "-m", "pipeline", "pull")
+    assert second.weights().items() <= first.weights().items()
+    for key in second.weights():
+        if (second.path / "runs" / key / "weights.pt").exists():
+            checked = second.call(sys.executable, "-m", "pipeline", "verify", "--quick")
+            assert "weights.pt: expected" not in checked.text, checked.text
+
+
+def test_a_remote_that_is_not_there_is_told(small, tmp_path):
+    first = with_remote(small.copy(tmp_path / "first"), "ssh://nobody@127.0.0.1:9/store")
+    started = time.monotonic()
+    told_in_a_line(dvc(first, "push"))
+    assert time.monotonic() - started < 120
