@@ -34,6 +34,10 @@ class Case:
     def size(self) -> str:
         return f"{self.batch} x {self.height} x {self.width}"
 
+    @property
+    def limit(self) -> float:
+        return LIMIT_BF16 if self.kind == "forward_bf16" else LIMIT
+
     def halved(self) -> Case:
         """The same with an image of half the height and width."""
         return replace(self, height=self.height // 2, width=self.width // 2)
@@ -44,8 +48,13 @@ class Case:
 
 KINDS = {
     "forward": "forward pass",  # image -> logits at the head's resolution, evaluation mode
+    "forward_optimised": "forward pass, optimised",  # ours in the form that dmnet/optimised gives
+    "forward_bf16": "forward pass, optimised, bf16",  # the same, beside the reference in float32
     "train_step": "training step",  # forward, losses, backward, SGD; the loader is not in it
 }
+
+# What the sides' outputs may differ by: of the reference's range, or of a scalar's size.
+LIMIT, LIMIT_BF16 = 1e-5, 0.05
 
 RESNET = {"name": "resnet", "depth": 50, "stem": "deep", "output_stride": 8}
 STAGE4 = {"stage4": {"head": {"name": "fcn", "channels": 256}, "stage": 4, "weight": 0.4}}
@@ -82,9 +91,10 @@ MODELS = {
 
 CASES = (
     *(
-        Case(model, "forward", 1, height, width)
+        Case(model, kind, 1, height, width)
         for model in MODELS
         for height, width in ((512, 512), (512, 1024))
+        for kind in ("forward", "forward_optimised", "forward_bf16")
     ),
     Case("dmnet", "train_step", 2, 256, 256),
     Case("deeplabv3", "train_step", 2, 256, 256),

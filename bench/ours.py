@@ -21,6 +21,8 @@ from dmnet.config import (
 )
 from dmnet.data.manifest import Manifest
 from dmnet.importers.mmseg import to_ours
+from dmnet.memory import keep_large_blocks
+from dmnet.optimised import Options, optimised
 from dmnet.segmentor import Segmentor
 from dmnet.training.trainer import Trainer
 
@@ -50,6 +52,20 @@ class Forward:
     @torch.no_grad()
     def _forward(self) -> Tensor:
         return self.model(self.images).main
+
+
+class ForwardOptimised(Forward):
+    """The same after `optimised`."""
+
+    options = Options()
+
+    def __init__(self, case: Case, folder: Path, device: torch.device) -> None:
+        super().__init__(case, folder, device)
+        self.model = optimised(self.model, self.options)
+
+
+class ForwardBf16(ForwardOptimised):
+    options = Options(precision="bf16")
 
 
 class TrainStep:
@@ -109,6 +125,8 @@ def training_job(case: Case) -> JobConfig:
 
 KINDS: dict[str, Callable[[Case, Path, torch.device], worker.Job]] = {
     "forward": Forward,
+    "forward_optimised": ForwardOptimised,
+    "forward_bf16": ForwardBf16,
     "train_step": TrainStep,
 }
 
@@ -118,4 +136,5 @@ def make(case: Case, folder: Path, device: torch.device) -> worker.Job:
 
 
 if __name__ == "__main__":
+    keep_large_blocks()  # as `python -m dmnet` does; nothing was allocated yet
     worker.serve(make)

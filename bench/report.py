@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from tabulate import tabulate
 
-from bench.cases import KINDS, MODELS
-from bench.run import LIMIT, Measured
+from bench.cases import KINDS, LIMIT, LIMIT_BF16, MODELS
+from bench.run import Measured
 from bench.statistics import CONFIDENCE, median_interval, ratios
 from dmnet.provenance import code_version, device_name
 
@@ -125,8 +125,12 @@ we are faster. The interval holds that median with the probability given. We are
 is above 1, slower if all of it is below, as fast if none of it is below {1 - MARGIN:g}; else it is
 unclear, and more `--seconds` make it narrower. CPU time is the same ratio for the seconds that all
 cores together worked, which tells more where other work shares the cores. Before measuring, the
-outputs (logits, or the loss without dropout) must differ by at most {LIMIT:g} of their range.
+outputs (logits, or the loss without dropout) must differ by at most {LIMIT:g} of their
+range (bf16: {LIMIT_BF16:g}).
 
-A forward pass ends with the logits at the head's resolution. A training step is forward pass,
-losses, backward pass and SGD; loading and normalising images is in neither.
+A forward pass ends with the logits at the head's resolution; the reference's is the same in every
+row, in float32, and ours is that of the plain modules or of the form that `dmnet.optimised` builds
+from them. Ours runs in a process that keeps large blocks of memory, as `python -m dmnet` does.
+A training step is forward pass, losses, backward pass and SGD; loading and normalising images is in
+neither.
 """

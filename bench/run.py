@@ -17,7 +17,6 @@ from bench.peer import BenchError, Peer
 
 log = logging.getLogger(__name__)
 
-LIMIT = 1e-5  # of the reference's range; a scalar's relative difference
 LEAST_ROUNDS, MOST_ROUNDS = 5, 99
 
 
@@ -44,18 +43,18 @@ def measure_cases(
 ) -> Iterator[Measured]:
     """Measure each case for about `seconds`, at least `LEAST_ROUNDS` rounds.
 
-    Raises BenchError when the sides disagree by more than `LIMIT`: then a comparison of their
-    speeds would say nothing.
+    Raises BenchError when the sides disagree by more than the case's limit: then a comparison of
+    their speeds would say nothing.
     """
     with TemporaryDirectory() as folder:
         for case in cases:
             for peer in (theirs, ours):  # theirs leaves the weights that ours loads
                 peer.ask("start", case=case.to_json(), folder=folder)
             error = disagreement(ours, theirs, Path(folder))
-            if not error <= LIMIT:
+            if not error <= case.limit:
                 raise BenchError(
                     f"{case.title}: the two sides differ by {error:.1e}, expected at most "
-                    f"{LIMIT:g}; nothing was measured. See tests/dmnet/importers"
+                    f"{case.limit:g}; nothing was measured. See tests/dmnet/importers"
                 )
             yield Measured(case, *measure(ours, theirs, seconds), error)
 

@@ -98,6 +98,8 @@ class TrainStep:
 
 KINDS: dict[str, Callable[[Case, Path, torch.device], worker.Job]] = {
     "forward": Forward,
+    "forward_optimised": Forward,
+    "forward_bf16": Forward,
     "train_step": TrainStep,
 }
 

@@ -46,6 +46,7 @@ from dmnet.errors import (
     ProcessesError,
 )
 from dmnet.files import read_json, write_json
+from dmnet.memory import keep_large_blocks
 
 
 def prepare(arguments: argparse.Namespace) -> None:
@@ -269,6 +270,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
+    keep_large_blocks()
     arguments.command_line = sys.argv[1:] if argv is None else argv
     prefix = f"[{arguments.label}] " if arguments.label else ""
     if os.environ.get("WORLD_SIZE", "1") != "1":

@@ -1,0 +1,17 @@
+"""A trained model in a form that predicts faster: `optimised(model)`.
+
+    build      which module is replaced by what
+    options    what is switched on
+    conv       batch normalisation folded into convolutions; oneDNN applies what follows them
+    residual   the sum at a block's end, written by its last convolution
+    heads      parallel 1x1 reductions in one; no concatenation
+    winograd, winograd_matrices, winograd_kernels   3x3 convolutions with fewer multiplications
+
+The plain modules are the definition; these compute the same up to rounding, and
+tests/dmnet/optimised compares them for every backbone and head.
+"""
+
+from dmnet.optimised.build import optimised
+from dmnet.optimised.options import Options
+
+__all__ = ["Options", "optimised"]

@@ -1,0 +1,102 @@
+"""A convolution with what follows it, batch normalisation folded into its weights.
+
+    y = activation(conv(x, w') + b' [+ residual]),  w' = w s,  b' = beta + (b - mean) s,
+    s = gamma / sqrt(variance + eps), one per output channel
+
+Tensors keep their channels innermost (channels_last), so oneDNN reads and writes them as they lie.
+On a CPU oneDNN also applies the activation and adds the residual, and its weights are brought into
+its own layout once.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Weights = tuple[Tensor, Tensor]  # (outputs, inputs / groups, h, w) and (outputs,), float64
+
+
+def scale_and_shift(bn: nn.BatchNorm2d) -> Weights:
+    """Evaluation-mode batch normalisation as (s, t) with bn(x) = s x + t, in float64."""
+    assert bn.running_mean is not None and bn.running_var is not None
+    scale = bn.weight.detach().double() / (bn.running_var.double() + bn.eps).sqrt()
+    return scale, bn.bias.detach().double() - bn.running_mean.double() * scale
+
+
+def folded(conv: nn.Conv2d, bn: nn.BatchNorm2d | None) -> Weights:
+    """Weight and bias of the convolution that does what `conv` and then `bn` do."""
+    weight = conv.weight.detach().double()
+    bias = weight.new_zeros(len(weight)) if conv.bias is None else conv.bias.detach().double()
+    if bn is None:
+        return weight, bias
+    scale, shift = scale_and_shift(bn)
+    return weight * scale[:, None, None, None], bias * scale + shift
+
+
+class FusedConv(nn.Module):
+    """Forward: (n, inputs, h, w) of any type -> (n, outputs, h', w') in this layer's type."""
+
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(
+        self,
+        weights: Weights,
+        like: nn.Conv2d,
+        relu: bool = False,
+        before: tuple[int, int, int, int] | None = None,
+        dtype: torch.dtype = torch.float32,
+        output: torch.dtype | None = None,
+    ) -> None:
+        """`like` gives stride, padding, dilation and groups; `before` is (left, right, top, bottom)
+        padding of its own; `output` is the type that the result is converted to."""
+        super().__init__()
+        weight, bias = weights
+        lasting = torch.channels_last
+        self.register_buffer("weight", weight.to(dtype).contiguous(memory_format=lasting))
+        self.register_buffer("bias", bias.to(dtype))
+        self.stride, self.dilation = list(like.stride), list(like.dilation)
+        assert not isinstance(like.padding, str)
+        self.padding, self.groups = list(like.padding), like.groups
+        # Several outputs for each input channel: oneDNN is fast where it is one, so the channels
+        # are repeated first.
+        self.repeats = 1
+        if self.groups == like.in_channels > 1:
+            self.repeats = like.out_channels // like.in_channels
+            self.groups = like.out_channels
+        self.relu, self.before, self.output = relu, before, output
+        self.packed: Tensor | None = None
+
+    def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
+        """`residual` is overwritten."""
+        x = x.to(self.weight.dtype).contiguous(memory_format=torch.channels_last)
+        if self.before is not None:
+            x = F.pad(x, self.before)
+        if self.repeats > 1:
+            x = x.repeat_interleave(self.repeats, dim=1)
+            x = x.contiguous(memory_format=torch.channels_last)
+        y = self._onednn(x, residual) if x.device.type == "cpu" else self._plain(x, residual)
+        return y if self.output is None else y.to(self.output)
+
+    def _plain(self, x: Tensor, residual: Tensor | None) -> Tensor:
+        y = F.conv2d(
+            x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups
+        )
+        if residual is not None:
+            y += residual
+        return y.relu_() if self.relu else y
+
+    def _onednn(self, x: Tensor, residual: Tensor | None) -> Tensor:
+        ops = torch.ops.mkldnn
+        if self.packed is None:
+            self.packed = ops._reorder_convolution_weight(
+                self.weight, self.padding, self.stride, self.dilation, self.groups, list(x.shape)
+            )
+        settings = (self.padding, self.stride, self.dilation, self.groups)
+        unary = "relu" if self.relu else "none"
+        if residual is None:
+            return ops._convolution_pointwise(x, self.packed, self.bias, *settings, unary, [], "")
+        return ops._convolution_pointwise_.binary(
+            residual, x, self.packed, self.bias, *settings, "add", 1.0, unary, [], ""
+        )

@@ -1,0 +1,159 @@
+"""Winograd's transforms in C, compiled once per machine where a compiler is found.
+
+Between memory and the matrix products, PyTorch's operations would read and write every value ten
+times; here a tile is read once and its products are written once. The source is generated from the
+same matrices as the plain transforms in `winograd`, which stand for it where there is no compiler.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import shutil
+import subprocess
+import tempfile
+from fractions import Fraction
+from functools import cache
+from pathlib import Path
+
+from dmnet.optimised.winograd_matrices import POINTS, Matrix, matrices
+
+log = logging.getLogger(__name__)
+
+LANES = 16  # float32 values that one operation works on; channels must be a multiple
+MOST_CHANNELS = 65536  # of the zeros that stand for what lies outside of the image
+FLAGS = ("-O3", "-march=native", "-ffp-contract=fast", "-fopenmp", "-shared", "-fPIC")
+
+HEADER = """
+typedef float lane __attribute__((vector_size(64), aligned(4)));
+typedef int bits __attribute__((vector_size(64), aligned(4)));
+static const float zeros[65536];
+"""
+
+# A tile's channels are innermost, so every operation works on 16 of them.
+INPUT = """
+void input_{h}x{w}(const float *x, float *v, long n, long height, long width, long channels,
+                   long dilation, long down, long across, long all, long offset, int threads) {{
+    long d = dilation, tiles = n * down * d * across * d;
+    #pragma omp parallel for num_threads(threads) schedule(static)
+    for (long tile = 0; tile < tiles; tile++) {{
+        long t = tile, q = t % d, tx = (t /= d) % across, p = (t /= across) % d;
+        long ty = (t /= d) % down, image = t / down;
+        const float *at[{a}][{b}];
+        for (int i = 0; i < {a}; i++)
+            for (int j = 0; j < {b}; j++) {{
+                long row = (ty * {h} + i - 1) * d + p, column = (tx * {w} + j - 1) * d + q;
+                int inside = row >= 0 && row < height && column >= 0 && column < width;
+                at[i][j] = inside ? x + ((image * height + row) * width + column) * channels
+                                  : zeros;
+            }}
+        float *out = v + tile * {a} * {b} * all + offset;
+        for (long c = 0; c < channels; c += 16) {{
+            lane u[{a}][{b}];
+            for (int j = 0; j < {b}; j++) {{
+                lane s[{a}];
+                for (int i = 0; i < {a}; i++) s[i] = *(const lane *)(at[i][j] + c);
+                {rows}
+            }}
+            for (int i = 0; i < {a}; i++) {{
+                lane *s = u[i];
+                {columns}
+            }}
+        }}
+    }}
+}}
+"""
+
+OUTPUT = """
+void output_{h}x{w}(const float *y, float *out, const float *bias, long n, long height, long width,
+                    long channels, long dilation, long down, long across, int relu, int threads) {{
+    long d = dilation, tiles = n * down * d * across * d;
+    #pragma omp parallel for num_threads(threads) schedule(static)
+    for (long tile = 0; tile < tiles; tile++) {{
+        long t = tile, q = t % d, tx = (t /= d) % across, p = (t /= across) % d;
+        long ty = (t /= d) % down, image = t / down;
+        const float *in = y + tile * {a} * {b} * channels;
+        for (long c = 0; c < channels; c += 16) {{
+            lane u[{h}][{b}], shift = *(const lane *)(bias + c);
+            for (int j = 0; j < {b}; j++) {{
+                lane s[{a}];
+                for (int i = 0; i < {a}; i++)
+                    s[i] = *(const lane *)(in + (i * {b} + j) * channels + c);
+                {rows}
+            }}
+            for (int i = 0; i < {h}; i++) {{
+                lane *s = u[i], r[{w}];
+                {columns}
+                for (int j = 0; j < {w}; j++) {{
+                    long row = (ty * {h} + i) * d + p, column = (tx * {w} + j) * d + q;
+                    if (row >= height || column >= width) continue;
+                    lane value = r[j] + shift;
+                    if (relu) value = (lane)((bits)value & ~(value < 0));  // keeps NaN
+                    *(lane *)(out + ((image * height + row) * width + column) * channels + c)
+                        = value;
+                }}
+            }}
+        }}
+    }}
+}}
+"""
+
+
+def source() -> str:
+    """The C file: both transforms for every pair of tile sizes."""
+    text = [HEADER]
+    for h in POINTS:
+        for w in POINTS:
+            sizes = {"h": h, "w": w, "a": h + 2, "b": w + 2}
+            store = "*(lane *)(out + (i * {b} + {{}}) * all + c)".format(**sizes)
+            text.append(
+                INPUT.format(
+                    **sizes,
+                    rows=products(matrices(h).input, "u[{}][j]"),
+                    columns=products(matrices(w).input, store),
+                )
+            )
+            text.append(
+                OUTPUT.format(
+                    **sizes,
+                    rows=products(matrices(h).output, "u[{}][j]"),
+                    columns=products(matrices(w).output, "r[{}]"),
+                )
+            )
+    return "".join(text)
+
+
+def products(matrix: Matrix, target: str) -> str:
+    """`target` i = sum over j of matrix[i][j] s[j], as statements; zeros are left out."""
+    return " ".join(
+        f"{target.format(i)} = "
+        + " + ".join(f"{literal(c)} * s[{j}]" for j, c in enumerate(row) if c)
+        + ";"
+        for i, row in enumerate(matrix)
+    )
+
+
+def literal(value: Fraction) -> str:
+    return f"{float(value)!r}f"
+
+
+@cache
+def kernels() -> ctypes.CDLL | None:
+    """The compiled transforms, or None where there is no compiler."""
+    compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        log.info("no C compiler: Winograd's transforms run as PyTorch operations, which is slower")
+        return None
+    text = source()
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            file, library = Path(folder, "winograd.c"), Path(folder, "winograd.so")
+            file.write_text(text)
+            subprocess.run(
+                [compiler, *FLAGS, str(file), "-o", str(library)], check=True, capture_output=True
+            )
+            return ctypes.CDLL(str(library))
+    except (OSError, subprocess.CalledProcessError) as error:
+        log.info("%s: cannot compile Winograd's transforms, PyTorch's take their place", error)
+        return None

@@ -1,0 +1,88 @@
+"""Winograd's convolution against the direct one, in every tile size, with and without kernels."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from fractions import Fraction
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from dmnet.optimised import winograd
+from dmnet.optimised.conv import folded
+from dmnet.optimised.winograd import WinogradConv, best_tile, saving
+from dmnet.optimised.winograd_kernels import kernels
+from dmnet.optimised.winograd_matrices import POINTS, matrices
+
+TILES = list(itertools.product(POINTS, repeat=2))
+
+
+@pytest.mark.parametrize("m", POINTS)
+def test_the_matrices_are_exact(m: int) -> None:
+    """For every pair of an input and a tap alone; the rest follows, as both sides are linear."""
+    output, filters, inputs = matrices(m)
+    for i, tap in itertools.product(range(m + 2), range(3)):
+        products = [inputs[j][i] * filters[j][tap] for j in range(m + 2)]
+        y = [sum(a * b for a, b in zip(row, products, strict=True)) for row in output]
+        assert y == [Fraction(int(k + tap == i)) for k in range(m)]
+
+
+def make(inputs: int, outputs: int, dilation: int) -> nn.Conv2d:
+    torch.manual_seed(0)
+    return nn.Conv2d(inputs, outputs, 3, padding=dilation, dilation=dilation)
+
+
+def error(conv: nn.Conv2d, x: Tensor, got: Tensor) -> float:
+    """Of the range of what float64 gives, after a ReLU."""
+    expected = conv.double()(x.double()).relu()
+    conv.float()
+    assert got.shape == expected.shape
+    return float((got - expected).abs().max() / expected.max())
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("with_kernels", [True, False])
+@pytest.mark.parametrize("tile", TILES)
+@pytest.mark.parametrize("dilation", [1, 2, 3, 7])
+@pytest.mark.parametrize("size", [(17, 23), (8, 16), (1, 1), (3, 30)])
+def test_every_tile_and_dilation(
+    tile: tuple[int, int],
+    dilation: int,
+    size: tuple[int, int],
+    with_kernels: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(winograd, "best_tile", lambda *_: tile)
+    conv, x = make(32, 16, dilation), torch.randn(2, 32, *size)
+    fast = WinogradConv(folded(conv, None), conv, True, with_kernels)
+    assert error(conv, x, fast(x)) < 2e-6
+    # The same maps in two parts, as a head hands them over.
+    assert torch.equal(fast(x[:, :16], x[:, 16:]), fast(x))
+
+
+@torch.no_grad()
+def test_channels_that_the_kernels_do_not_fit_take_the_plain_transforms() -> None:
+    conv, x = make(20, 10, 1), torch.randn(1, 20, 16, 16)
+    assert error(conv, x, WinogradConv(folded(conv, None), conv, True)(x)) < 2e-6
+
+
+def test_the_kernels_compile_where_there_is_a_compiler() -> None:
+    there_is_one = shutil.which("cc") is not None or shutil.which("gcc") is not None
+    assert (kernels() is not None) == there_is_one
+
+
+@torch.no_grad()
+def test_relu_keeps_what_is_not_a_number() -> None:
+    """A diverged model shows itself as it does without the kernels."""
+    conv, x = make(16, 16, 1), torch.full((1, 16, 8, 8), float("nan"))
+    assert bool(WinogradConv(folded(conv, None), conv, True)(x).isnan().all())
+
+
+def test_the_tile_is_the_one_with_the_fewest_products() -> None:
+    assert best_tile(64, 64, 4) == (4, 4)
+    assert saving(64, 64, (4, 4), 4) == 4
+    assert best_tile(64, 128, 12) == (3, 4)  # phases of 5 or 6 rows, 10 or 11 columns
+    assert best_tile(64, 64, 36) is None  # phases of 1 or 2 rows: border more than anything
+    assert best_tile(1, 1, 1) is None
