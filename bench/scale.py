@@ -151,7 +151,7 @@ def main() -> int:
                 measured[cells] = measure(cells, Path(folder))
             print(render(measured), flush=True)
         if not options.cells:
-            load = f"load average before: {LOAD:.1f}"
+            load = f"load average of the minute before: {LOAD:.1f}"
             text = f"On {machine()} ({load}); processor seconds in brackets.\n\n{render(measured)}"
             write_document(ROOT / "docs" / "scale.md", text)
     except BenchError as error:
