@@ -72,7 +72,7 @@ def ingest(
         and run not in finished
         and (root / folder_of(run) / "history.jsonl").exists()
     ]
-    if not finished and not training:
+    if not finished and not live:  # live: the database is made in any case, by one process alone
         return "MLflow: no finished run to record"
     work = _Ingestion(experiment, finished, training, root)
     # In a thread: a database that hangs while a connection is made cannot be interrupted otherwise.

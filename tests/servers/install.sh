@@ -7,9 +7,18 @@ set -euo pipefail
 main=$1 venv=$2 kind=$3
 here=$(cd "$(dirname "$0")" && pwd)
 case $kind in
-    servers) packages=(postgresql) found() { compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null; } ;;
-    browser) packages=(chromium chromium-driver fonts-dejavu-core) found() { command -v chromium chromedriver >/dev/null && command -v chromedriver >/dev/null; } ;;
-    *) echo "error: $kind: expected servers or browser" >&2; exit 2 ;;
+    servers)
+        packages=(postgresql)
+        found() { compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null; }
+        ;;
+    browser)
+        packages=(chromium chromium-driver)
+        found() { command -v chromium >/dev/null && command -v chromedriver >/dev/null; }
+        ;;
+    *)
+        echo "error: $kind: expected servers or browser" >&2
+        exit 2
+        ;;
 esac
 if ! found; then
     if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then

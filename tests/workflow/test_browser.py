@@ -15,7 +15,6 @@ from urllib.parse import quote
 import pytest
 from mlflow import MlflowClient
 
-from tests.servers.browser import chromium
 from tests.servers.services import answers, free_port, wait_until
 from tests.workflow.conftest import REPOSITORY
 
@@ -53,6 +52,8 @@ def ui(whole, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def page(ui, tmp_path_factory):
+    from tests.servers.browser import chromium  # selenium is in the servers' environment only
+
     with chromium(tmp_path_factory.mktemp("profile")) as page:
         page.open(ui[0])
         page.shows("Experiments")

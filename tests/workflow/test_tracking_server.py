@@ -18,7 +18,7 @@ from mlflow import MlflowClient
 from pipeline import tracking
 from pipeline.errors import RecordError
 from pipeline.experiments import build_experiment
-from tests.servers.services import free_port, mlflow_server, postgresql, refusing, silent
+from tests.servers.services import answers, free_port, mlflow_server, postgresql, refusing, silent
 from tests.workflow.conftest import wait_until
 
 pytestmark = pytest.mark.servers
@@ -228,7 +228,6 @@ def test_curves_move_while_a_run_trains_and_the_run_is_the_same_when_it_ends(sma
     clone.forget("mlartifacts")
     for path in clone.path.glob("mlflow.db*"):
         path.unlink()
-    training = clone.start("reports/one.md", preset="long")
     with (tmp_path / "ui.log").open("w") as log:
         ui = subprocess.Popen(
             [sys.executable, "-m", "pipeline", "ui", "--preset", "long", "--every", "0.5"]
@@ -238,10 +237,11 @@ def test_curves_move_while_a_run_trains_and_the_run_is_the_same_when_it_ends(sma
             stdout=log,
             stderr=log,
         )
+    url = f"http://127.0.0.1:{port}"
     seen = {}  # run id -> the last steps that were seen while it trained
 
     def look():
-        client = MlflowClient(tracking_uri=f"sqlite:///{clone.path}/mlflow.db")
+        client = MlflowClient(tracking_uri=url)
         experiment = client.get_experiment_by_name("dmnet")
         for run in client.search_runs([experiment.experiment_id]) if experiment else ():
             if run.info.status == "RUNNING" and "train/loss" in run.data.metrics:
@@ -252,8 +252,8 @@ def test_curves_move_while_a_run_trains_and_the_run_is_the_same_when_it_ends(sma
         return None
 
     try:
-        wait_until((clone.path / "mlflow.db").exists, 180)
-        time.sleep(1)
+        wait_until(lambda: answers(f"{url}/health"), 180)
+        training = clone.start("reports/one.md", preset="long")
         finished = wait_until(look, 240)
         assert training.wait(timeout=120) == 0, clone.output()
     finally:
