@@ -34,6 +34,11 @@ def folded(conv: nn.Conv2d, bn: nn.BatchNorm2d | None) -> Weights:
     return weight * scale[:, None, None, None], bias * scale + shift
 
 
+def by_onednn(x: Tensor) -> bool:
+    """Whether oneDNN's own operations, which PyTorch has on most CPUs, can take it."""
+    return x.device.type == "cpu" and torch.backends.mkldnn.is_available()
+
+
 class FusedConv(nn.Module):
     """Forward: (n, inputs, h, w) of any type -> (n, outputs, h', w') in this layer's type."""
 
@@ -76,7 +81,7 @@ class FusedConv(nn.Module):
         if self.repeats > 1:
             x = x.repeat_interleave(self.repeats, dim=1)
             x = x.contiguous(memory_format=torch.channels_last)
-        y = self._onednn(x, residual) if x.device.type == "cpu" else self._plain(x, residual)
+        y = self._onednn(x, residual) if by_onednn(x) else self._plain(x, residual)
         return y if self.output is None else y.to(self.output)
 
     def _plain(self, x: Tensor, residual: Tensor | None) -> Tensor:

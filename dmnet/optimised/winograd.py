@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dmnet.optimised.conv import FusedConv, Weights
+from dmnet.optimised.conv import FusedConv, Weights, by_onednn
 from dmnet.optimised.winograd_kernels import LANES, MOST_CHANNELS, kernels
 from dmnet.optimised.winograd_matrices import POINTS, Matrix, matrices
 
@@ -46,7 +46,7 @@ class WinogradConv(nn.Module):
 
     def forward(self, *maps: Tensor) -> Tensor:
         tile = best_tile(maps[0].shape[2], maps[0].shape[3], self.dilation)
-        if tile is None or maps[0].device.type != "cpu":
+        if tile is None or not by_onednn(maps[0]):
             return self.direct(torch.cat(maps, 1) if len(maps) > 1 else maps[0])
         images = [m.float().permute(0, 2, 3, 1).contiguous() for m in maps]  # (n, h, w, C_i)
         n, h, w, _ = images[0].shape

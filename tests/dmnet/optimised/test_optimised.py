@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from dmnet.config import InferenceConfig, ModelConfig, RecipeConfig
 from dmnet.inference.augmented import predict_scores
 from dmnet.inference.windows import sliding_window_logits
-from dmnet.optimised import Options, optimised
+from dmnet.optimised import Options, conv, optimised, winograd
 from dmnet.optimised.winograd import WinogradConv
 from dmnet.segmentor import Segmentor
 from tests.dmnet.heads.test_heads import SETTINGS
@@ -155,3 +155,13 @@ def test_bf16_stays_near_and_gives_float32() -> None:
     with torch.no_grad():
         error = difference(optimised(model, Options(precision="bf16"))(x).main, model(x).main)
     assert 1e-5 < error < 0.1
+
+
+@pytest.mark.parametrize("settings", [{"name": "dmnet"}, {"name": "aspp"}], ids=["dmnet", "aspp"])
+def test_without_onednn_it_is_pytorch_s_own_convolution(
+    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a GPU, or where PyTorch was built without it."""
+    monkeypatch.setattr(conv, "by_onednn", lambda _: False)
+    monkeypatch.setattr(winograd, "by_onednn", lambda _: False)
+    compare(trained(RESNET, settings), Options(winograd_from=1), (2, 41, 64))
