@@ -278,7 +278,8 @@ def parser() -> argparse.ArgumentParser:
         if name in INTO_FILE:
             command.add_argument("--output", type=Path, required=True)
         if name not in OF_NO_PRESET:
-            command.add_argument("--preset", default="mini", help="mini (default), small or paper")
+            about = "mini (default), smoke, small or paper"
+            command.add_argument("--preset", default="mini", help=about)
             command.add_argument("--seeds", type=int, default=1, help="seeds per run; default 1")
             about = "trained (default), released (published checkpoints), or both"
             command.add_argument("--source", default="trained", help=about)

@@ -15,7 +15,6 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 from dmnet.config import (
     CheckpointConfig,
     DatasetConfig,
-    ExecutionConfig,
     InferenceConfig,
     Section,
     SplitRole,
@@ -24,10 +23,9 @@ from dmnet.config import (
 from pipeline.checkpoints import FILE, load_checkpoints
 from pipeline.errors import SpecError
 from pipeline.official import OfficialResult, load_official
+from pipeline.presets import PresetSpec, load_preset
 from pipeline.settings import Settings, read_settings
-from pipeline.yaml_files import load_named, load_yaml
-
-Identifier = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
+from pipeline.yaml_files import Identifier, load_named, load_yaml
 
 
 class ProfileSpec(Section):
@@ -208,22 +206,6 @@ def row_label(row: dict[str, Any]) -> str:
     )
 
 
-class PresetSpec(Section):
-    """A scale: numbers that replace a resolved configuration's, and the stand-ins it uses."""
-
-    title: str
-    judged: bool  # whether results may be compared with the published numbers
-    shows: str  # what results at this scale do and do not show
-    datasets: dict[Identifier, Identifier] = {}  # published dataset -> stand-in
-    settings: dict[str, Any] = Field({}, alias="set")  # path -> number, over model and recipe
-    # The same for one recipe and for those that extend it, over `set`.
-    recipes: dict[Identifier, dict[str, Any]] = {}
-    inference: dict[Identifier, dict[str, Any]] = {}  # protocol -> its values at this scale
-    cpu_threads: int = Field(1, ge=1)  # of a training process
-    gpus: int = Field(0, ge=0)  # that a training or evaluation asks Snakemake for
-    execution: ExecutionConfig
-
-
 class ModelSpec(Section):
     """`extends` another model, then replaces whole sections."""
 
@@ -281,7 +263,9 @@ class Params:
         return tuple(sorted(path.stem for path in (self.folder / "presets").glob("*.yaml")))
 
     def preset(self, name: str) -> PresetSpec:
-        spec: PresetSpec = self._named("presets", PresetSpec, name, "config `preset`")
+        if ("presets", name) not in self._cache:
+            self._cache["presets", name] = load_preset(self.folder / "presets", name)
+        spec: PresetSpec = self._cache["presets", name]
         return spec
 
     def dataset(self, name: str, asked_by: str) -> DatasetConfig:

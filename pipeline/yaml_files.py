@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
+from pydantic import Field
 
 from pipeline.errors import SpecError
+
+# What a file below params/ may be called, and so whatever is named after one.
+Identifier = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
 
 _Loader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 

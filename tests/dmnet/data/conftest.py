@@ -6,6 +6,7 @@ import io
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 from PIL import Image
 
 from dmnet.config import DatasetConfig
+from dmnet.data.manifest import Manifest
 from dmnet.data.standins.voc2012 import sbd_mat
 from dmnet.data.voc2012 import SBD_ARCHIVE, SBD_ROOT, VOC_ARCHIVE, VOC_ROOT, palette
 
@@ -140,3 +142,29 @@ def camvid_config() -> Callable[..., DatasetConfig]:
         return DatasetConfig(**{**values, **changes})
 
     return make
+
+
+@pytest.fixture
+def killed_then_repeated(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Kill a preparation at a step of its module, repeat it, and ask for the undisturbed result."""
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    def check(
+        module: ModuleType, step: str, make: Callable[[], Manifest], again: Callable[[], object]
+    ) -> None:
+        undisturbed = make()
+        folder = undisturbed.folder
+        with monkeypatch.context() as patch:
+            patch.setattr(module, step, die)
+            with pytest.raises(KeyboardInterrupt):
+                again()
+        assert not (folder / "manifest.json").exists()
+        (folder / ".unpacking").mkdir(exist_ok=True)
+        (folder / ".unpacking/left").touch()  # a killed process does not clean up
+        again()
+        assert Manifest.load(folder).fingerprint == undisturbed.fingerprint
+        assert not (folder / ".unpacking").exists()
+
+    return check

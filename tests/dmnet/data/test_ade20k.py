@@ -177,22 +177,16 @@ def test_truncated_or_evil_archive_is_named(make: Make, tmp_path: Path, folder: 
 
 @pytest.mark.parametrize("step", ["extract_zip", "_pairs", "write_manifest"])
 def test_killed_preparation_starts_over(
-    make: Make, tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, step: str
+    make: Callable[..., Manifest],
+    killed_then_repeated: Callable[..., None],
+    tmp_path: Path,
+    folder: Path,
+    step: str,
 ) -> None:
-    def die(*_: object) -> None:
-        raise KeyboardInterrupt
+    def again() -> None:
+        prepare(config(), tmp_path / "archives", folder)
 
-    undisturbed = make()
-    with monkeypatch.context() as patch:
-        patch.setattr(ade20k, step, die)
-        with pytest.raises(KeyboardInterrupt):
-            prepare(config(), tmp_path / "archives", folder)
-    assert not (folder / "manifest.json").exists()
-    (folder / ".unpacking").mkdir(exist_ok=True)
-    (folder / ".unpacking/left").touch()  # a killed process does not clean up
-    prepare(config(), tmp_path / "archives", folder)
-    assert Manifest.load(folder).fingerprint == undisturbed.fingerprint
-    assert not (folder / ".unpacking").exists()
+    killed_then_repeated(ade20k, step, make, again)
 
 
 def test_published_names() -> None:

@@ -256,25 +256,15 @@ def test_truncated_archive_is_named(
 @pytest.mark.parametrize("step", ["_extract", "_write_splits", "_write_labels", "write_manifest"])
 def test_killed_preparation_starts_over(
     make: Callable[..., Manifest],
+    killed_then_repeated: Callable[..., None],
     tmp_path: Path,
     folder: Path,
-    monkeypatch: pytest.MonkeyPatch,
     step: str,
 ) -> None:
-    def die(*_: object) -> None:
-        raise KeyboardInterrupt
+    def again() -> None:
+        prepare(config(), tmp_path / "archives", folder)
 
-    undisturbed = make()
-    with monkeypatch.context() as patch:
-        patch.setattr(pascal_context, step, die)
-        with pytest.raises(KeyboardInterrupt):
-            prepare(config(), tmp_path / "archives", folder)
-    assert not (folder / "manifest.json").exists()
-    (folder / ".unpacking").mkdir(exist_ok=True)
-    (folder / ".unpacking/left").touch()  # a killed process does not clean up
-    prepare(config(), tmp_path / "archives", folder)
-    assert Manifest.load(folder).fingerprint == undisturbed.fingerprint
-    assert not (folder / ".unpacking").exists()
+    killed_then_repeated(pascal_context, step, make, again)
 
 
 def test_names_are_read_without_their_spaces(tmp_path: Path) -> None:
