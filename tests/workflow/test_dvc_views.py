@@ -97,7 +97,7 @@ def test_plots_show_has_the_curves_and_published_against_ours(clone):
     assert losses == [row["loss"] for row in history if "loss" in row]
     text = dvc(clone, "plots", "show", "--json")
     plots = last_json(text)["data"]
-    curves = json.loads(plots["three: validation mIoU"][0]["content"])
+    curves = plots["three: validation mIoU"][0]["content"]
     values = curves["data"]["values"]
     assert {row["cell"] for row in values} == {"ours", "regular", "fcn"}
     assert curves["encoding"]["color"]["field"] == "cell"
