@@ -151,6 +151,8 @@ def test_a_reports_hash_follows_its_own_entries(official, build, folder):
     def hashes(experiment):
         workflow = Workflow.__new__(Workflow)
         workflow.experiment = experiment
+        workflow.preset_name, workflow.seeds = experiment.preset_name, experiment.seeds
+        workflow.source = experiment.source
         return [workflow.report_hash(table) for table in ("toy", "twin")]
 
     def both():

@@ -272,7 +272,7 @@ def test_the_workflow_can_form_the_prediction_job(submission):
         study.prediction_json(submission.run_key, submission.name)
     )
     assert content_hash(job) == content_hash(submission.config)
-    data = study.prediction_data(submission.run_key, submission.name)
+    data = study.prediction_data(submission.run_key, submission.name, ancient=str)
     assert data == "data/voc2012-test-procedural/manifest.json"
     assert study.dataset_hash("voc2012-test-procedural")
 
