@@ -17,6 +17,7 @@ from dmnet.errors import LOST_CONTACT, ConfigError, ProcessesError, RunError
 
 RENDEZVOUS = "DMNET_RENDEZVOUS"  # host:port, set on each of several nodes
 FIRST_PORT, PORTS = 20000, 10000  # of the rendezvous: one per SLURM job
+OF_THE_JOB = ("SLURM_JOB_ID", "SLURM_JOBID", "SLURM_CLUSTER_NAME", "SLURM_CONF")
 # How long processes may take to save a state after SIGTERM before they are killed.
 SHUTDOWN_SECONDS = 120
 
@@ -51,6 +52,15 @@ def srun_command(
     ]
 
 
+def of_the_whole_job(environment: Mapping[str, str]) -> dict[str, str]:
+    """Without what SLURM says of the step that this process is in: it may be on one node only."""
+    return {
+        name: value
+        for name, value in environment.items()
+        if not name.startswith(("SLURM_", "SRUN_")) or name in OF_THE_JOB
+    }
+
+
 def launch(command: Sequence[str], processes: int, nodes: int, run_dir: Path) -> None:
     """Run `dmnet COMMAND` in so many processes and wait for them.
 
@@ -63,22 +73,21 @@ def launch(command: Sequence[str], processes: int, nodes: int, run_dir: Path) ->
                 f"execution.nodes: {nodes}, but this is no SLURM job; use the profile "
                 "profiles/slurm, start torchrun on every node yourself, or set it to 1"
             )
-        started = srun_command(command, nodes, _first_host(), os.environ)
-        os.execvp(started[0], started)
+        started = srun_command(command, nodes, _first_address(), os.environ)
+        os.execvpe(started[0], started, of_the_whole_job(os.environ))
     _torchrun(torchrun_arguments(command, processes, nodes), run_dir)
 
 
-def _first_host() -> str:
-    """Of the nodes of this SLURM job."""
+def _first_address() -> str:
+    """Where SLURM itself reaches the first node of this job; its name need not resolve."""
     job = os.environ["SLURM_JOB_ID"]
     try:
-        nodes = os.environ.get("SLURM_JOB_NODELIST") or _output(
-            "squeue", "-h", "-j", job, "-o", "%N"
-        )
-        return _output("scontrol", "show", "hostnames", nodes).split()[0]
+        nodes = _output("squeue", "-h", "-j", job, "-o", "%N")  # a step's own list may be shorter
+        first = _output("scontrol", "show", "hostnames", nodes).split()[0]
+        return _output("sinfo", "-h", "-N", "-n", first, "-o", "%o").split()[0]
     except (OSError, subprocess.SubprocessError, IndexError) as error:
         raise RunError(
-            f"SLURM job {job}: its nodes are unknown ({error}); check scontrol"
+            f"SLURM job {job}: its nodes are unknown ({error}); check scontrol and sinfo"
         ) from error
 
 

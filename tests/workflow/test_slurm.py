@@ -26,6 +26,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
+import torch
 
 from bench.study import write_study
 
@@ -348,6 +349,28 @@ def a_table_through_the_cluster_has_the_weights_and_cells_of_a_local_run(login, 
     assert "train" in " ".join(login.accounting(login.training_jobs()[0], "comment"))
     assert list((login.clone.path / "logs/slurm-efficiency").glob("*.csv"))
     assert "Nothing to be done" in login.run("reports/three.md", "tiny")[1]
+
+
+@story("small_template", "small")
+def two_nodes_train_one_run_to_the_weights_of_one_process(login, small):
+    """One process on each, started by srun and torchrun; the same run but for rounding."""
+    clone = login.clone
+    clone.write(
+        "params/presets/pair.yaml",
+        "title: tiny on two nodes\nextends: tiny\nexecution: {processes: 2, nodes: 2}\n",
+    )
+    code, text = login.run("reports/one.md", "pair")
+    assert code == 0, text
+    (key,) = clone.weights()
+    (job,) = login.training_jobs()
+    assert login.accounting(job, "nnodes") == ["2"]
+    assert clone.json(f"runs/{key}/train.json")["processes"] == [2]
+    ours, theirs = (
+        torch.load(where.path / f"runs/{key}/weights.pt", weights_only=True)
+        for where in (clone, small)
+    )
+    for name, tensor in theirs.items():
+        torch.testing.assert_close(ours[name], tensor, rtol=1e-4, atol=1e-5, msg=name)
 
 
 @story("template", "whole")
