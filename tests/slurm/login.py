@@ -21,6 +21,7 @@ default-resources:
   runtime: 10
   slurm_extra: "'--exclude={others}'"
 slurm-init-seconds-before-status-checks: 3
+max-jobs-per-timespan: 100/1s
 latency-wait: 20
 """
 
