@@ -46,9 +46,9 @@ def test_a_recipe_s_values_add_up_and_a_nested_value_is_replaced_whole(folder):
     assert leaf.recipes["mmseg"] == expected
 
 
-def test_smoke_is_mini_with_fewer_iterations_and_nothing_else():
+def test_smoke_is_mini_with_fewer_iterations_and_windows_and_nothing_else():
     mini, smoke = load_preset(PRESETS, "mini"), load_preset(PRESETS, "smoke")
-    told = {"title", "extends", "shows", "settings", "recipes", "execution"}
+    told = {"title", "extends", "shows", "settings", "recipes", "execution", "inference"}
     assert smoke.model_dump(exclude=told) == mini.model_dump(exclude=told)
     changed = {k for k, v in smoke.settings.items() if mini.settings[k] != v}
     for name, values in mini.recipes.items():
@@ -56,6 +56,9 @@ def test_smoke_is_mini_with_fewer_iterations_and_nothing_else():
         if "recipe.iterations" in values:
             assert smoke.recipes[name]["recipe.iterations"] <= 12, name
     assert changed == {"recipe.iterations", "recipe.warmup_iterations"}
+    for name, values in mini.inference.items():
+        kept = {key: value for key, value in smoke.inference[name].items() if key != "stride"}
+        assert kept == {key: value for key, value in values.items() if key != "stride"}
 
 
 @pytest.mark.parametrize(
