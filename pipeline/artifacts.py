@@ -198,6 +198,7 @@ def _dvc(arguments: list[str], root: Path, again: str) -> None:
     command = [sys.executable, "-m", "dvc", *arguments]
     result = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     if result.returncode != 0:
-        lines = [line for line in result.stderr.splitlines() if line.strip()]
-        reason = PASSWORD.sub(r"\1***@", lines[0]) if lines else "failed"
+        printed = (result.stderr or result.stdout).splitlines()
+        lines = [line for line in printed if line.strip()]
+        reason = PASSWORD.sub(r"\1***@", lines[0]) if lines else f"exit {result.returncode}"
         raise RecordError(f"dvc {arguments[0]}: {reason}; the runs are unharmed, give {again}")

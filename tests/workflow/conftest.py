@@ -25,6 +25,8 @@ from typing import Any
 import pytest
 import yaml
 
+# Neither the tests nor this checkout's own results are part of the workflow.
+OWN = re.compile(r"tests/|(runs|released|predictions|counts|speed)/.*\.dvc$")
 REPOSITORY = Path(__file__).resolve().parents[2]
 IDENTITY = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
 ITERATIONS = {"tiny": 6, "long": 160}
@@ -233,9 +235,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     )
     for name in listing.stdout.split("\0"):
         source = REPOSITORY / name
-        # Neither the tests nor this checkout's own results are part of the workflow.
-        own = name.startswith("tests/") or (name.startswith("runs/") and name.endswith(".dvc"))
-        if own or not source.is_file():
+        if OWN.match(name) or not source.is_file():
             continue
         (clone.path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(source, clone.path / name)
