@@ -17,11 +17,13 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from tabulate import tabulate
 
 from bench.peer import ROOT, BenchError
 from bench.study import write_study
 from dmnet.files import write_text
+from dmnet.provenance import device_name
 
 SIZES = (100, 500, 1000, 2500, 5000)
 LIMITS = {"plan": 10.0, "dry run": 60.0, "job": 4.0}  # seconds, at the largest size
@@ -119,13 +121,8 @@ def _within(taken: Taken, limit: float) -> str:
 
 
 def machine() -> str:
-    names = [
-        line.partition(":")[2].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if line.startswith("model name")
-    ]
     cores = len(os.sched_getaffinity(0))
-    return f"{names[0] if names else 'unknown processor'}, {cores} cores"
+    return f"{device_name(torch.device('cpu'))}, {cores} cores"
 
 
 BEGIN, END = "<!-- measured: python -m bench.scale -->", "<!-- end of what was measured -->"

@@ -20,6 +20,7 @@ from pathlib import Path
 from dmnet.errors import DMNetError
 from dmnet.files import read_json
 from pipeline.dvc_entries import (
+    FILES,
     FOLDERS,
     cached,
     entries,
@@ -179,7 +180,7 @@ def _is_tracked(root: Path, path: str) -> bool:
 
 def _patterns(root: Path) -> list[str]:
     """What `git add` takes: the entries of every kind that there is."""
-    kinds = [*FOLDERS, "counts", "speed"]
+    kinds = (*FOLDERS, *FILES)
     return [f"{kind}/*.dvc" for kind in kinds if any((root / kind).glob("*.dvc"))] or ["runs/*.dvc"]
 
 
