@@ -103,6 +103,29 @@ cpu: {title: one core, flops_per_second: 1.0e9, fixed_seconds: 0.5}
 per_job_seconds: 10
 """,
 }
+# Speed and memory beside accuracy, sub-tables, rows with defaults.
+ZOO = """\
+title: Zoo
+source: a zoo's README
+unit: mIoU %, GB, frames per second
+column_decimals: {Mem: 1}
+columns: [Kind, Mem, Fps, mIoU, Download]
+defaults: {dataset: photos, inference: plain}
+rows:
+  - heading: Rooms
+    Kind: first
+    defaults: {model: net, recipe: short, with: {recipe.lr: 0.5}}
+    Mem: {cell: wide-memory, speed: {measure: memory}, published: 7.0}
+    Fps: {cell: wide-fps, speed: {measure: frames_per_second}, published: 3.66}
+    mIoU: {cell: wide, published: 70.0}
+    Download: "[model](https://example.org/a.pth) &#124; [log](https://example.org/a.log)"
+  - heading: Streets
+    Kind: second
+    defaults: {model: deeper, recipe: short}
+    Mem: "-"
+    Fps: "-"
+    mIoU: {cell: deep, published: 60.0, with: {recipe.lr: 0.75}}
+"""
 
 
 @pytest.fixture
@@ -134,6 +157,19 @@ def build(folder):
         return build_experiment(preset, seeds, tables, Params(folder))
 
     return experiment
+
+
+@pytest.fixture
+def zoo(folder, edit, build):
+    """The experiment of the table `zoo` at a preset; photographs are 30 x 40, drawings 32 x 32."""
+    (folder / "tables" / "zoo.yaml").write_text(ZOO)
+    edit("datasets/photos.yaml", "counts:", "photograph: [30, 40]\ncounts:")
+    edit("recipes/short.yaml", "  crop_size", '  devices: {value: 2, stated: "name"}\n  crop_size')
+
+    def make(preset="toy"):
+        return build(preset, tables=("zoo",))
+
+    return make
 
 
 @pytest.fixture

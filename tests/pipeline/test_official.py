@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from dmnet.errors import DMNetError
-from pipeline.experiments import Params, build_experiment
+from pipeline.experiments import build_experiment
 from pipeline.render import render_markdown
 from pipeline.report import build_report, cells_of
 from pipeline.show import render_show
+from pipeline.specs import Params
 from pipeline.workflow import Workflow
 
 URL = "http://host.robots.ox.ac.uk:8080/anonymous/ABC.html"

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.claims import NOT_COMPARABLE
 from pipeline.dvc_views import points_of
-from pipeline.errors import ResultError, SpecError
+from pipeline.errors import ResultError
 from pipeline.failures import failure_of
 from pipeline.page import linked, render_page
 from pipeline.plan import render_plan
@@ -17,42 +17,6 @@ from pipeline.report import build_report, cells_of
 from pipeline.results import read_cell
 from pipeline.show import render_show
 from pipeline.specs import Params
-
-ZOO = """\
-title: Zoo
-source: a zoo's README
-unit: mIoU %, GB, frames per second
-column_decimals: {Mem: 1}
-columns: [Kind, Mem, Fps, mIoU, Download]
-defaults: {dataset: photos, inference: plain}
-rows:
-  - heading: Rooms
-    Kind: first
-    defaults: {model: net, recipe: short, with: {recipe.lr: 0.5}}
-    Mem: {cell: wide-memory, speed: {measure: memory}, published: 7.0}
-    Fps: {cell: wide-fps, speed: {measure: frames_per_second}, published: 3.66}
-    mIoU: {cell: wide, published: 70.0}
-    Download: "[model](https://example.org/a.pth) &#124; [log](https://example.org/a.log)"
-  - heading: Streets
-    Kind: second
-    defaults: {model: deeper, recipe: short}
-    Mem: "-"
-    Fps: "-"
-    mIoU: {cell: deep, published: 60.0, with: {recipe.lr: 0.75}}
-"""
-
-
-@pytest.fixture
-def zoo(folder, edit, build):
-    """The experiment of the table `zoo` at a preset; photographs are 30 x 40, drawings 32 x 32."""
-    (folder / "tables" / "zoo.yaml").write_text(ZOO)
-    edit("datasets/photos.yaml", "counts:", "photograph: [30, 40]\ncounts:")
-    edit("recipes/short.yaml", "  crop_size", '  devices: {value: 2, stated: "name"}\n  crop_size')
-
-    def make(preset="toy"):
-        return build(preset, tables=("zoo",))
-
-    return make
 
 
 @pytest.fixture
@@ -75,68 +39,8 @@ def measured(zoo, finish, tmp_path):
     return experiment
 
 
-def test_a_cell_falls_back_to_its_row_and_then_to_its_table(zoo):
-    wide, deep = zoo("full").cells[2:]
-    assert (wide.settings["head.name"].value, wide.settings["recipe.lr"].value) == ("fcn", 0.5)
-    assert (deep.settings["head.name"].value, deep.settings["recipe.lr"].value) == ("dmnet", 0.75)
-    assert {cell.published_dataset for cell in (wide, deep)} == {"photos"}
-
-
 def test_labels_are_the_rows_texts_without_heading_and_links(zoo):
     assert [cell.row for cell in zoo().cells] == ["first"] * 3 + ["second - -"]
-
-
-def test_both_columns_are_one_measurement_at_the_presets_sizes(zoo):
-    memory, fps, *_ = zoo().cells
-    assert memory.speed == fps.speed and memory.inputs == [f"speed/{memory.speed.key}.json"]
-    config = memory.speed.config
-    assert (config.image_size, config.crop_size, config.classes) == ((32, 32), (32, 48), 2)
-    assert config.batch_size == 2  # 4 on two devices
-    assert config.model.backbone.width == 4
-    assert zoo("full").cells[0].speed.config.image_size == (30, 40)
-
-
-def test_what_changes_the_measurement_changes_its_key_and_the_published_number_does_not(zoo, edit):
-    before = zoo().cells[0].speed.key
-    edit("tables/zoo.yaml", "published: 7.0", "published: 8.0")
-    assert zoo().cells[0].speed.key == before
-    edit("recipes/short.yaml", "batch_size: {value: 4", "batch_size: {value: 8")
-    assert zoo().cells[0].speed.key != before
-
-
-def test_a_preset_replaces_values_of_a_protocol_by_its_name(zoo, edit):
-    edit("presets/toy.yaml", "execution:", "inference: {plain: {fit_size: [16, 24]}}\nexecution:")
-    cell = zoo().cells[2]
-    assert cell.evaluations[0].config.inference.fit_size == (16, 24)
-    assert zoo("full").cells[2].evaluations[0].config.inference.fit_size is None
-    edit("presets/toy.yaml", "fit_size: [16, 24]", "fit: [16, 24]")
-    with pytest.raises(Exception, match=r"presets/toy.yaml: inference 'plain': unknown key `fit`"):
-        zoo()
-
-
-def test_a_presets_numbers_for_a_recipe_hold_for_those_that_extend_it(zoo, edit, folder):
-    (folder / "recipes" / "longer.yaml").write_text(
-        'title: Longer\nextends: short\nsettings: {epochs: {value: 9, stated: "here"}}\n'
-    )
-    edit("tables/zoo.yaml", "model: deeper, recipe: short", "model: deeper, recipe: longer")
-    edit("presets/toy.yaml", "execution:", "recipes: {short: {recipe.lr: 9.0}}\nexecution:")
-    assert [cell.settings["recipe.lr"].value for cell in zoo().cells[2:]] == [9.0, 9.0]
-    edit("presets/toy.yaml", "recipe.lr: 9.0}", "recipe.lr: 9.0}, longer: {recipe.lr: 8.0}")
-    assert [cell.settings["recipe.lr"].value for cell in zoo().cells[2:]] == [9.0, 8.0]
-
-
-def test_whole_batches_of_an_epoch_count_the_images_that_fill_up_the_last_share(zoo, edit):
-    """10 images on 3 devices are 12; 3 epochs of 12 // 6 batches. Without drop_last 30 // 6."""
-    edit("recipes/short.yaml", "devices: {value: 2", "devices: {value: 3")
-    edit("recipes/short.yaml", "batch_size: {value: 4", "batch_size: {value: 6")
-    assert zoo("full").cells[2].settings["recipe.iterations"].value is None
-    (wide, _) = zoo("full").runs.values()
-    assert wide.job.run.recipe.iterations == 30 // 6
-    edit(
-        "recipes/short.yaml", "  crop_size", '  drop_last: {value: true, stated: "x"}\n  crop_size'
-    )
-    (wide, _) = zoo("full").runs.values()
-    assert wide.job.run.recipe.iterations == 3 * 2
 
 
 # ------------------------------------------------------------------------------------- reports
@@ -236,9 +140,3 @@ def test_a_malformed_row_is_refused_with_the_tables_file(zoo, edit, folder, old,
     with pytest.raises(Exception, match=words) as caught:
         zoo()
     assert str(folder / "tables" / "zoo.yaml") in str(caught.value)
-
-
-def test_speed_needs_the_size_of_a_photograph(zoo, edit):
-    edit("datasets/photos.yaml", "photograph: [30, 40]\n", "")
-    with pytest.raises(SpecError, match=r"cell 'wide-memory': speed needs the size of a photo"):
-        zoo("full")

@@ -16,7 +16,7 @@ from dmnet.data.prepare import prepare_dataset
 from dmnet.data.voc2012 import palette
 from dmnet.errors import DMNetError
 from dmnet.files import sha256_bytes, sha256_file
-from pipeline.errors import ResultError, SpecError
+from pipeline.errors import ResultError
 from pipeline.experiments import build_experiment, find_submission
 from pipeline.submission import describe_submission, write_submission
 from pipeline.workflow import Workflow
@@ -247,22 +247,6 @@ def test_an_outdated_archive_does_not_stay(predict, submit, root):
 # ---------------------------------------------------------------------- what is to be predicted
 
 
-def test_the_cells_protocol_on_the_test_split(experiment, submission):
-    miou = next(cell for cell in experiment.cells if cell.name == "miou")
-    measured = miou.evaluations[0]
-    assert submission.run_key == measured.run_key
-    assert submission.config.inference == measured.config.inference
-    assert (submission.config.split, measured.config.split) == ("test", "val")
-    assert submission.config.data.name == "voc2012-test-procedural"
-    assert submission.name.startswith("ms-flip-test-")
-
-
-def test_at_the_papers_scale_the_real_photographs_are_meant():
-    experiment = build_experiment("paper", tables=["table7"])
-    assert find_submission(experiment, "table7").dataset.counts == {"test": 1456}
-    assert "voc2012-test" in experiment.datasets
-
-
 def test_the_workflow_can_form_the_prediction_job(submission):
     study = Workflow({})
     assert study.submission("table7") == submission
@@ -275,18 +259,6 @@ def test_the_workflow_can_form_the_prediction_job(submission):
     data = study.prediction_data(submission.run_key, submission.name, ancient=str)
     assert data == "data/voc2012-test-procedural/manifest.json"
     assert study.dataset_hash("voc2012-test-procedural")
-
-
-def test_runs_of_other_classes_have_no_submission():
-    experiment = build_experiment("small", tables=["table7"])
-    with pytest.raises(SpecError, match="not offered at preset 'small'.*camvid, 11 classes"):
-        find_submission(experiment, "table7")
-    assert list(experiment.datasets) == ["camvid"]
-
-
-def test_other_tables_have_no_submission():
-    with pytest.raises(SpecError, match=r"table6\.yaml has no `submission`"):
-        find_submission(build_experiment("mini", tables=["table6"]), "table6")
 
 
 def test_the_submitted_cell_must_exist(build, edit):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from pipeline.errors import SpecError
-from pipeline.experiments import settings_with_origin
 
 
 def test_equal_configurations_share_a_run_across_tables(build):
@@ -54,34 +53,6 @@ def test_what_changes_weights_changes_the_key(build, edit, file, old, new):
     assert build().cells_of("toy")[0].evaluations[0].run_key != before
 
 
-def test_epochs_become_iterations_by_the_number_of_training_images(build):
-    """3 epochs of 10 images in batches of 4."""
-    (run, *_) = build().runs.values()
-    assert run.job.run.recipe.iterations == 3 * 10 // 4
-
-
-def test_a_preset_changes_numbers_and_the_dataset(build):
-    experiment = build("toy")
-    (run, *_) = experiment.runs.values()
-    assert run.job.run.recipe.iterations == 7
-    assert run.job.run.model.backbone.width == 4
-    assert run.job.dataset.name == "drawings"
-    assert {cell.published_dataset for cell in experiment.cells} == {"photos"}
-
-
-def test_a_cells_own_value_stands_over_the_recipe(build):
-    quick = build().cells_of("toy")[2]
-    assert quick.settings["recipe.lr"].value == 0.5
-    assert quick.settings["recipe.lr"].origin == "table"
-
-
-def test_an_extending_model_replaces_whole_sections(build):
-    """`deeper` states its own head, so nothing of `net`'s head is left, but its backbone is."""
-    deep = build().cells_of("toy")[1]
-    assert deep.settings["head.channels"].source == "section 3"
-    assert deep.settings["backbone.width"].source == "somebody"
-
-
 def test_each_seed_is_a_run_and_the_first_ones_key_stays(build):
     one, three = build(), build(seeds=3)
     assert len(three.runs) == 9
@@ -91,50 +62,12 @@ def test_each_seed_is_a_run_and_the_first_ones_key_stays(build):
         assert seeds == [0, 1, 2]
 
 
-@pytest.mark.parametrize("seeds", [0, -1, 1.5, "2", True, None])
-def test_a_number_of_seeds_that_is_none(build, seeds):
-    with pytest.raises(SpecError, match="`seeds`.*whole number of at least 1"):
-        build(seeds=seeds)
-
-
 def test_the_name_of_an_evaluation_changes_with_its_protocol(build, edit):
     before = build().cells[0].evaluations[0]
     edit("datasets/photos.yaml", "val: val}\ncounts", "val: other}\ncounts")
     after = build().cells[0].evaluations[0]
     assert after.run_key == before.run_key
     assert after.path != before.path
-
-
-def test_a_cell_without_a_model_is_named(build, edit):
-    edit("tables/twin.yaml", ", model: net", "")
-    with pytest.raises(SpecError, match=r"twin.yaml: cell 'same-as-wide': no model; name one"):
-        build(tables=("twin",))
-
-
-def test_a_bad_value_of_a_preset_is_blamed_on_the_preset(build, edit, folder):
-    edit("presets/toy.yaml", "backbone.width: 4", "backbone.width: 5")
-    with pytest.raises(Exception, match="presets/toy.yaml") as caught:
-        build("toy")
-    assert "backbone.width" in str(caught.value)
-
-
-def test_settings_by_origin_list_each_distinct_one_once(build):
-    found = settings_with_origin(build().cells, ("stated",))
-    assert [s.value for s in found["head.name"]] == ["fcn", "dmnet"]
-    assert [s.value for s in found["recipe.epochs"]] == [3]
-    assert "head.dropout" not in found
-
-
-def test_accumulation_changes_statistics_so_it_is_shown_and_in_the_key(build, edit):
-    before = build().cells_of("toy")[0]
-    edit("presets/full.yaml", "log_every: 1", "log_every: 1, processes: 2")
-    shared = build().cells_of("toy")[0]
-    assert shared.evaluations[0].run_key == before.evaluations[0].run_key  # rounding only
-    edit("presets/full.yaml", "processes: 2", "processes: 2, accumulate: 2")
-    cell = build().cells_of("toy")[0]
-    assert cell.evaluations[0].run_key != before.evaluations[0].run_key
-    setting = cell.settings["recipe.bn_parts"]
-    assert (setting.value, setting.origin) == (2, "preset")
 
 
 def test_a_batch_that_cannot_be_divided_is_refused_before_anything_runs(build, edit):

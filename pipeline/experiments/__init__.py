@@ -1,0 +1,21 @@
+"""Cells -> runs: every cell resolved at a preset, where equal configurations share one run."""
+
+from pipeline.experiments.build import PARAMS, build_experiment
+from pipeline.experiments.experiment import Cell, Experiment, settings_with_origin
+from pipeline.experiments.jobs import Evaluation, Profile, Release, Run, Speed, Submission
+from pipeline.experiments.submissions import find_submission
+
+__all__ = [
+    "PARAMS",
+    "Cell",
+    "Evaluation",
+    "Experiment",
+    "Profile",
+    "Release",
+    "Run",
+    "Speed",
+    "Submission",
+    "build_experiment",
+    "find_submission",
+    "settings_with_origin",
+]

@@ -1,0 +1,148 @@
+"""One cell's names in `params/` -> its dataset, model, recipe and protocol at a preset."""
+
+from __future__ import annotations
+
+from pydantic import ValidationError
+
+from dmnet.config import (
+    DatasetConfig,
+    InferenceConfig,
+    ModelConfig,
+    RecipeConfig,
+    SectionT,
+    SplitRole,
+    describe,
+    parse,
+    setting_path,
+)
+from dmnet.errors import ConfigError
+from pipeline.errors import SpecError
+from pipeline.settings import (
+    RECIPE_ONLY,
+    Setting,
+    Settings,
+    override,
+    override_where_present,
+    section,
+    to_tree,
+)
+from pipeline.specs import CellSpec, Params, PresetSpec, TableSpec
+
+
+class CellConfiguration:
+    """Looks a cell's names up, lays the cell's and the preset's values over them, checks them.
+
+    Raises SpecError or ConfigError, which name the file that the wrong value came from.
+    """
+
+    def __init__(
+        self,
+        params: Params,
+        preset_name: str,
+        preset: PresetSpec,
+        table: str,
+        spec: TableSpec,
+        cell: CellSpec,
+    ) -> None:
+        self.params, self.preset_name, self.preset = params, preset_name, preset
+        self.table, self.spec, self.cell = table, spec, cell
+        self.where = f"{params.folder}/tables/{table}.yaml: cell {cell.cell!r}"
+        self.preset_file = f"{params.folder}/presets/{preset_name}.yaml"
+
+    def name(self, kind: str) -> str:
+        """Of the `kind` (model, dataset, recipe, inference) that the cell or its table names."""
+        name = getattr(self.cell, kind) or getattr(self.spec.defaults, kind)
+        if name is None:
+            raise SpecError(f"{self.where}: no {kind}; name one here or in `defaults`")
+        return str(name)
+
+    def published_dataset(self) -> DatasetConfig:
+        return self.params.dataset(self.name("dataset"), self.where)
+
+    def dataset(self) -> DatasetConfig:
+        """The cell's dataset, or what takes its place at the preset."""
+        return self.stand_in(self.name("dataset"), self.where)
+
+    def stand_in(self, published: str, asked_by: str) -> DatasetConfig:
+        self.params.dataset(published, asked_by)  # the published one must exist as well
+        name = self.preset.datasets.get(published, published)
+        return self.params.dataset(name, self.preset_file)
+
+    def inference(self) -> InferenceConfig:
+        """The protocol with the preset's values."""
+        protocol = self.name("inference")
+        config = self.params.inference(protocol, self.where).config
+        changes = self.preset.inference.get(protocol)
+        if changes is None:
+            return config
+        where = f"{self.preset_file}: inference {protocol!r}"
+        return parse(InferenceConfig, {**config.model_dump(), **changes}, where)
+
+    def published_model(self) -> Settings:
+        """The model, then the cell's own values, at full width."""
+        return self._of_the_table(self.params.model(self.name("model"), self.where))
+
+    def published_settings(self) -> Settings:
+        """Model and recipe, then the cell's own values."""
+        settings = self.params.model(self.name("model"), self.where)
+        return self._of_the_table(settings | self.params.recipe(self.name("recipe"), self.where))
+
+    def _of_the_table(self, settings: Settings) -> Settings:
+        changes = {**self.spec.defaults.settings, **self.cell.settings}
+        return override(settings, changes, "table", self.where)
+
+    def settings(self) -> Settings:
+        """The published settings, then the preset's numbers."""
+        recipe, settings = self.name("recipe"), self.published_settings()
+        changes = dict(self.preset.settings)
+        for name in self.params.extended_by(recipe):
+            changes |= self.preset.recipes.get(name, {})
+        changed = override_where_present(settings, changes, "preset", self.preset_file)
+        # A batch in parts, or on processes that share no statistics, gives other weights: shown
+        # like every other number that the preset replaces, and part of the key.
+        sync_bn, execution = changed.get("recipe.sync_bn"), self.preset.execution
+        together = sync_bn is None or sync_bn.value
+        parts = execution.accumulate if together else execution.processes
+        if parts > 1:
+            changed["recipe.bn_parts"] = Setting(parts, "preset", self.preset_file)
+        return changed
+
+    def model(self, settings: Settings) -> ModelConfig:
+        own = {path: s for path, s in settings.items() if not path.startswith("recipe.")}
+        return self._parse(ModelConfig, own)
+
+    def recipe(self, settings: Settings, dataset: DatasetConfig, role: SplitRole) -> RecipeConfig:
+        """Epochs become iterations by the published number of training images."""
+        recipe = section(settings, "recipe")
+        epochs, drop_last, devices = (recipe.pop(name, None) for name in RECIPE_ONLY)
+        if "iterations" not in recipe or recipe["iterations"].value is None:
+            split = dataset.splits[role]
+            images = dataset.counts.get(split)
+            if epochs is None or images is None:
+                raise SpecError(
+                    f"{self.where}: needs `recipe.iterations`, or `recipe.epochs` and the number "
+                    f"of images of {dataset.name}'s split {split!r} under `counts`"
+                )
+            batch = recipe["batch_size"].value
+            if drop_last is not None and drop_last.value:  # an epoch has whole batches only
+                # Processes that share a batch draw equally many images, some of them twice.
+                parts = 1 if devices is None else devices.value
+                iterations = epochs.value * (-(-images // parts) * parts // batch)
+            else:
+                iterations = epochs.value * images // batch
+            recipe["iterations"] = Setting(iterations, epochs.origin, epochs.source)
+        return self._parse(RecipeConfig, recipe)
+
+    def _parse(self, schema: type[SectionT], settings: Settings) -> SectionT:
+        """Check the values; an error names the file that the wrong value came from."""
+        try:
+            return schema.model_validate(to_tree(settings))
+        except ValidationError as error:
+            where = self.where
+            for problem in error.errors(include_url=False):
+                parts = setting_path(problem["loc"])
+                for end in range(len(parts), 0, -1):
+                    setting = settings.get(".".join(parts[:end]))
+                    if setting is not None and setting.origin == "preset":
+                        where = setting.source
+            raise ConfigError(f"{where}: {describe(error)}") from None

@@ -1,0 +1,116 @@
+"""What Snakemake makes for cells: trainings, released checkpoints, evaluations, measurements."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from dmnet.config import (
+    DatasetConfig,
+    EvaluationConfig,
+    JobConfig,
+    ProfileConfig,
+    ReleaseJob,
+    SpeedConfig,
+    content_hash,
+)
+
+
+@dataclass
+class Run:
+    """One training run and the cells that it serves (their names are outside its key)."""
+
+    key: str
+    job: JobConfig
+    cells: list[str] = field(default_factory=list)
+
+    @property
+    def label(self) -> str:
+        """For people: the first cell it serves, its seed where that is not 0, and the key."""
+        seed = f" seed {self.job.run.seed}" if self.job.run.seed else ""
+        first = self.cells[0] if self.cells else "a parent run"
+        return f"{first}{seed} {self.key[:6]}"
+
+
+@dataclass
+class Release:
+    """A released checkpoint in the place of a run, and the cells that it serves."""
+
+    key: str
+    job: ReleaseJob
+    cells: list[str] = field(default_factory=list)
+
+    @property
+    def label(self) -> str:
+        return f"{self.job.run.checkpoint.name} {self.key[:6]}"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One (run, inference protocol, split); its file name carries its content hash."""
+
+    run_key: str
+    name: str
+    config: EvaluationConfig
+    folder: str = "runs"  # or `released`
+
+    @property
+    def path(self) -> str:
+        return f"{self.folder}/{self.run_key}/evaluations/{self.name}.json"
+
+    @property
+    def trained(self) -> str:
+        """The manifest of the weights that it was made on."""
+        return f"{self.folder}/{self.run_key}/train.json"
+
+    @property
+    def paths(self) -> tuple[str, str]:
+        """What a report reads."""
+        return self.path, self.trained
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What a table sends to a test server: the predictions of one run on unlabelled images."""
+
+    table: str
+    cell: str
+    member: str  # the folder of the images within the archive
+    published_dataset: str
+    dataset: DatasetConfig
+    run_key: str
+    name: str  # of the predictions, as an evaluation's
+    config: EvaluationConfig
+
+    @property
+    def predictions(self) -> str:
+        """The manifest of the predicted images, which lie beside it in a folder of its stem."""
+        return f"predictions/{self.run_key}/{self.name}.json"
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The cost of one model's multi-scale module at one input size, at full width."""
+
+    key: str
+    config: ProfileConfig
+
+    @property
+    def path(self) -> str:
+        return f"counts/{self.key}.json"
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Frames a second and memory of one model at the preset's width and sizes, on this device."""
+
+    key: str
+    config: SpeedConfig
+
+    @property
+    def path(self) -> str:
+        return f"speed/{self.key}.json"
+
+
+def evaluation_name(protocol: str, config: EvaluationConfig) -> str:
+    """Tells the protocol's name and the split, and changes with all that is measured."""
+    return f"{protocol}-{config.split}-{content_hash(config)[:8]}"

@@ -1,0 +1,200 @@
+"""One cell -> its runs, released checkpoint, evaluations and measurements, each entered once."""
+
+from __future__ import annotations
+
+from dmnet.config import (
+    DatasetConfig,
+    EvaluationConfig,
+    JobConfig,
+    ReleaseConfig,
+    ReleaseJob,
+    RunConfig,
+)
+from dmnet.errors import ConfigError
+from dmnet.training.share import Share
+from pipeline.errors import SpecError
+from pipeline.experiments.configuration import CellConfiguration
+from pipeline.experiments.experiment import Cell, Experiment
+from pipeline.experiments.jobs import Evaluation, Release, Run, evaluation_name
+from pipeline.experiments.measurements import profile_of, speed_of
+from pipeline.experiments.submissions import submission_of
+from pipeline.settings import Settings
+from pipeline.specs import CellSpec, Params, SubmissionSpec, TableSpec
+
+
+class CellResolver:
+    """Enters into the experiment what one cell needs and the experiment does not have yet."""
+
+    def __init__(
+        self, params: Params, experiment: Experiment, table: str, spec: TableSpec, cell: CellSpec
+    ) -> None:
+        self.params, self.experiment = params, experiment
+        self.table, self.spec, self.cell = table, spec, cell
+        self.names = CellConfiguration(
+            params, experiment.preset_name, experiment.preset, table, spec, cell
+        )
+        self.where = self.names.where
+
+    def resolve(self, row: str, column: str) -> Cell:
+        if self.cell.profile is not None:
+            return self._profiled(row, column, self.cell.profile.input_size)
+        if self.cell.speed is not None:
+            return self._timed(row, column)
+        published_dataset = self.names.name("dataset")
+        dataset = self._dataset()
+        settings = self.names.settings()
+        source = self.cell.source or self.spec.defaults.source or self.experiment.source
+        seeds = range(0 if source == "released" else self.experiment.seeds)
+        runs = [self.run(seed, settings, dataset) for seed in seeds]
+        released = None if source == "trained" else self._released(dataset)
+        cell_id = f"{self.table}/{self.cell.cell}"
+        for run in runs:
+            if cell_id not in run.cells:
+                run.cells.append(cell_id)
+        return Cell(
+            self.table,
+            self.cell.cell,
+            row,
+            column,
+            self.cell,
+            published_dataset,
+            dataset,
+            tuple(self._evaluation(run, dataset) for run in runs),
+            None,
+            settings,
+            released=released,
+        )
+
+    def submit(self, spec: SubmissionSpec, cell: Cell) -> None:
+        """Enter the table's submission and its dataset, where the preset's data offer one."""
+        submission = submission_of(cell, spec, self.names)
+        if submission is not None:
+            self.experiment.datasets[submission.dataset.name] = submission.dataset
+            self.experiment.submissions[self.table] = submission
+
+    def run(
+        self, seed: int, settings: Settings | None = None, dataset: DatasetConfig | None = None
+    ) -> Run:
+        """The cell's training run at `seed`, entered into the experiment with its parents."""
+        settings = self.names.settings() if settings is None else settings
+        dataset = dataset or self._dataset()
+        role = self.cell.train_on or self.spec.defaults.train_on or "train"
+        if role not in dataset.splits:
+            raise SpecError(
+                f"{self.where}: trains on the split `{role}`, which dataset {dataset.name!r} does "
+                f"not have; expected one of {', '.join(dataset.splits)}"
+            )
+        parent = self._parent(seed)
+        config = RunConfig(
+            model=self.names.model(settings),
+            data=dataset.identity_of(role),
+            recipe=self.names.recipe(settings, dataset, role),
+            parent=parent.key if parent else None,
+            seed=seed,
+            cpu_threads=self.experiment.preset.cpu_threads,
+        )
+        key = config.key  # hashed once: there may be thousands
+        if key not in self.experiment.runs:
+            execution = self.experiment.preset.execution
+            try:
+                Share(0, execution.processes, execution.accumulate).check(config.recipe)
+            except ConfigError as error:
+                raise SpecError(f"{self.where}, {self.names.preset_file}: {error}") from None
+            job = JobConfig(run=config, dataset=dataset, execution=execution)
+            self.experiment.runs[key] = Run(key, job)
+        return self.experiment.runs[key]
+
+    def _parent(self, seed: int) -> Run | None:
+        """The run of the cell that this one continues, at the same seed."""
+        reference = self.cell.continues or self.spec.defaults.continues
+        if reference is None:
+            return None
+        table, _, name = reference.rpartition("/")
+        table = table or self.table
+        spec = self.params.table(table)
+        for _, _, cell in spec.cells():
+            if cell.cell == name and cell is not self.cell:
+                return CellResolver(self.params, self.experiment, table, spec, cell).run(seed)
+        raise SpecError(f"{self.where}: continues {reference!r}, but there is no such other cell")
+
+    def _released(self, dataset: DatasetConfig) -> Evaluation | None:
+        """The released checkpoint's evaluation, at the model's published width; None without one.
+
+        Raises SpecError where the preset's data have other classes than the checkpoint.
+        """
+        name = self.cell.checkpoint or self.spec.defaults.checkpoint
+        if name is None:
+            return None
+        if name not in self.params.checkpoints:
+            raise SpecError(f"{self.where}: unknown checkpoint {name!r}; see checkpoints.yaml")
+        published = self.names.published_dataset()
+        if len(dataset.classes) != len(published.classes):
+            raise SpecError(
+                f"{self.where}: checkpoint {name} knows the {len(published.classes)} classes of "
+                f"{published.name}, but preset {self.experiment.preset_name!r} uses {dataset.name} "
+                f"with {len(dataset.classes)}; take a preset with the same classes, as paper"
+            )
+        settings = self.names.published_settings()
+        config = ReleaseConfig(
+            checkpoint=self.params.checkpoints[name],
+            model=self.names.model(settings),
+            data=dataset.identity,
+            recipe=self.names.recipe(settings, published, "train"),
+            cpu_threads=self.experiment.preset.cpu_threads,
+        )
+        release = self.experiment.releases.setdefault(
+            config.key, Release(config.key, ReleaseJob(run=config, dataset=dataset))
+        )
+        release.cells.append(f"{self.table}/{self.cell.cell}")
+        return self._evaluation(release, dataset)
+
+    def _evaluation(self, run: Run | Release, dataset: DatasetConfig) -> Evaluation:
+        config = EvaluationConfig(
+            inference=self.names.inference(),
+            split=dataset.splits["val"],
+            data=dataset.identity,
+            load_scale=run.job.run.recipe.load_scale,
+        )
+        name = evaluation_name(self.names.name("inference"), config)
+        folder = "runs" if isinstance(run, Run) else "released"
+        evaluation = Evaluation(run.key, name, config, folder)
+        return self.experiment.evaluations.setdefault((run.key, name), evaluation)
+
+    def _profiled(self, row: str, column: str, input_size: tuple[int, int]) -> Cell:
+        profile, settings = profile_of(self.names, input_size)
+        profile = self.experiment.profiles.setdefault(profile.key, profile)
+        return Cell(
+            self.table,
+            self.cell.cell,
+            row,
+            column,
+            self.cell,
+            None,
+            None,
+            (),
+            profile,
+            settings,
+        )
+
+    def _timed(self, row: str, column: str) -> Cell:
+        dataset = self._dataset()
+        speed, settings = speed_of(self.names, dataset)
+        speed = self.experiment.speeds.setdefault(speed.key, speed)
+        return Cell(
+            self.table,
+            self.cell.cell,
+            row,
+            column,
+            self.cell,
+            self.names.name("dataset"),
+            dataset,
+            (),
+            None,
+            settings,
+            speed,
+        )
+
+    def _dataset(self) -> DatasetConfig:
+        dataset = self.names.dataset()
+        self.experiment.datasets[dataset.name] = dataset
+        return dataset
