@@ -24,8 +24,8 @@ resource_scopes:
 
 rule reports:
     input:
-        expand("reports/{table}.md", table=study.tables),
-        expand("reports/{figure}.png", figure=study.figures),
+        expand("reports/{table}.md", table=study.jobs.tables),
+        expand("reports/{figure}.png", figure=study.jobs.figures),
         "reports/claims.md",
         "reports/index.md",
         "reports/fidelity.md",

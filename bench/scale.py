@@ -32,8 +32,8 @@ PROBE = """
 from pathlib import Path
 from pipeline.workflow import Workflow
 study = Workflow({})
-study.hints.write(study.experiment)  # as Snakemake does before the first job
-print(next(reversed(study.experiment.runs)))
+study.jobs.hints.write(study.jobs.experiment)  # as Snakemake does before the first job
+print(next(reversed(study.jobs.experiment.runs)))
 """
 
 

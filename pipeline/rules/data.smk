@@ -9,7 +9,7 @@ rule describe:
     output:
         "data/{dataset}.json",
     params:
-        content=lambda wildcards: study.dataset_hash(wildcards.dataset),
+        content=lambda wildcards: study.hashes.dataset(wildcards.dataset),
     message:
         "Describing dataset {wildcards.dataset}"
     shell:
@@ -25,7 +25,7 @@ rule prepare:
         "logs/data/{dataset}.log",
     priority: 100  # what is missing is told before anything else is done
     params:
-        sources=lambda wildcards: study.sources_of(wildcards.dataset),
+        sources=lambda wildcards: study.inputs.sources_of(wildcards.dataset),
     message:
         "Preparing dataset {wildcards.dataset}"
     shell:

@@ -8,7 +8,7 @@ rule fidelity:
     log:
         "logs/fidelity.log",
     params:
-        code=lambda wildcards: study.fidelity_hash(),
+        code=lambda wildcards: study.hashes.fidelity(),
     message:
         "Comparing with the reference implementations"
     shell:

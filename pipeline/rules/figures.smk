@@ -4,22 +4,22 @@
 rule predict:
     input:
         trained="runs/{key}/train.json",
-        data=lambda wildcards: study.prediction_data(
+        data=lambda wildcards: study.inputs.prediction_data(
             wildcards.key, wildcards.evaluation, ancient
         ),
     output:
         "predictions/{key}/{evaluation}.json",  # names the PNGs beside it by SHA-256
     log:
         "logs/predictions/{key}/{evaluation}.log",
-    threads: study.cpu_threads
+    threads: study.resources.cpu_threads
     resources:
-        gpu=study.gpus,
-        mem_mb=lambda wildcards, attempt: study.memory_mb(attempt),
-        runtime=lambda wildcards, attempt: study.evaluation_minutes(
+        gpu=study.resources.gpus,
+        mem_mb=lambda wildcards, attempt: study.resources.memory_mb(attempt),
+        runtime=lambda wildcards, attempt: study.resources.evaluation_minutes(
             wildcards.key, attempt
         ),
     params:
-        config=lambda wildcards: study.prediction_json(
+        config=lambda wildcards: study.jobs.prediction_json(
             wildcards.key, wildcards.evaluation
         ),
     message:
@@ -32,13 +32,13 @@ rule predict:
 
 rule figure:
     input:
-        lambda wildcards: study.figure(wildcards.figure).inputs,
+        lambda wildcards: study.jobs.figure(wildcards.figure).inputs,
     output:
         image="reports/{figure}.png",
         caption="reports/{figure}.md",
         json="reports/{figure}.json",
     params:
-        content=lambda wildcards: study.figure_hash(wildcards.figure),
+        content=lambda wildcards: study.hashes.figure(wildcards.figure),
     message:
         "Drawing {output.image}"
     shell:

@@ -12,8 +12,8 @@ localrules:
 
 rule page:
     input:
-        expand("reports/{table}.json", table=study.tables),
-        expand("reports/{figure}.png", figure=study.figures),
+        expand("reports/{table}.json", table=study.jobs.tables),
+        expand("reports/{figure}.png", figure=study.jobs.figures),
         "reports/claims.json",
     output:
         report(
@@ -23,7 +23,7 @@ rule page:
             labels={"Page": "Published against ours"},
         ),
     params:
-        content=study.page_hash(),
+        content=study.hashes.page(),
     message:
         "Writing {output}"
     shell:

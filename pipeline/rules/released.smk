@@ -11,7 +11,7 @@ rule resolve_release:
     output:
         "released/{key}/config.json",
     params:
-        content=lambda wildcards: study.release_hash(wildcards.key),
+        content=lambda wildcards: study.hashes.release(wildcards.key),
     message:
         "Resolving {output}"
     shell:
@@ -27,7 +27,7 @@ rule import_release:
         "logs/released/{key}/import.log",
     resources:
         downloads=1,
-        checkpoint=lambda wildcards: study.checkpoint_of(wildcards.key),
+        checkpoint=lambda wildcards: study.jobs.checkpoint_of(wildcards.key),
     message:
         "Importing {resources.checkpoint}"
     shell:
@@ -39,7 +39,7 @@ rule import_release:
 rule evaluate_release:
     input:
         trained="released/{key}/train.json",
-        data=lambda wildcards: study.data_of(
+        data=lambda wildcards: study.inputs.data_of(
             wildcards.key,
             f"evaluations/{wildcards.evaluation}",
             ancient,
@@ -49,13 +49,13 @@ rule evaluate_release:
         "released/{key}/evaluations/{evaluation}.json",
     log:
         "logs/released/{key}/{evaluation}.log",
-    threads: study.cpu_threads
+    threads: study.resources.cpu_threads
     resources:
-        gpu=study.gpus,
-        mem_mb=lambda wildcards, attempt: study.memory_mb(attempt),
+        gpu=study.resources.gpus,
+        mem_mb=lambda wildcards, attempt: study.resources.memory_mb(attempt),
         runtime=lambda wildcards, attempt: 240 * attempt,  # several scales, large images
     params:
-        config=lambda wildcards: study.evaluation_json(
+        config=lambda wildcards: study.jobs.evaluation_json(
             wildcards.key, wildcards.evaluation
         ),
     message:

@@ -8,7 +8,7 @@ localrules:
 
 rule report:
     input:
-        lambda wildcards: study.results_of(wildcards.table),
+        lambda wildcards: study.inputs.results_of(wildcards.table),
     output:
         markdown=report(
             "reports/{table}.md", category="Tables", labels={"Table": "{table}"}
@@ -18,7 +18,7 @@ rule report:
         points="reports/metrics/{table}.csv",
         curves="reports/metrics/{table}-curves.csv",
     params:
-        content=lambda wildcards: study.report_hash(wildcards.table),
+        content=lambda wildcards: study.hashes.report(wildcards.table),
     message:
         "Writing {output.markdown}"
     shell:
@@ -28,14 +28,14 @@ rule report:
 
 rule summary:
     input:
-        expand("reports/{table}.json", table=study.tables),
-        expand("reports/{figure}.json", figure=study.figures),
+        expand("reports/{table}.json", table=study.jobs.tables),
+        expand("reports/{figure}.json", figure=study.jobs.figures),
     output:
         claims="reports/claims.md",
         claims_json="reports/claims.json",
         index="reports/index.md",
     params:
-        content=study.summary_hash(),
+        content=study.hashes.summary(),
     message:
         "Writing {output.claims} and {output.index}"
     shell:

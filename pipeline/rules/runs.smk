@@ -10,7 +10,7 @@ rule resolve:
     output:
         "runs/{key}/config.json",
     params:
-        content=lambda wildcards: study.job_hash(wildcards.key),
+        content=lambda wildcards: study.hashes.job(wildcards.key),
     message:
         "Resolving run {wildcards.key}"
     shell:
@@ -21,26 +21,26 @@ rule train:
     input:
         # Ancient: the key already names all of it that changes weights.
         config=ancient("runs/{key}/config.json"),
-        data=lambda wildcards: study.data_of(wildcards.key, "train", ancient),
-        parent=lambda wildcards: study.parent(wildcards.key),
+        data=lambda wildcards: study.inputs.data_of(wildcards.key, "train", ancient),
+        parent=lambda wildcards: study.inputs.parent(wildcards.key),
     output:
         "runs/{key}/train.json",
     log:
         "logs/runs/{key}/train.log",
     benchmark:
         "benchmarks/{key}/train.tsv"
-    threads: study.training_threads
+    threads: study.resources.training_threads
     resources:
-        gpu=study.training_gpus,
-        nodes=study.nodes,
-        tasks=study.nodes,  # one launcher on each
+        gpu=study.resources.training_gpus,
+        nodes=study.resources.nodes,
+        tasks=study.resources.nodes,  # one launcher on each
         tasks_per_gpu=0,  # not said to sbatch: one launcher has several GPUs
-        mem_mb=lambda wildcards, attempt: study.memory_mb(attempt),
-        runtime=lambda wildcards, attempt: study.training_minutes(
+        mem_mb=lambda wildcards, attempt: study.resources.memory_mb(attempt),
+        runtime=lambda wildcards, attempt: study.resources.training_minutes(
             wildcards.key, attempt
         ),
         # Shown, not tracked: a cell's name may change without a training being out of date.
-        cells=lambda wildcards: study.cells_of(wildcards.key),
+        cells=lambda wildcards: study.jobs.cells_of(wildcards.key),
     message:
         "Training {wildcards.key}: {resources.cells}"
     shell:
@@ -52,22 +52,22 @@ rule train:
 rule evaluate:
     input:
         trained="runs/{key}/train.json",
-        data=lambda wildcards: study.data_of(
+        data=lambda wildcards: study.inputs.data_of(
             wildcards.key, f"evaluations/{wildcards.evaluation}", ancient
         ),
     output:
         "runs/{key}/evaluations/{evaluation}.json",
     log:
         "logs/runs/{key}/{evaluation}.log",
-    threads: study.cpu_threads
+    threads: study.resources.cpu_threads
     resources:
-        gpu=study.gpus,
-        mem_mb=lambda wildcards, attempt: study.memory_mb(attempt),
-        runtime=lambda wildcards, attempt: study.evaluation_minutes(
+        gpu=study.resources.gpus,
+        mem_mb=lambda wildcards, attempt: study.resources.memory_mb(attempt),
+        runtime=lambda wildcards, attempt: study.resources.evaluation_minutes(
             wildcards.key, attempt
         ),
     params:
-        config=lambda wildcards: study.evaluation_json(
+        config=lambda wildcards: study.jobs.evaluation_json(
             wildcards.key, wildcards.evaluation
         ),
     message:
@@ -83,7 +83,7 @@ rule profile:
     log:
         "logs/counts/{key}.log",
     params:
-        config=lambda wildcards: study.profile_json(wildcards.key),
+        config=lambda wildcards: study.jobs.profile_json(wildcards.key),
     message:
         "Counting {wildcards.key}"
     shell:
@@ -96,12 +96,12 @@ rule speed:
         "speed/{key}.json",
     log:
         "logs/speed/{key}.log",
-    threads: lambda wildcards: study.all_cores(workflow)
+    threads: lambda wildcards: study.resources.all_cores(workflow)
     resources:
-        gpu=study.gpus,
-        mem_mb=lambda wildcards, attempt: study.memory_mb(attempt),
+        gpu=study.resources.gpus,
+        mem_mb=lambda wildcards, attempt: study.resources.memory_mb(attempt),
     params:
-        config=lambda wildcards: study.speed_json(wildcards.key),
+        config=lambda wildcards: study.jobs.speed_json(wildcards.key),
     message:
         "Measuring the speed of {wildcards.key}"
     shell:

@@ -4,11 +4,11 @@
 
 rule submission:
     input:
-        predictions=lambda wildcards: study.submission(wildcards.table).predictions,
+        predictions=lambda wildcards: study.jobs.submission(wildcards.table).predictions,
     output:
         "reports/{table}-submission.json",
     params:
-        content=lambda wildcards: study.submission_hash(wildcards.table),
+        content=lambda wildcards: study.hashes.submission(wildcards.table),
     message:
         "Packing the submission of {wildcards.table}"
     shell:

@@ -10,11 +10,9 @@ import sys
 import time
 
 import pytest
-from snakemake.exceptions import WorkflowError
 
 from dmnet.errors import TO_BE_CONTINUED as TRAINING_IS_TO_BE_CONTINUED
 from pipeline.attempt import TO_BE_CONTINUED, mark_of
-from pipeline.workflow import Workflow
 
 
 @pytest.fixture
@@ -139,12 +137,3 @@ def test_in_a_shared_allocation_the_command_becomes_a_step_with_the_jobs_threads
     command = [sys.executable, "-m", "pipeline.attempt", str(log), "train", "--label", "x"]
     subprocess.run(command, env=environment, check=True)
     assert log.read_text() == "srun --mem=5 --cpus-per-task=3 train --label x\n"
-
-
-def test_a_preset_with_several_processes_is_not_packed_into_an_allocation():
-    study = Workflow({})
-    assert study._step().endswith(f"--mem={study.memory_mb(1)} --gres=none")
-    execution = study.preset.execution.model_copy(update={"processes": 4})
-    study.preset = study.preset.model_copy(update={"execution": execution, "gpus": 1})
-    with pytest.raises(WorkflowError, match=r"trains in 4 processes.*--profile profiles/slurm"):
-        study._step()

@@ -123,6 +123,12 @@ def test_voc_counts_are_the_publishers():
         ("tables/toy.yaml", "published: 70.0", "publisht: 70.0", ["unknown key", "publisht`"]),
         ("tables/toy.yaml", "published: 70.0", "published: .inf", ["published`", "finite"]),
         ("tables/toy.yaml", "cell: wide", "cell: Wide one", ["Wide one", "pattern"]),
+        (
+            "tables/toy.yaml",
+            "columns:",
+            "submission: {cell: other, dataset: photos, member: a/b}\ncolumns:",
+            ["`submission.cell` 'other' is no cell of this table"],
+        ),
         ("presets/full.yaml", "judged: true\n", "", ["`judged`", "missing"]),
         ("presets/full.yaml", "log_every: 1", "log_every: 0", ["log_every", "0"]),
         ("datasets/photos.yaml", "splits: {train: train, val: val}", "splits: {}", ["splits"]),

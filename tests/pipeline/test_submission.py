@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dmnet.config import EvaluationConfig, content_hash
+from dmnet.config import content_hash
 from dmnet.data.manifest import Manifest
 from dmnet.data.prepare import prepare_dataset
 from dmnet.data.voc2012 import palette
@@ -19,7 +19,6 @@ from dmnet.files import sha256_bytes, sha256_file
 from pipeline.errors import ResultError
 from pipeline.experiments import build_experiment, find_submission
 from pipeline.submission import describe_submission, write_submission
-from pipeline.workflow import Workflow
 
 MEMBER = "results/VOC2012/Segmentation/comp6_test_cls"
 
@@ -242,27 +241,3 @@ def test_an_outdated_archive_does_not_stay(predict, submit, root):
     with pytest.raises(ResultError):
         submit(predict(run="0123456789abcdef"))
     assert list((root / "reports").glob("*")) == []
-
-
-# ---------------------------------------------------------------------- what is to be predicted
-
-
-def test_the_workflow_can_form_the_prediction_job(submission):
-    study = Workflow({})
-    assert study.submission("table7") == submission
-    name = f"predictions/{submission.run_key}/{submission.name}.json"
-    assert submission.predictions == name
-    job = EvaluationConfig.model_validate_json(
-        study.prediction_json(submission.run_key, submission.name)
-    )
-    assert content_hash(job) == content_hash(submission.config)
-    data = study.prediction_data(submission.run_key, submission.name, ancient=str)
-    assert data == "data/voc2012-test-procedural/manifest.json"
-    assert study.dataset_hash("voc2012-test-procedural")
-
-
-def test_the_submitted_cell_must_exist(build, edit):
-    submission = "submission: {cell: other, dataset: photos, member: a/b}\ncolumns:"
-    edit("tables/toy.yaml", "columns:", submission)
-    with pytest.raises(DMNetError, match=r"`submission\.cell` 'other' is no cell of this table"):
-        build()

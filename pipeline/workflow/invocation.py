@@ -1,0 +1,62 @@
+"""Snakemake's `--config`: the scale of this invocation, and where its files come from."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.errors import SpecError
+
+DEFAULTS: dict[str, Any] = {
+    "preset": "mini",
+    "seeds": 1,
+    "sources": "data/sources",
+    "source": "trained",
+    "mirror": "",
+}
+
+
+@dataclass(frozen=True)
+class Invocation:
+    preset: str
+    seeds: Any  # checked where the experiment is built
+    sources: str  # the folder of the real datasets
+    source: str
+    mirror: str  # a folder of released checkpoints, or empty
+
+    @classmethod
+    def read(cls, config: Mapping[str, Any]) -> Invocation:
+        """Raises SpecError for an unknown key."""
+        for key in config:
+            if key not in DEFAULTS:
+                raise SpecError(
+                    f"--config {key}=...: unknown key; expected one of {', '.join(DEFAULTS)}"
+                )
+        values = {**DEFAULTS, **config}
+        return cls(
+            str(values["preset"]),
+            values["seeds"],
+            str(values["sources"]),
+            str(values["source"]),
+            str(values["mirror"]),
+        )
+
+    @property
+    def options(self) -> str:
+        """The scale, for `python -m pipeline`."""
+        scale = f"--preset {shlex.quote(self.preset)}"
+        source = "" if self.source == "trained" else f" --source {self.source}"
+        return f"{scale} --seeds {self.seeds}{source}"
+
+    @property
+    def repeat(self) -> str:
+        """The settings that make the same again; where the datasets lie is each user's own."""
+        source = "" if self.source == "trained" else f" source={self.source}"
+        return f"--config preset={self.preset} seeds={self.seeds} sources=DIR{source}"
+
+    @property
+    def from_mirror(self) -> str:
+        """Where released checkpoints are copied from, if not downloaded."""
+        return f"--mirror {shlex.quote(self.mirror)}" if self.mirror else ""

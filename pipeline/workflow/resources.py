@@ -1,0 +1,84 @@
+"""What a job asks for: cores, GPUs, nodes, memory and minutes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.errors import PipelineError
+from pipeline.presets import PresetSpec
+from pipeline.requests import Requests
+from pipeline.workflow.errors import workflow_error
+from pipeline.workflow.jobs import Jobs
+
+
+class Resources:
+    """At one preset; minutes and memory grow with the attempt."""
+
+    def __init__(
+        self, preset_name: str, preset: PresetSpec, costs: dict[str, Any], jobs: Jobs
+    ) -> None:
+        """costs: params/costs.yaml. Raises SpecError or ConfigError, naming its key."""
+        self._preset_name, self._preset, self._jobs = preset_name, preset, jobs
+        self._requests = Requests.read(costs, self.gpus > 0)
+
+    @property
+    def cpu_threads(self) -> int:
+        return self._preset.cpu_threads
+
+    @property
+    def gpus(self) -> int:
+        return self._preset.gpus
+
+    @property
+    def nodes(self) -> int:
+        return self._preset.execution.nodes
+
+    @property
+    def training_threads(self) -> int:
+        """Of all processes of a training on one node."""
+        return self.cpu_threads * self._processes_on_a_node
+
+    @property
+    def training_gpus(self) -> int:
+        """One for each of a training's processes; evaluations have `gpus`."""
+        return self.gpus and self._processes_on_a_node * self.nodes
+
+    @property
+    def _processes_on_a_node(self) -> int:
+        return self._preset.execution.processes // self.nodes
+
+    def training_minutes(self, key: str, attempt: int) -> int:
+        return self._requests.training_minutes(self._jobs.run(key).job.run, attempt)
+
+    def evaluation_minutes(self, key: str, attempt: int) -> int:
+        return self._requests.evaluation_minutes(self._jobs.run(key).job.run, attempt)
+
+    def memory_mb(self, attempt: int) -> int:
+        return self._requests.memory_mb(self._preset.execution, attempt)
+
+    def all_cores(self, snakemake: Any) -> int:
+        """What a measurement of time asks for, so that no other job runs beside it.
+
+        Where Snakemake hands jobs to a cluster it has no cores of its own, and a job is alone
+        within what the cluster allots it.
+        """
+        from snakemake.exceptions import WorkflowError  # type: ignore[import-untyped,unused-ignore]
+
+        try:
+            return int(snakemake.cores)
+        except WorkflowError:
+            return self.cpu_threads
+
+    def job_step(self) -> str:
+        """How a job of an allocation that many share becomes a job step (profiles/allocation)."""
+        processes = self._preset.execution.processes
+        if processes > 1:
+            raise workflow_error(
+                PipelineError(
+                    f"preset {self._preset_name!r}: trains in {processes} "
+                    "processes, which an allocation for many short runs does not pack; use "
+                    "--profile profiles/slurm, or execution.processes: 1"
+                )
+            )
+        gpus = f"--gpus={self.gpus}" if self.gpus else "--gres=none"
+        return f"srun --exact --nodes=1 --ntasks=1 --mem={self.memory_mb(1)} {gpus}"

@@ -1,0 +1,69 @@
+"""What rules name: jobs, their inputs, resources and hashes, and what stands in commands."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+from dmnet.errors import DMNetError
+from pipeline.errors import PipelineError
+from pipeline.experiments import PARAMS
+from pipeline.specs import Params
+from pipeline.verdict import load_rules
+from pipeline.workflow.errors import workflow_error
+from pipeline.workflow.hashes import Hashes
+from pipeline.workflow.inputs import Inputs
+from pipeline.workflow.invocation import Invocation
+from pipeline.workflow.jobs import Jobs
+from pipeline.workflow.resources import Resources
+from pipeline.workflow.tree import check_writable, hold_tree
+
+
+class Workflow:
+    """Reads Snakemake's `config`; every method is cheap, as every cluster job parses anew."""
+
+    def __init__(self, config: Mapping[str, Any], in_job: bool = False) -> None:
+        """in_job: another Snakemake has read everything, and handed out this one job."""
+        params = Params(PARAMS)
+        try:
+            check_writable()
+            invocation = Invocation.read(config)
+            preset = params.preset(invocation.preset)
+            self.jobs = Jobs(params, invocation, in_job)
+            self.resources = Resources(invocation.preset, preset, params.costs(), self.jobs)
+            self.inputs = Inputs(self.jobs, invocation.sources)
+            self.hashes = Hashes(self.jobs, invocation.options)
+            if not in_job:
+                rules = load_rules(PARAMS)
+                if preset.judged:
+                    rules.check(self.jobs.experiment)
+                self.jobs.read_figures()
+        except DMNetError as error:
+            raise workflow_error(error) from None
+        # What stands in the rules' commands, whose text Snakemake compares with what it ran.
+        self.options = invocation.options
+        self.repeat = invocation.repeat
+        self.from_mirror = invocation.from_mirror
+        # This interpreter: a rule must not depend on what `python` means in the user's shell.
+        self.python = shlex.quote(sys.executable)
+        # What jobs run in, so that a failed one leaves a mark; LOG COMMAND follow.
+        self.attempt = f"{self.python} -m pipeline.attempt"
+
+    def begin(self) -> None:
+        """Before the first job: hold the tree; write down which cell leads to which output."""
+        try:
+            self._tree: TextIO = hold_tree()
+        except PipelineError as error:
+            raise workflow_error(error) from None
+        # A job that SLURM queues again adds to its log instead of beginning it anew.
+        os.environ.setdefault("SBATCH_OPEN_MODE", "append")
+        if os.environ.get("DMNET_STEPS") == "srun":
+            os.environ["DMNET_STEP"] = self.resources.job_step()
+        hints = self.jobs.hints
+        try:
+            hints.write(self.jobs.experiment)
+        except OSError as error:
+            print(f"warning: {hints.path}: {error}; jobs will start more slowly")

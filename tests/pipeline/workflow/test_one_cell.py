@@ -1,0 +1,78 @@
+"""A cluster's job resolves one cell, and knows of it what the login node knows."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from pipeline.workflow import Workflow
+from pipeline.workflow.one_cell import Hints
+
+
+@pytest.fixture(scope="module")
+def login():
+    return Workflow({"source": "both", "preset": "paper"})
+
+
+@pytest.fixture
+def job(login, tmp_path):
+    job = Workflow({"source": "both", "preset": "paper"}, in_job=True)
+    job.jobs.hints = Hints("paper", 1, "both", tmp_path)
+    job.jobs.hints.write(login.jobs.experiment)
+    return job
+
+
+def resolved_everything(study):
+    return "experiment" in vars(study.jobs)
+
+
+def ancient(path):
+    return path
+
+
+def answers(study, experiment):
+    """What rules ask about every run, evaluation, release and measurement of `experiment`."""
+    jobs, inputs = study.jobs, study.inputs
+    for key in experiment.runs:  # with the parents of fine-tuned runs
+        yield jobs.cells_of(key)
+        yield inputs.parent(key)
+        yield study.resources.training_minutes(key, 2)
+        yield inputs.data_of(key, "train", ancient)
+    for key, name in experiment.evaluations:
+        yield jobs.evaluation_json(key, name)
+    for key in experiment.releases:
+        yield inputs.data_of(key, "train", ancient, kind="released")
+    for key in experiment.speeds:
+        yield jobs.speed_json(key)
+    for key in experiment.profiles:
+        yield jobs.profile_json(key)
+    yield study.options, study.repeat
+
+
+def test_every_job_asks_for_the_same_as_the_login_node_says(login, job):
+    everything = login.jobs.experiment
+    assert list(answers(job, everything)) == list(answers(login, everything))
+    assert not resolved_everything(job)
+
+
+WRONG = ["without hints", "led to another cell", "led to no table", "damaged hints"]
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_it_resolves_everything_when_its_hint_does_not_help(login, job, what):
+    key, name = next(
+        k for k in login.jobs.experiment.evaluations if k[0] in login.jobs.experiment.runs
+    )
+    if what == "without hints":
+        job.jobs.hints.path.unlink()
+    elif what.startswith("led to"):
+        content = json.loads(job.jobs.hints.path.read_text())
+        table = "table5" if what == "led to another cell" else "table99"
+        content["cells"] = dict.fromkeys(content["cells"], [table, "fcn-r101"])
+        job.jobs.hints.path.write_text(json.dumps(content))
+    else:
+        job.jobs.hints.path.write_text('{"cells": ')
+    assert job.jobs.evaluation_json(key, name) == login.jobs.evaluation_json(key, name)
+    assert job.jobs.cells_of(key) == login.jobs.cells_of(key)
+    assert resolved_everything(job)

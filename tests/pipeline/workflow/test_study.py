@@ -1,0 +1,32 @@
+"""What the Snakefile gets."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from dmnet.config import EvaluationConfig, content_hash
+from pipeline.workflow import Workflow
+
+HEAVY = ("torch", "numpy", "scipy", "matplotlib")
+
+
+def test_parsing_the_workflow_imports_nothing_heavy():
+    code = f"import sys, pipeline.workflow; print([m for m in {HEAVY} if m in sys.modules])"
+    command = [sys.executable, "-c", code]
+    loaded = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert loaded.stdout == "[]\n"
+
+
+def test_the_workflow_can_form_the_prediction_job():
+    study = Workflow({})
+    submission = study.jobs.submission("table7")
+    name = f"predictions/{submission.run_key}/{submission.name}.json"
+    assert submission.predictions == name
+    job = EvaluationConfig.model_validate_json(
+        study.jobs.prediction_json(submission.run_key, submission.name)
+    )
+    assert content_hash(job) == content_hash(submission.config)
+    data = study.inputs.prediction_data(submission.run_key, submission.name, ancient=str)
+    assert data == "data/voc2012-test-procedural/manifest.json"
+    assert study.hashes.dataset("voc2012-test-procedural")
