@@ -1,0 +1,64 @@
+"""What was evaluated, by which protocol; for a released checkpoint, which published file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from dmnet.config import InferenceConfig
+from pipeline.experiments import Cell, Evaluation, Experiment
+from pipeline.results import CellResult, RunResult
+from pipeline.show.number import metric_name
+from pipeline.show.text import Lines, entry_at, file_here, recorded
+
+
+def release_lines(experiment: Experiment, cell: Cell, result: CellResult, root: Path) -> Lines:
+    """Which published file was evaluated, and what proves that it is it."""
+    assert cell.released is not None
+    release = experiment.releases[cell.released.run_key]
+    lines = [
+        ("folder", f"released/{release.key}"),
+        ("published by", release.job.run.checkpoint.zoo),
+        ("serves", ", ".join(release.cells)),
+    ]
+    if result.released is None:
+        files = release.job.run.checkpoint.files
+        return [*lines, ("file", f"pending; weights/{files[0].file}"), ("from", files[0].urls[0])]
+    file = entry_at(result.released.trained, "checkpoint")
+    proof = "SHA-256 as published" if entry_at(file, "verified") else "no published hash: unproven"
+    return [
+        *lines,
+        ("file", recorded(entry_at(file, "file"))),
+        ("from", recorded(entry_at(file, "url"))),
+        ("SHA-256", f"{recorded(entry_at(file, 'sha256'))} ({proof})"),
+        ("log", file_here(f"logs/released/{release.key}/import.log", root)),
+    ]
+
+
+def evaluation_lines(
+    cell: Cell, evaluation: Evaluation, measured: RunResult | None, root: Path
+) -> Lines:
+    lines = [
+        ("evaluation", evaluation.name),
+        ("split", evaluation.config.split),
+        ("protocol", protocol_text(evaluation.config.inference)),
+        ("result", file_here(evaluation.path, root)),
+        (
+            "its log",
+            file_here(f"logs/{evaluation.folder}/{evaluation.run_key}/{evaluation.name}.log", root),
+        ),
+    ]
+    if measured is None:
+        return [*lines, (metric_name(cell), "pending")]
+    value = "none: no such class" if measured.value is None else f"{measured.value:.2f}"
+    lines += [
+        ("images", recorded(entry_at(measured.metrics, "images"))),
+        ("measured on", recorded(entry_at(measured.metrics, "device"))),
+        (metric_name(cell), value),
+    ]
+    return lines
+
+
+def protocol_text(inference: InferenceConfig) -> str:
+    values = inference.model_dump(mode="json", exclude_none=True)
+    return ", ".join(f"{key} {json.dumps(value)}" for key, value in values.items())

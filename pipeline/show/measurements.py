@@ -1,0 +1,59 @@
+"""What was counted or timed without training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dmnet.files import read_json
+from pipeline.experiments import Experiment
+from pipeline.report import device_text
+from pipeline.results import CellResult
+from pipeline.show.evaluation import protocol_text
+from pipeline.show.number import metric_name
+from pipeline.show.text import Lines, file_here
+
+
+def profile_lines(experiment: Experiment, result: CellResult, root: Path) -> Lines:
+    """What was counted, in which unit, at which input size."""
+    profile, spec = result.cell.profile, result.cell.spec.profile
+    assert profile is not None and spec is not None
+    sharing = [c.id for c in experiment.cells if c.profile and c.profile.key == profile.key]
+    height, width = profile.config.input_size
+    lines = [
+        ("cells", ", ".join(sharing)),
+        ("profile", file_here(profile.path, root)),
+        ("measure", spec.measure),
+        ("unit", f"{spec.per:,} (the count is divided by it)"),
+        ("input", f"{height} x {width} (height x width), full model width at every preset"),
+        ("log", file_here(f"logs/counts/{profile.key}.log", root)),
+    ]
+    if result.profiled is None:
+        return [*lines, ("count", "pending")]
+    return [*lines, ("count", f"{read_json(root / profile.path)[spec.measure]:,}")]
+
+
+def speed_lines(experiment: Experiment, result: CellResult, root: Path) -> Lines:
+    """What was timed, on which device, at the sizes of the preset."""
+    speed, spec = result.cell.speed, result.cell.spec.speed
+    assert speed is not None and spec is not None
+    sharing = [c.id for c in experiment.cells if c.speed and c.speed.key == speed.key]
+    config = speed.config
+    lines = [
+        ("cells", ", ".join(sharing)),
+        ("measurement", file_here(speed.path, root)),
+        ("photograph", _size(config.image_size)),
+        ("protocol", protocol_text(config.inference)),
+        (
+            "training step",
+            f"{config.batch_size} crops of {_size(config.crop_size)} on one device, "
+            f"{config.precision}",
+        ),
+        ("log", file_here(f"logs/speed/{speed.key}.log", root)),
+    ]
+    if result.speed is None:
+        return [*lines, (metric_name(result.cell), "pending")]
+    return [*lines, ("measured on", device_text(result.speed))]
+
+
+def _size(size: tuple[int, int]) -> str:
+    return f"{size[0]} x {size[1]} (height x width)"

@@ -1,0 +1,34 @@
+"""Every setting of a cell with its value, origin and source."""
+
+from __future__ import annotations
+
+import json
+
+from tabulate import tabulate
+
+from pipeline.settings import Setting, Settings
+
+ORDER = ("assumed", "inherited", "stated", "table", "preset")  # the doubtful ones first
+VALUE_WIDTH = 40  # characters of a setting's value before it is broken
+
+
+def settings_table(settings: Settings) -> str:
+    """A table, assumed values first."""
+
+    def doubt(item: tuple[str, Setting]) -> int:
+        origin = item[1].origin
+        return ORDER.index(origin) if origin in ORDER else len(ORDER)
+
+    rows = [
+        [path, json.dumps(setting.value, ensure_ascii=False), setting.origin, setting.source]
+        for path, setting in sorted(settings.items(), key=doubt)
+    ]
+    assumed = sum(setting.origin == "assumed" for setting in settings.values())
+    table = tabulate(
+        rows,
+        ["setting", "value", "origin", "source"],
+        tablefmt="simple",
+        disable_numparse=True,
+        maxcolwidths=[None, VALUE_WIDTH, None, None],
+    )
+    return f"Settings: {len(settings)}, of which {assumed} assumed\n{table}"

@@ -1,0 +1,34 @@
+"""Lines of a name and its value, and the values that a file may lack."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+UNKNOWN = "not recorded"
+
+Lines = list[tuple[str, str]]  # (what, its value)
+
+
+def block(title: str, lines: Iterable[tuple[str, str]]) -> str:
+    """A title and its lines, the values below each other."""
+    lines = list(lines)
+    width = max(len(name) for name, _ in lines)
+    return "\n".join([title, *(f"  {name:<{width}}  {value}".rstrip() for name, value in lines)])
+
+
+def file_here(path: str, root: Path) -> str:
+    """The path, and whether the file is not there (yet)."""
+    return path if (root / path).exists() else f"{path} (not here)"
+
+
+def entry_at(content: Any, *keys: str) -> Any:
+    """The entry at this path, or None where the file does not have it."""
+    for key in keys:
+        content = content.get(key) if isinstance(content, dict) else None
+    return content
+
+
+def recorded(value: Any) -> str:
+    return UNKNOWN if value is None else str(value)
