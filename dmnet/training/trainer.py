@@ -16,14 +16,10 @@ validation; the first one alone reads and writes the files above.
 
 from __future__ import annotations
 
-import io
 import logging
 import math
-import os
 import shutil
 import signal
-import socket
-import time
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -35,14 +31,15 @@ from dmnet.config import InferenceConfig, JobConfig
 from dmnet.data.dataset import SegmentationDataset, training_batches
 from dmnet.data.manifest import Manifest
 from dmnet.errors import DMNetError, OutOfTimeError, RunError
-from dmnet.files import read_json, sha256_bytes, sha256_file, write_bytes, write_json
+from dmnet.files import read_json, write_json
 from dmnet.inference.evaluate import evaluate
 from dmnet.provenance import code_version, environment
 from dmnet.segmentor import Segmentor
-from dmnet.text import clock
+from dmnet.training.finished import finished_run, write_finished
 from dmnet.training.history import History
 from dmnet.training.lock import run_lock
 from dmnet.training.processes import Processes
+from dmnet.training.progress import Progress
 from dmnet.training.resume import ResumeStates
 from dmnet.training.start_weights import load_parent, load_start_weights
 from dmnet.training.step import Stepper
@@ -113,35 +110,6 @@ def train(
         write_json(run_dir / "train.json", finished)
 
 
-def finished_run(run_dir: Path, key: str, fingerprint: str) -> dict[str, Any] | None:
-    """The manifest of a finished run whose weights are whole and whose data are these, or None.
-
-    Snakemake deletes `train.json` before it runs the job again; `finished.json` outlives that.
-    """
-    path = run_dir / "finished.json"
-    if not path.exists():
-        return None
-    try:
-        manifest: dict[str, Any] = read_json(path)
-        weights = run_dir / manifest["weights"]["file"]
-        if manifest["key"] != key or manifest["data_fingerprint"] != fingerprint:
-            log.warning("%s: of another configuration or data; training again", path)
-            return None
-        history = run_dir / manifest["history"]["file"]
-        for file, entry in ((weights, manifest["weights"]), (history, manifest["history"])):
-            if file == weights and not file.exists() and run_dir.with_suffix(".dvc").exists():
-                # Shared, and only its results were pulled: whoever needs the weights says so.
-                log.info("%s: not here, but shared; nothing is trained again", file)
-                continue
-            if sha256_file(file) != entry["sha256"]:
-                log.warning("%s: damaged (its SHA-256 differs); training again", file)
-                return None
-    except (DMNetError, OSError, KeyError, TypeError) as error:
-        log.warning("%s: damaged (%s); training again", path, error)
-        return None
-    return manifest
-
-
 class Trainer:
     """One run in this process. Build it, then call `run` once."""
 
@@ -184,7 +152,7 @@ class Trainer:
         self.clock = WallClock(end)
         self.counts = [self.processes.count]  # of the processes, over all attempts
         self.iteration = 0  # finished iterations
-        self.seconds = 0.0  # spent on them, earlier attempts included
+        self.seconds = 0.0  # spent on them in earlier attempts
         self.sums: dict[str, float] = {}  # of the losses since the last history row
         self.val_miou: float | None = None
         self.validated = 0  # iterations when last validated
@@ -216,9 +184,9 @@ class Trainer:
             pin_memory=self.device.type == "cuda",
             share=self.stepper.share.of,
         )
-        self._started = time.monotonic() - self.seconds
-        self._started_at_iteration = self.iteration
-        self._attempt_started = time.monotonic()
+        self.progress = Progress(
+            self.run_dir / "progress.json", self.recipe.iterations, self.iteration, self.seconds
+        )
         self._resumed_at = (self.iteration, self.validated)
         self.model.train()
         if self._validation_is_due():
@@ -343,39 +311,7 @@ class Trainer:
         if not self.processes.first:
             return
         self.history.append({"iteration": self.iteration, "loss": loss, "lr": self._lr, **row})
-        self._report(loss)
-
-    def _report(self, loss: float) -> None:
-        now = time.monotonic()
-        self.seconds = now - self._started
-        done = self.iteration - self._started_at_iteration
-        rate = done / max(now - self._attempt_started, 1e-9)
-        eta = (self.recipe.iterations - self.iteration) / rate
-        miou = "-" if self.val_miou is None else f"{100 * self.val_miou:.2f}"
-        log.info(
-            "%d/%d  loss %.4f  lr %.5f  val mIoU %s  %.1f it/s  ETA %s",
-            self.iteration,
-            self.recipe.iterations,
-            loss,
-            self._lr,
-            miou,
-            rate,
-            clock(eta),
-        )
-        write_json(
-            self.run_dir / "progress.json",
-            {
-                "iteration": self.iteration,
-                "iterations": self.recipe.iterations,
-                "loss": loss,
-                "val_miou": self.val_miou,
-                "iterations_per_second": rate,
-                "eta_seconds": eta,
-                "updated": time.time(),
-                "pid": os.getpid(),
-                "host": socket.gethostname(),
-            },
-        )
+        self.progress.report(self.iteration, loss, self._lr, self.val_miou)
 
     def _validate(self) -> None:
         self.stepper.settle()
@@ -404,7 +340,6 @@ class Trainer:
         self.clock.took("save")
 
     def _write_state(self) -> None:
-        self.seconds = time.monotonic() - self._started
         self.states.save(
             {
                 "iteration": self.iteration,
@@ -412,7 +347,7 @@ class Trainer:
                 "optimizer": self.stepper.optimizer.state_dict(),
                 "scaler": self.stepper.scaler.state_dict(),
                 "sums": self.sums,
-                "seconds": self.seconds,
+                "seconds": self.progress.seconds,
                 "val_miou": self.val_miou,
                 "validated": self.validated,
                 "validation_seconds": self.clock.longest["validation"],
@@ -441,17 +376,7 @@ class Trainer:
         """The manifest; written by the first process, empty in the others."""
         if not self.processes.first:
             return {}
-        state = {name: tensor.cpu() for name, tensor in self.model.state_dict().items()}
-        buffer = io.BytesIO()
-        torch.save(state, buffer)
-        content = buffer.getvalue()
-        write_bytes(self.run_dir / "weights.pt", content)
-        history = self.run_dir / "history.jsonl"
-        finished = {
-            "key": self.job.run.key,
-            "iterations": self.iteration,
-            "weights": {"file": "weights.pt", "sha256": sha256_bytes(content)},
-            "history": {"file": history.name, "sha256": sha256_file(history)},
+        facts = {
             "data_fingerprint": self.manifest.fingerprint,
             "stand_in": self.manifest.stand_in,
             "start_weights": self.start_weights,
@@ -460,12 +385,13 @@ class Trainer:
             "val_miou": self.val_miou,
             "bn_parts": self.recipe.bn_parts,  # of a batch, each with statistics of its own
             "processes": self.counts,  # one after the other, where attempts differed
-            "seconds": round(time.monotonic() - self._started, 3),
+            "seconds": round(self.progress.seconds, 3),
             "code": code_version(),
             "environment": environment(self.device),
             "repeat": self.repeat,
         }
-        write_json(self.run_dir / "finished.json", finished)
+        key = self.job.run.key
+        finished = write_finished(self.run_dir, key, self.iteration, self.model, facts)
         shutil.rmtree(self.run_dir / "resume", ignore_errors=True)
-        (self.run_dir / "progress.json").unlink(missing_ok=True)
+        self.progress.path.unlink(missing_ok=True)
         return finished

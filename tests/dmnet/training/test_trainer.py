@@ -23,7 +23,7 @@ from dmnet.files import read_json, sha256_file, write_text
 from dmnet.segmentor import Segmentor
 from dmnet.training import trainer
 from dmnet.training.history import read_history
-from dmnet.training.trainer import InterruptedRunError, clock, train
+from dmnet.training.trainer import InterruptedRunError, train
 from dmnet.weights import load_trained
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -351,10 +351,3 @@ def test_start_weights_that_are_missing_are_a_checkpoint_error(
     values["run"]["model"]["backbone"].update(width=64, weights=weights)
     with pytest.raises(CheckpointError, match=r"no-weights/f\.pth: n weights are missing"):
         trained(tmp_path, JobConfig.model_validate(values), drawn_data[1])
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0, "0:00:00"), (59.6, "0:01:00"), (3661, "1:01:01"), (90000, "25:00:00")]
-)
-def test_durations_read_as_hours_minutes_seconds(seconds: float, text: str) -> None:
-    assert clock(seconds) == text

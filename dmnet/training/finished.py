@@ -1,0 +1,70 @@
+"""A finished run on the disk: `weights.pt`, and `finished.json` that vouches for it.
+
+Snakemake deletes `train.json` before it runs the job again; `finished.json` outlives that.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dmnet.errors import DMNetError
+from dmnet.files import read_json, sha256_bytes, sha256_file, write_bytes, write_json
+from dmnet.segmentor import Segmentor
+
+log = logging.getLogger(__name__)
+
+
+def write_finished(
+    run_dir: Path, key: str, iterations: int, model: Segmentor, facts: dict[str, Any]
+) -> dict[str, Any]:
+    """Write the weights, then the manifest that names them by SHA-256, and return it.
+
+    facts: what it says besides. Raises RunError, the manifest not written, when the disk is full
+    or read-only.
+    """
+    state = {name: tensor.cpu() for name, tensor in model.state_dict().items()}
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    content = buffer.getvalue()
+    write_bytes(run_dir / "weights.pt", content)
+    history = run_dir / "history.jsonl"
+    finished = {
+        "key": key,
+        "iterations": iterations,
+        "weights": {"file": "weights.pt", "sha256": sha256_bytes(content)},
+        "history": {"file": history.name, "sha256": sha256_file(history)},
+        **facts,
+    }
+    write_json(run_dir / "finished.json", finished)
+    return finished
+
+
+def finished_run(run_dir: Path, key: str, fingerprint: str) -> dict[str, Any] | None:
+    """The manifest of a finished run whose weights are whole and whose data are these, or None."""
+    path = run_dir / "finished.json"
+    if not path.exists():
+        return None
+    try:
+        manifest: dict[str, Any] = read_json(path)
+        weights = run_dir / manifest["weights"]["file"]
+        if manifest["key"] != key or manifest["data_fingerprint"] != fingerprint:
+            log.warning("%s: of another configuration or data; training again", path)
+            return None
+        history = run_dir / manifest["history"]["file"]
+        for file, entry in ((weights, manifest["weights"]), (history, manifest["history"])):
+            if file == weights and not file.exists() and run_dir.with_suffix(".dvc").exists():
+                # Shared, and only its results were pulled: whoever needs the weights says so.
+                log.info("%s: not here, but shared; nothing is trained again", file)
+                continue
+            if sha256_file(file) != entry["sha256"]:
+                log.warning("%s: damaged (its SHA-256 differs); training again", file)
+                return None
+    except (DMNetError, OSError, KeyError, TypeError) as error:
+        log.warning("%s: damaged (%s); training again", path, error)
+        return None
+    return manifest
