@@ -441,6 +441,11 @@ class Trainer:
         """The manifest; written by the first process, empty in the others."""
         if not self.processes.first:
             return {}
+        spent = self.clock.spent
+        log.info(
+            "seconds of this attempt: iterations %.1f, validations %.1f, saving %.1f",
+            *(spent[what] for what in ("iteration", "validation", "save")),
+        )
         state = {name: tensor.cpu() for name, tensor in self.model.state_dict().items()}
         buffer = io.BytesIO()
         torch.save(state, buffer)
