@@ -9,21 +9,17 @@ one within the other; tests/workflow/test_slurm.py measures that on a real SLURM
 from __future__ import annotations
 
 import argparse
-import os
 import subprocess
 import sys
 import tempfile
-import time
-from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from tabulate import tabulate
 
+from bench.commands import Taken, call, machine, write_document
 from bench.peer import ROOT, BenchError
 from bench.study import write_study
 from dmnet.files import write_text
-from dmnet.provenance import device_name
 
 SIZES = (100, 500, 1000, 2500, 5000)
 LIMITS = {"plan": 10.0, "dry run": 60.0, "job": 4.0}  # seconds, at the largest size
@@ -35,30 +31,6 @@ study = Workflow({})
 study.jobs.hints.write(study.jobs.experiment)  # as Snakemake does before the first job
 print(next(reversed(study.jobs.experiment.runs)))
 """
-
-
-@dataclass(frozen=True)
-class Taken:
-    wall: float  # seconds
-    processor: float
-    memory: float  # MB
-
-
-def call(command: list[str], folder: Path, **environment: str) -> Taken:
-    """Raises BenchError with the last line of a command that fails."""
-    output = folder / "output.txt"
-    with output.open("wb") as stream:
-        began = time.monotonic()
-        process = subprocess.Popen(
-            command, cwd=folder, stdout=stream, stderr=stream, env=os.environ | environment
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-        wall = time.monotonic() - began
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        last = (output.read_text(errors="replace").strip().splitlines() or ["nothing"])[-1]
-        raise BenchError(f"`{' '.join(command[:4])} ...` ended with {process.returncode}: {last}")
-    return Taken(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
 def measure(cells: int, folder: Path) -> dict[str, Taken]:
@@ -120,23 +92,6 @@ def _within(taken: Taken, limit: float) -> str:
     return "beyond on this busy machine" if taken.processor < limit else "beyond"
 
 
-def machine() -> str:
-    cores = len(os.sched_getaffinity(0))
-    return f"{device_name(torch.device('cpu'))}, {cores} cores"
-
-
-BEGIN, END = "<!-- measured: python -m bench.scale -->", "<!-- end of what was measured -->"
-
-
-def write_document(path: Path, text: str) -> None:
-    """Between the markers; the rest of the page is written by hand."""
-    page = path.read_text()
-    if BEGIN not in page or END not in page:
-        raise BenchError(f"{path}: the lines {BEGIN!r} and {END!r} are missing; put them back")
-    head, tail = page.split(BEGIN)[0], page.split(END)[1]
-    write_text(path, f"{head}{BEGIN}\n\n{text}\n{END}{tail}")
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.scale", description=__doc__)
     parser.add_argument("--cells", type=int, action="append", help="only so many; repeatable")
@@ -148,16 +103,13 @@ def main() -> int:
                 measured[cells] = measure(cells, Path(folder))
             print(render(measured), flush=True)
         if not options.cells:
-            load = f"load average of the minute before: {LOAD:.1f}"
-            text = f"On {machine()} ({load}); processor seconds in brackets.\n\n{render(measured)}"
-            write_document(ROOT / "docs" / "scale.md", text)
+            text = f"On {machine()}; processor seconds in brackets.\n\n{render(measured)}"
+            write_document(ROOT / "docs" / "scale.md", "bench.scale", text)
     except BenchError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
 
-
-LOAD = os.getloadavg()[0]
 
 if __name__ == "__main__":
     sys.exit(main())

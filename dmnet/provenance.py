@@ -14,7 +14,7 @@ import torch
 
 from dmnet.files import sha256_bytes
 
-PACKAGES = ("torch", "torchvision", "numpy", "pillow", "opencv-python-headless")
+PACKAGES = ("torch", "numpy", "pillow", "opencv-python-headless")
 CODE = ("dmnet", "pipeline", "params", "Snakefile")
 
 

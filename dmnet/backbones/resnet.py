@@ -6,14 +6,15 @@
 
 The first block of a dilated stage keeps the dilation of the stage before it, as in the dilated
 ResNets that the paper cites and in torchvision. Parameter names are torchvision's, so its ImageNet
-weights load as they are (plain stem, width 64).
+weights load as they are (plain stem, width 64); tests/dmnet/backbones compares with its ResNet.
+torchvision itself is not imported: it brings PyTorch's compiler along, which would be a third of an
+evaluation's start.
 """
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 
-from dmnet.compat import torchvision
 from dmnet.config import ResNetConfig
 from dmnet.layers import initialise
 
@@ -21,7 +22,45 @@ BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
 STRIDES = {8: (1, 2, 1, 1), 16: (1, 2, 2, 1)}
 DILATIONS = {8: (1, 1, 2, 4), 16: (1, 1, 1, 2)}
 
-Bottleneck = torchvision.models.resnet.Bottleneck
+
+class Bottleneck(nn.Module):
+    """1x1 to `planes`, 3x3 with stride and dilation, 1x1 to 4 x `planes`; ReLU after the sum.
+
+    Forward: (n, inputs, h, w) -> (n, 4 planes, h / stride, w / stride). `downsample` brings the
+    input to the output's shape where the two differ. The stride is the 3x3 convolution's, as in
+    torchvision and the zoos ("ResNet v1.5").
+    """
+
+    expansion = 4
+
+    def __init__(
+        self,
+        inputs: int,
+        planes: int,
+        stride: int = 1,
+        downsample: nn.Module | None = None,
+        dilation: int = 1,
+    ) -> None:
+        super().__init__()
+        outputs = planes * self.expansion
+        self.conv1 = nn.Conv2d(inputs, planes, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(planes)
+        self.conv2 = nn.Conv2d(
+            planes, planes, 3, stride=stride, padding=dilation, dilation=dilation, bias=False
+        )
+        self.bn2 = nn.BatchNorm2d(planes)
+        self.conv3 = nn.Conv2d(planes, outputs, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(outputs)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = downsample
+
+    def forward(self, x: Tensor) -> Tensor:
+        shortcut = x if self.downsample is None else self.downsample(x)
+        x = self.relu(self.bn1(self.conv1(x)))
+        x = self.relu(self.bn2(self.conv2(x)))
+        x = self.bn3(self.conv3(x))
+        x += shortcut
+        return self.relu(x)
 
 
 class ResNet(nn.Module):

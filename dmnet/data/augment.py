@@ -13,13 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dmnet.compat import torchvision
 from dmnet.config import RecipeConfig
 from dmnet.data.crop import draw_window
 from dmnet.data.padding import pad
 from dmnet.data.photometric import distort
-
-functional = torchvision.transforms.v2.functional
 
 # One thread: results must not depend on how many there are, and loaders run side by side.
 cv2.setNumThreads(0)
@@ -68,7 +65,11 @@ def resize_label(label: Tensor, size: tuple[int, int]) -> Tensor:
 
 def normalise(image: Tensor, recipe: RecipeConfig) -> Tensor:
     """(3, h, w) uint8 -> float32 with the recipe's mean and standard deviation removed."""
-    return functional.normalize(image.float(), list(recipe.mean), list(recipe.std))
+    mean, std = (
+        torch.tensor(values, dtype=torch.float32, device=image.device).view(3, 1, 1)
+        for values in (recipe.mean, recipe.std)
+    )
+    return (image - mean).div_(std)
 
 
 def augment(

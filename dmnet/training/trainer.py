@@ -376,6 +376,11 @@ class Trainer:
         """The manifest; written by the first process, empty in the others."""
         if not self.processes.first:
             return {}
+        spent = self.clock.spent
+        log.info(
+            "seconds of this attempt: iterations %.1f, validations %.1f, saving %.1f",
+            *(spent[what] for what in ("iteration", "validation", "save")),
+        )
         facts = {
             "data_fingerprint": self.manifest.fingerprint,
             "stand_in": self.manifest.stand_in,

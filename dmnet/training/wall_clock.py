@@ -61,12 +61,14 @@ def _asked_of_squeue(job: str) -> float | None:
 class WallClock:
     """The time that is left, against what an iteration, a save and a validation took so far.
 
-    The longest of each counts, in this attempt or, for the validation, in an earlier one.
+    The longest of each counts, in this attempt or, for the validation, in an earlier one. `spent`
+    adds up what each kind took, in seconds.
     """
 
     def __init__(self, end: float | None) -> None:
         self.end = end
         self.longest = {"iteration": 0.0, "save": 0.0, "validation": 0.0}
+        self.spent = dict(self.longest)  # in this attempt
         self._since = time.monotonic()
 
     def start(self) -> None:
@@ -77,6 +79,7 @@ class WallClock:
         """Since `start` or the last `took`, `what` was done once."""
         now = time.monotonic()
         self.longest[what] = max(self.longest[what], now - self._since)
+        self.spent[what] += now - self._since
         self._since = now
 
     def has_time_for(self, what: str) -> bool:

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from dmnet.backbones import ResNet
-from dmnet.compat import torchvision
 from dmnet.config import ResNetConfig
+from tests.torchvision_peer import torchvision
 
 torchvision_resnet = torchvision.models.resnet
 

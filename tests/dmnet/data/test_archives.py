@@ -99,6 +99,18 @@ def test_link_in_a_tar_is_refused(tmp_path: Path, target: Path) -> None:
         extract_tar(tmp_path / "x", target, lambda _: True)
 
 
+def test_the_mode_that_a_tar_states_is_not_taken_over(tmp_path: Path, target: Path) -> None:
+    with tarfile.open(tmp_path / "set-user-id.tar", "w") as tar:
+        member = tarfile.TarInfo("top/a.txt")
+        member.size, member.mode, member.uid = 1, 0o6777, 4321
+        tar.addfile(member, io.BytesIO(b"a"))
+    (tmp_path / "ordinary").touch()
+    extract_tar(tmp_path / "set-user-id.tar", target, lambda _: True)
+    assert (target / "top/a.txt").read_bytes() == b"a"
+    written, ordinary = (target / "top/a.txt").stat(), (tmp_path / "ordinary").stat()
+    assert (written.st_mode, written.st_uid) == (ordinary.st_mode, ordinary.st_uid)
+
+
 @pytest.mark.parametrize("part", [0.0, 0.3, 0.6])
 def test_truncated_archive_is_named(
     tmp_path: Path, target: Path, extract: Extract, part: float

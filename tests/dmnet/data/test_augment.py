@@ -13,6 +13,7 @@ from torch import Tensor
 
 from dmnet.config import RecipeConfig
 from dmnet.data.augment import augment, normalise, resize_image, resize_label, scaled_size
+from tests.torchvision_peer import torchvision
 
 IGNORE = 255
 
@@ -139,6 +140,15 @@ def test_normalising_removes_mean_and_standard_deviation_per_channel() -> None:
     image = torch.tensor([10, 20, 30], dtype=torch.uint8)[:, None, None].expand(3, 2, 2)
     values = normalise(image, recipe(mean=(8.0, 20.0, 31.0), std=(2.0, 5.0, 4.0)))
     assert values[:, 0, 0].tolist() == [1.0, 0.0, -0.25]
+
+
+def test_normalising_is_torchvisions_to_the_bit() -> None:
+    image = torch.arange(256, dtype=torch.uint8).expand(3, 2, 256).contiguous()
+    wanted = recipe(mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375))
+    theirs = torchvision.transforms.v2.functional.normalize(
+        image.float(), list(wanted.mean), list(wanted.std)
+    )
+    assert torch.equal(normalise(image, wanted), theirs)
 
 
 def test_one_state_of_the_generator_gives_one_sample_and_another_another() -> None:

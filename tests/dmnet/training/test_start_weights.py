@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from dmnet.backbones import ResNet
-from dmnet.compat import torchvision
 from dmnet.config import ResNetConfig, WeightsConfig
 from dmnet.errors import CheckpointError
 from dmnet.files import sha256_file
 from dmnet.training.start_weights import load_start_weights
+from tests.torchvision_peer import torchvision
 
 State = dict[str, Tensor]
 

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import torch
 
+from bench.table2 import LINE as SECONDS_SPENT
 from dmnet.config import DatasetConfig, JobConfig
 from dmnet.data.prepare import prepare_dataset
 from dmnet.errors import CheckpointError, DataError, RunError
@@ -93,10 +94,16 @@ Uninterrupted = Callable[[JobConfig], dict[str, Any]]
 
 
 def test_a_run_leaves_verified_weights_its_curve_and_nothing_unfinished(
-    tmp_path: Path, drawn_data: Prepared, make_job: MakeJob
+    tmp_path: Path,
+    drawn_data: Prepared,
+    make_job: MakeJob,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     job = make_job(drawn_data[0])
-    manifest = trained(tmp_path, job, drawn_data[1])
+    with caplog.at_level("INFO"):
+        manifest = trained(tmp_path, job, drawn_data[1])
+    spent = SECONDS_SPENT.search(caplog.text)
+    assert spent is not None and float(spent[1]) > 0
     directory = tmp_path / "runs" / job.run.key
     assert {path.name for path in directory.iterdir()} == {
         "config.json",

@@ -3,8 +3,8 @@
 Python imports a module of this name when it starts. It changes two imports, when they happen:
 
 - `torchvision`: where its compiled extension does not load (a CUDA wheel beside a CPU torch), the
-  schemas of its operators are defined first, for which it registers kernels (dmnet/compat.py does
-  the same for us). Where the extension loads, nothing happens.
+  schemas of its operators are defined first, for which it registers kernels (as
+  tests/torchvision_peer.py does for our tests). Where the extension loads, nothing happens.
 - `mmcv.ops`: mmcv-lite has no compiled operators, and mmsegmentation imports names of theirs that
   the models here do not use. Each such name gives a class that refuses to be used.
 """

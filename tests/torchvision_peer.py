@@ -1,11 +1,13 @@
-"""torchvision beside a CPU build of torch.
+"""torchvision, which the tests compare with, beside a CPU build of torch.
 
 The torchvision wheel is compiled for CUDA. Beside a CPU torch its extension does not load, and
 `import torchvision` stops because it registers fake kernels for operators whose schemas the
 extension would have defined. Defining the two schemas first lets the pure-Python parts (models,
 transforms, datasets) import. Where the extension loads normally this module does nothing.
 
-Import it from here, so that the order is always right: `from dmnet.compat import torchvision`.
+Import it from here, so that the order is always right:
+
+    from tests.torchvision_peer import torchvision
 """
 
 from __future__ import annotations
