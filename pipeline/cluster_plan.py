@@ -20,7 +20,6 @@ from pipeline.requests import Requests
 if TYPE_CHECKING:
     from dmnet.flops import Cost
 
-RELEASED_MINUTES = 240  # as in pipeline/rules/released.smk
 FLOAT = 4  # bytes
 STATES = 3  # resume states that lie on the disk while a new one is written
 COPIES = 2  # of weights: in runs/ and in DVC's cache
@@ -68,7 +67,7 @@ def submitted_jobs(
         train.add(_trained(root, run), profile.minutes("train", own))
     for evaluation in experiment.evaluations.values():
         if evaluation.folder == "released":
-            jobs, own = released, RELEASED_MINUTES
+            jobs, own = released, requests.released_minutes(1)
         else:
             jobs = evaluate
             of_run = experiment.runs[evaluation.run_key].job.run

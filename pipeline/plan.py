@@ -2,43 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tabulate import tabulate
 
-from pipeline.errors import SpecError
+from pipeline.cluster_plan import render_cluster_plan
+from pipeline.cluster_profile import Profile, partitions
+from pipeline.costs import Costs
 from pipeline.experiments import Experiment, Run
+from pipeline.requests import Requests
 
 if TYPE_CHECKING:
     from dmnet.flops import Cost
-
-
-@dataclass(frozen=True)
-class Costs:
-    """`params/costs.yaml`: how fast the device of a preset is taken to be."""
-
-    title: str
-    flops_per_second: float
-    fixed_seconds: float
-    per_job_seconds: float
-
-    @classmethod
-    def read(cls, content: dict[str, Any], device: str) -> Costs:
-        try:
-            speed = content[device]
-            return cls(
-                str(speed["title"]),
-                float(speed["flops_per_second"]),
-                float(speed["fixed_seconds"]),
-                float(content["per_job_seconds"]),
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise SpecError(
-                f"params/costs.yaml: `{device}` needs title, flops_per_second and fixed_seconds, "
-                f"and the file per_job_seconds ({error!r})"
-            ) from error
 
 
 def training_seconds(run: Run, costs: Costs, flops: int) -> float:
@@ -113,10 +89,6 @@ def render_plan(
         "evaluation not counted)",
     ]
     if profiles:
-        from pipeline.cluster_plan import render_cluster_plan
-        from pipeline.cluster_profile import Profile, partitions
-        from pipeline.requests import Requests
-
         text = render_cluster_plan(
             experiment,
             Profile.read(profiles),

@@ -17,8 +17,8 @@ from pydantic import Field
 from dmnet.config import RunConfig
 from dmnet.config.jobs import ExecutionConfig
 from dmnet.config.sections import Section, parse
+from pipeline.costs import Costs
 from pipeline.errors import SpecError
-from pipeline.plan import Costs
 
 # Of the backbones whose FLOPs per pixel the file gives; BiSeNetV2's detail branch begins as wide.
 PUBLISHED_WIDTH, PUBLISHED_STRIDE = 64, 8
@@ -32,6 +32,7 @@ class RequestsSpec(Section):
     minutes_at_least: int = Field(ge=1)
     minutes_at_most: int = Field(ge=1)
     evaluation_part: float = Field(gt=0)
+    released_minutes: int = Field(ge=1)
     cpu_base_mb: int = Field(ge=1)
     gpu_base_mb: int = Field(ge=1)
     worker_mb: int = Field(ge=0)
@@ -79,6 +80,10 @@ class Requests:
         """Of one protocol, and of predicting."""
         seconds = self.training_seconds(run) * self.spec.evaluation_part
         return self._minutes(seconds, attempt)
+
+    def released_minutes(self, attempt: int) -> int:
+        """Of evaluating a released checkpoint by one protocol."""
+        return attempt * self.spec.released_minutes
 
     def memory_mb(self, execution: ExecutionConfig, attempt: int) -> int:
         """Of the machine, not of the GPU: the process, its loader's workers, their caches."""

@@ -53,7 +53,7 @@ rule evaluate_release:
     resources:
         gpu=study.resources.gpus,
         mem_mb=lambda wildcards, attempt: study.resources.memory_mb(attempt),
-        runtime=lambda wildcards, attempt: 240 * attempt,  # several scales, large images
+        runtime=lambda wildcards, attempt: study.resources.released_minutes(attempt),
     params:
         config=lambda wildcards: study.jobs.evaluation_json(
             wildcards.key, wildcards.evaluation

@@ -53,6 +53,9 @@ class Resources:
     def evaluation_minutes(self, key: str, attempt: int) -> int:
         return self._requests.evaluation_minutes(self._jobs.run(key).job.run, attempt)
 
+    def released_minutes(self, attempt: int) -> int:
+        return self._requests.released_minutes(attempt)
+
     def memory_mb(self, attempt: int) -> int:
         return self._requests.memory_mb(self._preset.execution, attempt)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.errors import SpecError
-from pipeline.plan import Costs, render_plan, training_seconds
+from pipeline.costs import Costs
+from pipeline.plan import render_plan, training_seconds
 from pipeline.specs import Params
 
 COSTS = Costs("one core", flops_per_second=1e9, fixed_seconds=0.5, per_job_seconds=10)
@@ -32,9 +32,3 @@ def test_planning_a_larger_number_of_seeds_costs_more(build, folder, tmp_path):
     assert "3 cells, 6 training runs, 6 evaluations, 42 iterations" in render_plan(
         build("toy", seeds=2), costs, tmp_path
     )
-
-
-@pytest.mark.parametrize("content", [{}, {"cpu": {}}, {"cpu": None}, {"cpu": {"title": "x"}}])
-def test_incomplete_costs_are_named(content):
-    with pytest.raises(SpecError, match=r"params/costs.yaml: `cpu` needs title"):
-        Costs.read(content, "cpu")

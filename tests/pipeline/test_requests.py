@@ -47,6 +47,7 @@ def test_every_attempt_asks_for_more_until_a_day():
     execution = experiment.preset.execution
     assert requests.training_minutes(run, 1) < requests.training_minutes(run, 2)
     assert 2 * requests.memory_mb(execution, 1) == requests.memory_mb(execution, 2)
+    assert 2 * requests.released_minutes(1) == requests.released_minutes(2)
     experiment, (run, *_) = runs("paper")
     requests = Requests.read(COSTS, on_gpu=True)
     assert requests.training_minutes(run, 9) == requests.spec.minutes_at_most
