@@ -16,7 +16,8 @@ from dmnet.config import Section, parse
 from pipeline.errors import ResultError, SpecError
 from pipeline.predicates import Equal, Predicate, Values
 from pipeline.report import cells_of
-from pipeline.specs import Identifier, TableSpec, row_label
+from pipeline.specs import Identifier
+from pipeline.tables import TableSpec, row_label
 from pipeline.yaml_files import load_yaml
 
 HOLDS, FAILS = "holds", "does not hold"

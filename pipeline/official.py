@@ -10,16 +10,14 @@ import datetime
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from pydantic import Field, field_validator
 
 from dmnet.config import Section, parse
 from pipeline.errors import SpecError
+from pipeline.tables import TableSpec
 from pipeline.yaml_files import load_yaml
-
-if TYPE_CHECKING:
-    from pipeline.specs import TableSpec
 
 Percent = Annotated[float, Field(strict=True, ge=0, le=100)]
 

@@ -15,7 +15,7 @@ from pipeline.official import official_notes
 from pipeline.ranking import rank_agreements
 from pipeline.results import CellResult, read_cell, weights_of
 from pipeline.settings import ORIGINS, Setting
-from pipeline.specs import DEFAULTS, CellSpec
+from pipeline.tables import DEFAULTS, CellSpec
 from pipeline.verdict import Rules, Verdict, judge
 
 

@@ -9,7 +9,8 @@ from typing import cast, get_args
 from pipeline.errors import SpecError
 from pipeline.experiments.experiment import Experiment
 from pipeline.experiments.resolver import CellResolver
-from pipeline.specs import Params, Source
+from pipeline.specs import Params
+from pipeline.tables import Source
 
 PARAMS = Path("params")
 

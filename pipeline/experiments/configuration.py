@@ -26,7 +26,8 @@ from pipeline.settings import (
     section,
     to_tree,
 )
-from pipeline.specs import CellSpec, Params, PresetSpec, TableSpec
+from pipeline.specs import Params, PresetSpec
+from pipeline.tables import CellSpec, TableSpec
 
 
 class CellConfiguration:

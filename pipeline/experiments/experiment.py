@@ -10,7 +10,8 @@ from dmnet.config import DatasetConfig
 from pipeline.experiments.jobs import Evaluation, Profile, Release, Run, Speed, Submission
 from pipeline.official import OfficialResult
 from pipeline.settings import Setting
-from pipeline.specs import CellSpec, PresetSpec, Source, TableSpec
+from pipeline.specs import PresetSpec
+from pipeline.tables import CellSpec, Source, TableSpec
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ from pipeline.experiments.jobs import Evaluation, Release, Run, evaluation_name
 from pipeline.experiments.measurements import profile_of, speed_of
 from pipeline.experiments.submissions import submission_of
 from pipeline.settings import Settings
-from pipeline.specs import CellSpec, Params, SubmissionSpec, TableSpec
+from pipeline.specs import Params
+from pipeline.tables import CellSpec, SubmissionSpec, TableSpec
 
 
 class CellResolver:

@@ -39,10 +39,6 @@ def measured(zoo, finish, tmp_path):
     return experiment
 
 
-def test_labels_are_the_rows_texts_without_heading_and_links(zoo):
-    assert [cell.row for cell in zoo().cells] == ["first"] * 3 + ["second - -"]
-
-
 # ------------------------------------------------------------------------------------- reports
 
 
@@ -116,27 +112,3 @@ def test_a_measurement_without_a_result_is_pending_or_failed(zoo, tmp_path):
     mark = tmp_path / "logs" / "speed" / f"{cell.speed.key}.failed.json"
     assert failure_of(cell, experiment, tmp_path) is None
     assert not mark.exists()
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "words"),
-    [
-        ("heading: Rooms", "heading: 7", "`heading` = 7.0; expected a text"),
-        ("Kind: second", "Kind: {model: net}", "column 'Kind': the key `cell` is missing"),
-        ("defaults: {model: net, ", "defaults: {cell: x, model: net, ", "`defaults` names no cell"),
-        ("defaults: {model: net, ", "defaults: {modell: net, ", "unknown key .*modell`"),
-        ("{Mem: 1}", "{Memory: 1}", "`column_decimals` names the unknown column 'Memory'"),
-        ("[Kind, Mem", "[heading, Mem", "'heading', which is a key of rows"),
-        ("measure: memory", "measure: heat", "measure"),
-        (
-            "speed: {measure: memory}",
-            "speed: {measure: memory}, profile: {measure: macs, input_size: [64, 64]}",
-            "two kinds of cells",
-        ),
-    ],
-)
-def test_a_malformed_row_is_refused_with_the_tables_file(zoo, edit, folder, old, new, words):
-    edit("tables/zoo.yaml", old, new)
-    with pytest.raises(Exception, match=words) as caught:
-        zoo()
-    assert str(folder / "tables" / "zoo.yaml") in str(caught.value)

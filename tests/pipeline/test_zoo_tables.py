@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.experiments import build_experiment
-from pipeline.specs import DEFAULTS, HEADING, Params
+from pipeline.specs import Params
+from pipeline.tables import DEFAULTS, HEADING
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "tests" / "golden"
