@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import shlex
 import sys
@@ -15,7 +14,7 @@ from typing import Any, TextIO, TypeVar
 from dmnet.config import canonical_json, content_hash
 from dmnet.errors import DMNetError
 from dmnet.files import sha256_bytes, sha256_file
-from pipeline.dvc_entries import was_pulled
+from pipeline import shared_inputs
 from pipeline.errors import PipelineError, SpecError
 from pipeline.experiments import (
     PARAMS,
@@ -30,6 +29,7 @@ from pipeline.experiments import (
 from pipeline.figures import Figure, figure_names, load_figures
 from pipeline.one_cell import Hints
 from pipeline.requests import Requests
+from pipeline.shared_inputs import Ancient
 from pipeline.specs import Params
 from pipeline.verdict import load_rules
 
@@ -216,10 +216,16 @@ class Workflow:
         dataset = self._find(lambda study: study.datasets.get(name), f"data/{name}")
         return "-" if dataset is not None and dataset.generate else self.sources
 
-    def parent(self, key: str) -> list[str]:
+    def parent(self, key: str, ancient: Ancient) -> Any:
         """The finished run that this one starts from, if any."""
+        path = self._parent(key)
+        if not self._settled(key):
+            return path or []
+        return ancient(path) if path and Path(path).exists() else []
+
+    def _parent(self, key: str) -> str | None:
         parent = self._run(key).job.run.parent
-        return [f"runs/{parent}/train.json"] if parent else []
+        return f"runs/{parent}/train.json" if parent else None
 
     def profile_json(self, key: str) -> str:
         profile = self._find(lambda study: study.profiles.get(key), f"counts/{key}.json")
@@ -250,26 +256,33 @@ class Workflow:
         run = self._run(key)
         return f"data/{run.job.dataset.name}/manifest.json"
 
-    def data_of(
-        self, key: str, output: str, ancient: Callable[[str], Any], kind: str = "runs"
-    ) -> Any:
-        """The run's data, which make it out of date when they are others, not when they are newer.
+    def data_of(self, key: str, ancient: Ancient) -> Any:
+        """The data that the run is trained on, by what is in them."""
+        made_with, settled = f"runs/{key}/train.json", self._settled(key)
+        return shared_inputs.data_of(made_with, self.manifest(key), settled, ancient)
 
-        A run that came from a colleague is older than the data that are prepared here later, and
-        needs none while its `output` (without `.json`) is there. ancient: Snakemake's flag for an
-        input whose time does not count; it does so only for one that exists. kind: or `released`.
-        """
-        path = self.manifest(key) if kind == "runs" else self.release_manifest(key)
-        folder = Path(kind) / key
-        try:
-            used = json.loads((folder / "train.json").read_text())["data_fingerprint"]
-            if not Path(path).exists():
-                there = (folder / f"{output}.json").exists()
-                return [] if was_pulled(f"{kind}/{key}") and there else path
-            same = json.loads(Path(path).read_text())["fingerprint"] == used
-        except (OSError, ValueError, KeyError, TypeError):
-            return path  # not trained, or not readable: then times decide
-        return ancient(path) if same else path
+    def evaluation_data(self, key: str, name: str, ancient: Ancient, kind: str = "runs") -> Any:
+        """The same for an evaluation; kind: or `released`."""
+        manifest = self.manifest(key) if kind == "runs" else self.release_manifest(key)
+        output = f"{kind}/{key}/evaluations/{name}.json"
+        settled = self._is_of_its_run(output, kind)
+        return shared_inputs.data_of(output, manifest, settled, ancient)
+
+    def weights_of(self, output: str, ancient: Ancient, kind: str = "runs") -> Any:
+        """The manifest of the run, in whose folder of `kind` the weights are that `output` uses."""
+        path = f"{kind}/{output.split('/')[1]}/train.json"
+        return ancient(path) if self._is_of_its_run(output, kind) else path
+
+    @staticmethod
+    def _is_of_its_run(output: str, kind: str = "runs") -> bool:
+        trained = f"{kind}/{output.split('/')[1]}/train.json"
+        return shared_inputs.is_settled(output, "weights_sha256", trained)
+
+    def _settled(self, key: str) -> bool:
+        """Whether a run from elsewhere needs no training whatever its inputs' times."""
+        parent = self._parent(key)
+        there = parent if parent and Path(parent).exists() else None
+        return shared_inputs.is_settled(f"runs/{key}/train.json", "start_weights", there)
 
     def evaluation_json(self, key: str, name: str) -> str:
         evaluation = self._evaluation(key, name)
@@ -321,15 +334,11 @@ class Workflow:
     def prediction_json(self, key: str, name: str) -> str:
         return canonical_json(self._prediction(key, name).config)
 
-    def prediction_data(self, key: str, name: str, ancient: Callable[[str], Any]) -> Any:
+    def prediction_data(self, key: str, name: str, ancient: Ancient) -> Any:
         """As `data_of`: other data count, newer ones do not."""
-        path = f"data/{self._prediction(key, name).config.data.name}/manifest.json"
-        try:
-            used = json.loads(Path(f"predictions/{key}/{name}.json").read_text())
-            same = json.loads(Path(path).read_text())["fingerprint"] == used["data_fingerprint"]
-        except (OSError, ValueError, KeyError, TypeError):
-            return path
-        return ancient(path) if same else path
+        manifest = f"data/{self._prediction(key, name).config.data.name}/manifest.json"
+        output = f"predictions/{key}/{name}.json"
+        return shared_inputs.data_of(output, manifest, self._is_of_its_run(output), ancient)
 
     def _prediction(self, key: str, name: str) -> Evaluation | Submission:
         """What `predictions/<key>/<name>.json` is made by: a cell's protocol, or a submission."""

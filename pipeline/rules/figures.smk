@@ -3,7 +3,10 @@
 
 rule predict:
     input:
-        trained="runs/{key}/train.json",
+        trained=lambda wildcards: study.weights_of(
+            f"predictions/{wildcards.key}/{wildcards.evaluation}.json",
+            ancient,
+        ),
         data=lambda wildcards: study.prediction_data(
             wildcards.key, wildcards.evaluation, ancient
         ),

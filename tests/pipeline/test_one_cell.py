@@ -34,9 +34,9 @@ def ancient(path):
 def test_every_job_asks_for_the_same_as_the_login_node_says(login, job):
     for key in login.experiment.runs:  # with the parents of fine-tuned runs
         assert job.cells_of(key) == login.cells_of(key)
-        assert job.parent(key) == login.parent(key)
+        assert job.parent(key, ancient) == login.parent(key, ancient)
         assert job.training_minutes(key, 2) == login.training_minutes(key, 2)
-        assert job.data_of(key, "train", ancient) == login.data_of(key, "train", ancient)
+        assert job.data_of(key, ancient) == login.data_of(key, ancient)
     for key, name in login.experiment.evaluations:
         assert job.evaluation_json(key, name) == login.evaluation_json(key, name)
     for key in login.experiment.releases:
