@@ -369,6 +369,7 @@ class CellResolver:
             split=dataset.splits["val"],
             data=dataset.identity,
             load_scale=run.job.run.recipe.load_scale,
+            optimised_from=self.experiment.preset.optimised_from,
         )
         name = f"{protocol}-{config.split}-{content_hash(config)[:8]}"
         folder = "runs" if isinstance(run, Run) else "released"
@@ -406,6 +407,7 @@ class CellResolver:
             split=dataset.splits["test"],
             data=dataset.identity_of("test"),
             load_scale=measured.config.load_scale,
+            optimised_from=measured.config.optimised_from,
         )
         protocol = f"{self._name('inference')}-{config.split}-{content_hash(config)[:8]}"
         self.experiment.datasets[name] = dataset
@@ -472,6 +474,7 @@ class CellResolver:
             crop_size=recipe.crop_size,
             batch_size=recipe.batch_size // parts,
             precision=recipe.precision,
+            optimised=self.experiment.preset.optimised_from is not None,
         )
         key = content_hash(config)[:16]
         speed = self.experiment.speeds.setdefault(key, Speed(key, config))
