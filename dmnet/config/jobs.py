@@ -140,6 +140,6 @@ class EvaluationConfig(Section):
     split: str
     data: DataIdentity
     load_scale: float = 1.0
-    # From so many views (images x scales x mirror images) on the model is brought into its optimised
-    # form first, whose scores differ by rounding; None: never. See dmnet/inference/form.py.
+    # From so many views (images x scales x mirror images) on, the model is brought into its
+    # optimised form, whose scores differ by rounding; None: never. See dmnet/inference/form.py.
     optimised_from: int | None = Field(None, ge=1)

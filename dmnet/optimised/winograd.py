@@ -40,7 +40,7 @@ class WinogradConv(nn.Module):
     ) -> None:
         super().__init__()
         self.direct = FusedConv(weights, like, relu)
-        self.exact, self.relu = weights[0], relu
+        self.relu = relu
         self.dilation, self.with_kernels = like.dilation[0], with_kernels
         self.filters: dict[Tile, Tensor] = {}
 
@@ -51,7 +51,7 @@ class WinogradConv(nn.Module):
         images = [m.float().permute(0, 2, 3, 1).contiguous() for m in maps]  # (n, h, w, C_i)
         n, h, w, _ = images[0].shape
         d, (down, across) = self.dilation, tiles(h, w, tile, self.dilation)
-        outputs, channels = self.exact.shape[:2]
+        outputs, channels = self.direct.weight.shape[:2]
         groups = (tile[0] + 2) * (tile[1] + 2)
         fast = self.with_kernels and fits_kernels([m.shape[-1] for m in images] + [outputs])
         transformed = (input_by_kernel if fast else input_plain)(images, tile, d)
@@ -69,7 +69,7 @@ class WinogradConv(nn.Module):
         settings = ([0, 0], [1, 1], [1, 1], groups)
         ops = torch.ops.mkldnn
         if tile not in self.filters:
-            filters = transformed_filters(self.exact, tile).flatten(0, 1)[:, :, None, None]
+            filters = transformed_filters(self.direct.weight, tile).flatten(0, 1)[:, :, None, None]
             self.filters[tile] = ops._reorder_convolution_weight(
                 filters, *settings, list(transformed.shape)
             )
@@ -102,7 +102,7 @@ def as_tensor(matrix: Matrix) -> Tensor:
 
 
 def transformed_filters(weight: Tensor, tile: Tile) -> Tensor:
-    """Weights (K, C, 3, 3) -> G w G^T as (g, K, C) float32; computed in the weights' own type."""
+    """Weights (K, C, 3, 3) -> G w G^T as (g, K, C) float32; computed in float64."""
     left, right = (as_tensor(matrices(m).filter) for m in tile)
     products = torch.einsum("ia,kcab,jb->ijkc", left, weight.double(), right)
     return products.flatten(0, 1).float().contiguous()
