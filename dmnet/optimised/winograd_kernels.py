@@ -153,21 +153,16 @@ def kernels() -> ctypes.CDLL | None:
         if not kept.exists():
             compile_into(kept, compiler, text)
         return ctypes.CDLL(str(kept))
-    except OSError:  # nothing can be written there, or what lies there is no library
-        pass
-    except subprocess.CalledProcessError as error:
-        return without(error)
+    except (OSError, subprocess.CalledProcessError):
+        pass  # nothing can be written there, or what lies there is no library
     try:
         with tempfile.TemporaryDirectory() as folder:
             library = Path(folder, "winograd.so")
             compile_into(library, compiler, text)
             return ctypes.CDLL(str(library))
     except (OSError, subprocess.CalledProcessError) as error:
-        return without(error)
-
-
-def without(error: Exception) -> None:
-    log.info("%s: cannot compile Winograd's transforms, PyTorch's take their place", error)
+        log.info("%s: cannot compile Winograd's transforms, PyTorch's take their place", error)
+        return None
 
 
 def cache_folder() -> Path:
