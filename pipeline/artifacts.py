@@ -1,66 +1,68 @@
 """DVC: every result that took work is tracked by a small file beside it, which git takes.
 
-    runs/<key>.dvc   released/<key>.dvc   predictions/<key>.dvc    one entry per run, of its folder
-    counts/<key>.json.dvc   speed/<key>.json.dvc                   one per measurement
-
-The only contact with DVC, by its command line. Everything goes in one call: calls side by side
-would fight for DVC's lock.
+The only contact with DVC, by its command line; what the entries look like: `dvc_entries`. An entry
+is written with the files' names, then DVC stores the files and adds their md5s.
 """
 
 from __future__ import annotations
 
-import os
-import re
 import subprocess
 import sys
-import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from dmnet.errors import DMNetError
-from dmnet.files import read_json
+from dmnet.files import write_text
 from pipeline.dvc_entries import (
     FILES,
     FOLDERS,
+    Entry,
     cached,
     entries,
+    entry_of,
     file_md5,
-    folder_files,
-    folder_md5,
-    listing,
-    mark_pulled,
-    measurements,
+    md5_of,
     read_entry,
 )
 from pipeline.errors import RecordError
+from pipeline.passwords import without_secrets
 
-PASSWORD = re.compile(r"(://[^/\s:@]*:)[^/\s]*@")  # of a remote's address
-# What a report needs of a run; the weights are by far the largest of what else there is.
-RESULTS = {
-    "runs": ("config.json", "train.json", "finished.json", "history.jsonl", "evaluations"),
-    "released": ("config.json", "train.json", "evaluations"),
-}
+# Of a run's folder; its weights are by far the largest, and no report needs them.
+WEIGHTS = "weights.pt"
+RUN = ("config.json", "finished.json", "history.jsonl", "train.json", WEIGHTS)
+TRAINED = ("runs", "released")
+GO_ON = "`python -m pipeline pull` to go on"
+MISSING = "<https://error.dvc.org/missing-files>"  # how DVC's message on absent objects ends
 
 
 def track(keys: set[str], root: Path = Path(".")) -> str:
-    """`dvc add` the finished ones of these runs, and all measurements; returns one line.
+    """Have DVC store the finished ones of these runs and all measurements; returns one line.
 
     A run of which only the results were pulled is left alone: its entry would lose the weights.
     Raises RecordError.
     """
-    folders = [f"{kind}/{key}" for kind in RESULTS for key in sorted(keys)]
-    finished = [path for path in folders if (root / path / "train.json").exists()]
-    whole = [path for path in finished if _has_weights(root / path)]
+    finished = [
+        f"{kind}/{key}"
+        for kind in TRAINED
+        for key in sorted(keys)
+        if (root / kind / key / "train.json").exists()
+    ]
+    whole = [run for run in finished if (root / run / WEIGHTS).exists()]
+    tracked = {f"{run}.dvc": _run_files(run, root) for run in whole}
+    for run in finished:
+        found = sorted((root / run / "evaluations").glob("*.json"))
+        tracked |= {entry_of(path): [path] for path in _relative(found, root)}
+    beside = _predictions(keys, root)
+    for kind in FILES:
+        found = sorted((root / kind).glob("*.json"))
+        beside |= {entry_of(path): [path] for path in _relative(found, root)}
     partial = len(finished) - len(whole)
-    predicted = [f"predictions/{key}" for key in sorted(keys)]
-    beside = [path for path in predicted if any((root / path).glob("*.json"))]
-    beside += [path for path in measurements(root) if (root / path).exists()]
     aside = f" ({partial} without weights left as they are)" if partial else ""
+    tracked |= beside
     if not whole and not beside:
         return f"DVC: no finished run to track{aside}"
-    changed = [path for path in (*whole, *beside) if not _is_tracked(root, path)]
-    if changed:
-        _dvc(["add", "--quiet", *changed], root, "`python -m pipeline record` to try again")
+    _store(
+        {path: outs for path, outs in tracked.items() if not _is_tracked(path, outs, root)}, root
+    )
     also = f" and {len(beside)} predictions and measurements" if beside else ""
     return (
         f"DVC: {len(whole)} runs{also} tracked{aside}; `git add {' '.join(_patterns(root))}` "
@@ -68,114 +70,152 @@ def track(keys: set[str], root: Path = Path(".")) -> str:
     )
 
 
+def _run_files(run: str, root: Path) -> list[str]:
+    return [f"{run}/{name}" for name in RUN if (root / run / name).exists()]
+
+
+def _predictions(keys: set[str], root: Path) -> dict[str, list[str]]:
+    """Entry -> its manifest and the folder of label maps that goes with it."""
+    found = {}
+    for key in sorted(keys):
+        for path in _relative(sorted((root / "predictions" / key).glob("*.json")), root):
+            folder = path.removesuffix(".json")
+            found[entry_of(path)] = [path, folder] if (root / folder).is_dir() else [path]
+    return found
+
+
+def _relative(paths: Iterable[Path], root: Path) -> list[str]:
+    return [path.relative_to(root).as_posix() for path in paths]
+
+
+def _is_tracked(path: str, outs: list[str], root: Path) -> bool:
+    """Whether the entry already names what lies there; DVC itself takes long to find that out."""
+    try:
+        if not (root / path).exists():
+            return False
+        return read_entry(path, root).outs == {out: md5_of(root / out) for out in outs}
+    except (RecordError, OSError):
+        return False
+
+
+def _store(changed: dict[str, list[str]], root: Path) -> None:
+    """Let DVC store these outs. An entry without md5s, such as a break leaves, is none."""
+    if not changed:
+        return
+    before = {path: _content(root / path) for path in changed}
+    for path, outs in changed.items():
+        names = [out.split("/", maxsplit=1)[1] for out in outs]
+        write_text(root / path, "outs:\n" + "".join(f"- path: {name}\n" for name in names))
+    try:
+        # Not relinked: that would give files, which are right as they are, new times.
+        command = ["commit", "--quiet", "--force", "--no-relink", *changed]
+        _dvc(command, root, "`python -m pipeline record` to try again")
+    except RecordError:
+        for path, content in before.items():
+            if content is None:
+                (root / path).unlink(missing_ok=True)
+            else:
+                write_text(root / path, content)
+        raise
+
+
+def _content(path: Path) -> str | None:
+    return path.read_text() if path.exists() else None
+
+
 def pull(keys: Iterable[str] | None = None, results: bool = False, root: Path = Path(".")) -> str:
     """Bring the shared results (all entries, or those of `keys`) here; returns one line.
 
-    results: without weights. Raises RecordError. What was pulled gets the times of a run that was
-    made here, so that Snakemake finds every result newer than what it rests on.
+    results: without weights. Raises RecordError; what the remote does not have, or has damaged, is
+    named after everything else came.
     """
     asked = None if keys is None else set(keys)
-    wanted = [
-        path
-        for path in entries(root)
-        if asked is None or Path(path).name.removesuffix(".json") in asked
-    ]
+    found = [read_entry(path, root) for path in entries(root)]
+    wanted = [entry for entry in found if asked is None or entry.key in asked]
     if not wanted:
         return "DVC: no shared run; `git pull` brings the entries runs/*.dvc of others"
-    again = "`python -m pipeline pull` to go on"
-    runs = [path for path in wanted if path.split("/")[0] in RESULTS]
-    new = [path for path in runs if not (root / path / "train.json").exists()]
-    before = {path: _names(root / path) for path in wanted}
-    _fetch(wanted, new, results, root, again)
-    damaged = [name for path in wanted for name in _drop_damaged(root, path, before[path])]
-    for path in new:
-        if (root / path / "train.json").exists():
-            mark_pulled(path, root)
-    for path in runs:
-        _order_times(root / path)
-    for path in wanted:
-        if path.startswith("predictions/"):  # newer than the weights that made them
-            for manifest in (root / path).glob("*.json"):
-                os.utime(manifest)
+    before = {path for entry in wanted for path in _here(entry, root)}
+    lacking = _fetch(wanted, results, root)
+    damaged = [path for entry in wanted for path in _drop_damaged(entry, before, root)]
+    absent = []
+    for entry in wanted:
+        if missing := [path for path in _absent(entry, results, root) if path not in damaged]:
+            whole = len(missing) == len(entry.files(root))
+            absent += [entry.path.removesuffix(".dvc")] if whole else missing
     if damaged:
+        also = f"; {', '.join(absent)} did not come either" if absent else ""
         raise RecordError(
             f"{', '.join(damaged)}: came damaged from the DVC remote (not of the md5 that the "
             "entry names) and removed again; delete that object in the remote and `dvc push` from "
-            "a clone that has it, or let Snakemake make it again"
+            f"a clone that has it, or let Snakemake make it again{also}"
         )
-    absent = [path for path in new if not (root / path / "train.json").exists()]
-    absent += [path for path in wanted if path not in runs and not (root / path).exists()]
     if absent:
+        reason = "not in the DVC remote" if lacking else "did not come, though DVC reports no error"
         raise RecordError(
-            f"{', '.join(absent)}: did not come, though DVC reports no error; give {again}, or let "
-            "Snakemake make it again"
+            f"{', '.join(absent)}: {reason}; all else is here, and Snakemake makes exactly these "
+            "again where a report needs them; to have them instead `dvc push` from a clone that "
+            f"does, then {GO_ON}"
         )
+    runs = [entry for entry in wanted if entry.is_run]
     what = "results (no weights)" if results else "runs"
-    beside = (
-        f" and {len(wanted) - len(runs)} predictions and measurements" if runs != wanted else ""
-    )
+    rest = [entry for entry in wanted if entry.kind not in TRAINED]
+    beside = f" and {len(rest)} predictions and measurements" if rest else ""
     return f"DVC: {len(runs)} {what}{beside} are here; nothing of them is trained or measured again"
 
 
-def _fetch(wanted: list[str], new: list[str], results: bool, root: Path, again: str) -> None:
-    """DVC 3.67 leaves out some of several targets of different kinds: one call for each kind."""
-    for kind in dict.fromkeys(path.split("/")[0] for path in wanted):
-        if results and kind in RESULTS:
-            made = [path for path in new if path.startswith(f"{kind}/")]
-            targets = [f"{path}/{name}" for path in made for name in RESULTS[kind]]
+def _fetch(wanted: list[Entry], results: bool, root: Path) -> bool:
+    """Whether the remote lacks objects; everything else came. Raises RecordError.
+
+    DVC 3.67 leaves out some of several targets of different kinds: one call for each kind.
+    """
+    lacking = False
+    for kind in dict.fromkeys(entry.kind for entry in wanted):
+        of_kind = [entry for entry in wanted if entry.kind == kind]
+        if results and kind in TRAINED:
+            targets = [path for entry in of_kind for path in _absent(entry, results, root)]
         else:
-            targets = [f"{path}.dvc" for path in wanted if path.startswith(f"{kind}/")]
-        if targets:
-            _dvc(["pull", "--quiet", *targets], root, again)
+            targets = [entry.path for entry in of_kind]
+        try:
+            if targets:
+                _dvc(["pull", *targets], root, GO_ON)
+        except _LackingError:
+            lacking = True
+    return lacking
 
 
-def _names(here: Path) -> set[str]:
-    if here.is_dir():
-        return {path.relative_to(here).as_posix() for path in here.rglob("*") if path.is_file()}
-    return {""} if here.exists() else set()
+def _here(entry: Entry, root: Path) -> list[str]:
+    """The files of the entry's outs that are here, whether or not they belong there."""
+    found = []
+    for path in entry.outs:
+        if (root / path).is_dir():
+            found += _relative((f for f in (root / path).rglob("*") if f.is_file()), root)
+        elif (root / path).exists():
+            found.append(path)
+    return sorted(found)
 
 
-def _drop_damaged(root: Path, path: str, before: set[str]) -> list[str]:
+def _absent(entry: Entry, results: bool, root: Path) -> list[str]:
+    files = [path for path in entry.files(root) if not (root / path).exists()]
+    return [path for path in files if not (results and path.endswith(f"/{WEIGHTS}"))]
+
+
+def _drop_damaged(entry: Entry, before: set[str], root: Path) -> list[str]:
     """Remove what came and is not what the entry names, here and in the cache; its paths.
 
     DVC itself believes a remote unless the remote's option `verify` is set.
     """
-    entry, here, dropped = read_entry(root / f"{path}.dvc"), root / path, []
-    expected = listing(entry.md5, root) if entry.md5.endswith(".dir") else {"": entry.md5}
-    for name in sorted(_names(here) - before):
-        file = here / name if name else here
-        if expected is None:  # the list itself did not come whole
-            wrong = True
-        else:
-            wrong = expected.get(name) != file_md5(file)
-            if wrong and name in expected:
-                cached(expected[name], root).unlink(missing_ok=True)
-        if wrong:
-            file.unlink()
-            dropped.append(f"{path}/{name}" if name else path)
-    if expected is None:
-        cached(entry.md5, root).unlink(missing_ok=True)
+    expected, dropped = entry.files(root), []
+    for path in _here(entry, root):
+        if path in before or expected.get(path) == file_md5(root / path):
+            continue
+        if (digest := expected.get(path)) is not None:
+            cached(digest, root).unlink(missing_ok=True)
+        (root / path).unlink()
+        dropped.append(path)
+    for path, md5 in entry.outs.items():
+        if expected.get(path, "") is None:  # the list of a folder itself did not come whole
+            cached(md5, root).unlink(missing_ok=True)
     return dropped
-
-
-def _has_weights(folder: Path) -> bool:
-    try:
-        name = Path(str(read_json(folder / "train.json")["weights"]["file"])).name
-    except (DMNetError, KeyError, TypeError):
-        return False
-    return (folder / name).exists()
-
-
-def _is_tracked(root: Path, path: str) -> bool:
-    """Whether the entry already names what lies there; DVC itself takes long to find that out."""
-    entry, here = root / f"{path}.dvc", root / path
-    try:
-        if not entry.exists():
-            return False
-        md5 = folder_md5(folder_files(here)) if here.is_dir() else file_md5(here)
-        return read_entry(entry).md5 == md5
-    except (RecordError, OSError):
-        return False
 
 
 def _patterns(root: Path) -> list[str]:
@@ -184,15 +224,8 @@ def _patterns(root: Path) -> list[str]:
     return [f"{kind}/*.dvc" for kind in kinds if any((root / kind).glob("*.dvc"))] or ["runs/*.dvc"]
 
 
-def _order_times(folder: Path) -> None:
-    """Configuration, manifest, evaluations: in the order in which the rules make them."""
-    now = time.time()
-    order = ["config.json", "train.json", *(p.name for p in folder.glob("evaluations/*.json"))]
-    for index, name in enumerate(order):
-        path = folder / name if index < 2 else folder / "evaluations" / name
-        if path.exists():
-            moment = now - (len(order) - index) * 0.01
-            os.utime(path, (moment, moment))
+class _LackingError(RecordError):
+    """The remote lacks objects; DVC brought all others."""
 
 
 def _dvc(arguments: list[str], root: Path, again: str) -> None:
@@ -201,5 +234,7 @@ def _dvc(arguments: list[str], root: Path, again: str) -> None:
     if result.returncode != 0:
         printed = (result.stderr or result.stdout).splitlines()
         lines = [line for line in printed if line.strip()]
-        reason = PASSWORD.sub(r"\1***@", lines[0]) if lines else f"exit {result.returncode}"
-        raise RecordError(f"dvc {arguments[0]}: {reason}; the runs are unharmed, give {again}")
+        errors = [line for line in lines if line.startswith("ERROR")] or lines
+        reason = without_secrets(errors[0]) if errors else f"exit {result.returncode}"
+        kind = _LackingError if MISSING in result.stderr else RecordError
+        raise kind(f"dvc {arguments[0]}: {reason}; the runs are unharmed, give {again}")

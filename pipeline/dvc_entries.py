@@ -1,53 +1,102 @@
-"""What DVC's files say, read without DVC: entries like `runs/<key>.dvc`, and its md5s."""
+"""What DVC's files say, read without DVC: the entries `*.dvc`, their files and md5s.
+
+    runs/<key>.dvc               configuration, manifest, history and weights of a run
+    runs/<key>.<evaluation>.dvc  one evaluation of it: another clone's evaluation is another file,
+                                 so that git merges what both did
+    released/...                 the same for an imported checkpoint
+    predictions/<key>.<name>.dvc a manifest and its label maps
+    counts/<key>.json.dvc   speed/<key>.json.dvc   one measurement each
+
+An entry names files one by one, so DVC removes nothing of a run that has no entry yet.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from dmnet.errors import DMNetError
-from dmnet.files import sha256_file, write_text
 from pipeline.errors import RecordError
 from pipeline.yaml_files import load_yaml
 
 CACHE = ".dvc/cache/files/md5"
-FOLDERS = ("runs", "released", "predictions")  # an entry for each key's folder
-FILES = ("counts", "speed")  # an entry for each key's file
+FOLDERS = ("runs", "released", "predictions")  # a folder for each key
+FILES = ("counts", "speed")  # a file for each key
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One tracked folder or file."""
+    """What one `.dvc` file names."""
 
-    path: str  # relative to the entry's own folder
-    md5: str  # of a folder it ends in `.dir`
+    path: str  # of the entry itself, such as runs/<key>.dvc; all paths are relative to the root
+    outs: Mapping[str, str]  # path -> md5, of a folder ending in `.dir`
+
+    @property
+    def kind(self) -> str:
+        return self.path.split("/", maxsplit=1)[0]
+
+    @property
+    def key(self) -> str:
+        return PurePosixPath(self.path).name.split(".")[0]
+
+    @property
+    def is_run(self) -> bool:
+        """Of a run or an imported checkpoint itself, not of an evaluation of it."""
+        return self.path in (f"runs/{self.key}.dvc", f"released/{self.key}.dvc")
+
+    def files(self, root: Path = Path(".")) -> dict[str, str | None]:
+        """Path -> md5 of every file; a folder stands for itself, with None, where DVC's list of
+        its files is not here or damaged."""
+        found: dict[str, str | None] = {}
+        for path, md5 in self.outs.items():
+            if not md5.endswith(".dir"):
+                found[path] = md5
+            elif (listed := listing(md5, root)) is None:
+                found[path] = None
+            else:
+                found |= {f"{path}/{name}": digest for name, digest in listed.items()}
+        return found
 
 
-def read_entry(path: Path) -> Entry:
-    """Raises RecordError unless the file is an entry of one folder or file."""
+def entry_of(path: str) -> str:
+    """The entry that names a result: runs/<key>/evaluations/a.json -> runs/<key>.a.dvc."""
+    kind, *rest = path.split("/")
+    if kind in FILES:
+        return f"{path}.dvc"
+    own = rest[-1 if kind != "predictions" else 1].removesuffix(".json")
+    part = f".{own}" if kind == "predictions" or "evaluations" in rest[1:-1] else ""
+    return f"{kind}/{rest[0]}{part}.dvc"
+
+
+def read_entry(path: str, root: Path = Path(".")) -> Entry:
+    """Raises RecordError unless the file is an entry."""
+    folder = PurePosixPath(path).parent
     try:
-        (out,) = load_yaml(path)["outs"]
-        return Entry(str(out["path"]), str(out["md5"]))
+        outs = load_yaml(root / path)["outs"]
+        return Entry(path, {str(folder / out["path"]): str(out["md5"]) for out in outs})
     except (DMNetError, KeyError, TypeError, ValueError) as error:
         raise RecordError(
-            f"{path}: not an entry of one folder or file ({error}); delete it and give "
+            f"{path}: no DVC entry with the md5 of every file ({error}); delete it and give "
             "`python -m pipeline record`"
         ) from error
 
 
-def dvc_hash(path: str, root: Path = Path(".")) -> str | None:
-    """The md5 under which DVC holds `runs/<key>` or such, None where it does not."""
-    entry = root / f"{path}.dvc"
-    return read_entry(entry).md5 if entry.exists() else None
-
-
 def entries(root: Path = Path(".")) -> list[str]:
-    """The path, here or not, of everything that has an entry, such as `runs/<key>`."""
+    """Every entry, such as `runs/<key>.dvc`, whether or not what it names is here."""
     found = [path for kind in (*FOLDERS, *FILES) for path in sorted((root / kind).glob("*.dvc"))]
-    return [path.relative_to(root).as_posix().removesuffix(".dvc") for path in found]
+    return [path.relative_to(root).as_posix() for path in found]
+
+
+def weights_md5(run: str, root: Path = Path(".")) -> str | None:
+    """The md5 under which DVC holds the weights of `runs/<key>`, None where it does not."""
+    path = f"{run}.dvc"
+    if not (root / path).exists():
+        return None
+    return read_entry(path, root).outs.get(f"{run}/weights.pt")
 
 
 def cached(md5: str, root: Path = Path(".")) -> Path:
@@ -67,44 +116,18 @@ def listing(md5: str, root: Path = Path(".")) -> dict[str, str] | None:
         return None
 
 
-def measurements(root: Path = Path(".")) -> list[str]:
-    """`counts/<key>.json` and `speed/<key>.json`, as they lie here."""
-    found = [path for kind in FILES for path in sorted((root / kind).glob("*.json"))]
-    return [path.relative_to(root).as_posix() for path in found]
-
-
-def folder_files(folder: Path) -> dict[str, str]:
-    """Relative POSIX path -> md5 of every file, as DVC lists a folder."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): file_md5(path) for path in files}
-
-
-def folder_md5(files: dict[str, str]) -> str:
-    """DVC's md5 of a folder with these files: that of their list as JSON."""
-    listed = [{"md5": digest, "relpath": name} for name, digest in sorted(files.items())]
-    content = json.dumps(listed, sort_keys=True).encode()
-    return f"{hashlib.md5(content, usedforsecurity=False).hexdigest()}.dir"
-
-
 def file_md5(path: Path) -> str:
     """As DVC has it. Raises OSError."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
-def mark_pulled(path: str, root: Path = Path(".")) -> None:
-    """Remember that `runs/<key>` was made elsewhere, as long as its train.json stays what it is."""
-    write_text(_mark(path, root), sha256_file(root / path / "train.json"))
-
-
-def was_pulled(path: str, root: Path = Path(".")) -> bool:
-    """Whether the `runs/<key>` that lies here was made elsewhere."""
-    try:
-        return _mark(path, root).read_text() == sha256_file(root / path / "train.json")
-    except OSError:
-        return False
-
-
-def _mark(path: str, root: Path) -> Path:
-    kind, key = path.split("/")
-    return root / kind / ".pulled" / key
+def md5_of(path: Path) -> str:
+    """Of a file, or of a folder: then of the list of its files as JSON. Raises OSError."""
+    if not path.is_dir():
+        return file_md5(path)
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    names = {file.relative_to(path).as_posix(): file for file in files}
+    listed = [{"md5": file_md5(file), "relpath": name} for name, file in sorted(names.items())]
+    content = json.dumps(listed, sort_keys=True).encode()
+    return f"{hashlib.md5(content, usedforsecurity=False).hexdigest()}.dir"

@@ -19,6 +19,7 @@ from pathlib import Path
 from dmnet.config import JobConfig, parse
 from dmnet.errors import DMNetError
 from dmnet.files import read_json
+from pipeline.dvc_entries import entry_of
 from pipeline.errors import RecordError
 from pipeline.experiments import PARAMS, Experiment, build_experiment
 from pipeline.figures import load_figures
@@ -136,15 +137,17 @@ def _seeds_found(root: Path) -> int:
 def _candidates(root: Path) -> Iterator[Unneeded]:
     for kind in ("runs", "released"):
         keys = {path.name for path in (root / kind).glob("*") if path.is_dir()}
-        keys |= {path.stem for path in (root / kind).glob("*.dvc")}
+        keys |= {path.name.split(".")[0] for path in (root / kind).glob("*.dvc")}
         for key in sorted(key for key in keys if KEY.fullmatch(key)):
             if kind == "runs" and is_training(key, root):
                 continue
-            entry, logs = root / kind / f"{key}.dvc", root / "logs" / kind / key
-            yield _entry(root / kind / key, entry, logs, root / "benchmarks" / key)
+            own = sorted((root / kind).glob(f"{key}.*dvc"))  # the run's entry and its evaluations'
+            logs = root / "logs" / kind / key
+            yield _entry(root / kind / key, *own, logs, root / "benchmarks" / key)
     for path in sorted(root.glob("predictions/*/*.json")):
         log = root / "logs" / path.relative_to(root).with_suffix(".log")
-        yield _entry(path, path.with_suffix(""), log)
+        tracked = root / entry_of(path.relative_to(root).as_posix())
+        yield _entry(path, path.with_suffix(""), tracked, log)
     for kind in ("counts", "speed"):
         for path in sorted(root.glob(f"{kind}/*.json")):
             entry, log = path.with_name(f"{path.name}.dvc"), root / f"logs/{kind}/{path.stem}.log"

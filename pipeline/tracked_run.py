@@ -13,7 +13,7 @@ from typing import Any
 
 from dmnet.files import read_json, sha256_bytes, to_json
 from dmnet.training.history import read_history
-from pipeline.dvc_entries import dvc_hash
+from pipeline.dvc_entries import weights_md5
 from pipeline.experiments import Evaluation, Experiment, Release, Run
 from pipeline.results import metric_value
 
@@ -137,7 +137,7 @@ def _tags(
             "dmnet.state": "finished",
             "dmnet.checkpoint": checkpoint.get("file"),
             "dmnet.verified": checkpoint.get("verified"),
-            "dmnet.dvc": dvc_hash(folder_of(run), root),
+            "dmnet.dvc": weights_md5(folder_of(run), root),
             "dmnet.commit": str(code["commit"]) + (" modified" if code["modified"] else ""),
             "dmnet.device": trained["environment"]["device"]["name"],
             "dmnet.weights_sha256": trained["weights"]["sha256"],

@@ -22,12 +22,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from dmnet.errors import DMNetError
 from dmnet.files import read_json, write_text
 from pipeline.errors import RecordError
 from pipeline.experiments import Experiment, Release, Run
+from pipeline.passwords import without_secrets
 from pipeline.tracked_run import (
     TrackedRun,
     folder_of,
@@ -89,7 +89,7 @@ def ingest(
     if work.error is not None:
         if isinstance(work.error, DMNetError):
             raise work.error
-        raise work.failure(_without_secrets(str(work.error), work.uri)) from work.error
+        raise work.failure(str(work.error)) from work.error
     new = f"{work.written} newly recorded or brought up to date"
     also = f", {len(training)} in training" if training else ""
     return f"MLflow: {len(finished)} finished runs, {new}{also}"
@@ -130,9 +130,10 @@ class _Ingestion:
     def failure(self, reason: str) -> RecordError:
         undone = [run.key for run in self.finished if run.key not in self.done]
         named = ", ".join(undone[:3]) + (f" and {len(undone) - 3} more" if len(undone) > 3 else "")
-        first = next(iter(reason.splitlines()), "no reason given")[:200]
+        told = without_secrets(reason, self.uri)  # as a whole: a cut secret is not found any more
+        first = next(iter(told.splitlines()), "no reason given")[:200]
         return RecordError(
-            f"MLflow at {without_password(self.uri)}: {first}; {len(undone)} of "
+            f"MLflow at {without_secrets(self.uri)}: {first}; {len(undone)} of "
             f"{len(self.finished)} finished runs not recorded ({named or 'none'}); the runs are "
             "unharmed, give `python -m pipeline record` when it is back"
         )
@@ -376,18 +377,3 @@ class _Store:
             for name in run.data.metrics
             for metric in self.client.get_metric_history(run.info.run_id, name)
         }
-
-
-def without_password(uri: str) -> str:
-    parts = urlsplit(uri)
-    return uri.replace(f":{parts.password}@", ":***@") if parts.password else uri
-
-
-def _without_secrets(text: str, uri: str) -> str:
-    """The text of an error, which may quote the address, without passwords."""
-    written = urlsplit(uri).password
-    secrets = {written, unquote(written) if written else None}
-    secrets |= {os.environ.get(f"MLFLOW_TRACKING_{name}") for name in ("PASSWORD", "TOKEN")}
-    for secret in sorted(filter(None, secrets), key=len, reverse=True):
-        text = text.replace(secret, "***")
-    return text or "no reason given"

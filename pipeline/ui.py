@@ -13,7 +13,8 @@ from types import FrameType
 from dmnet.errors import DMNetError
 from pipeline.errors import RecordError
 from pipeline.experiments import Experiment
-from pipeline.tracking import DEFAULT_URI, ingest, without_password
+from pipeline.passwords import without_secrets
+from pipeline.tracking import DEFAULT_URI, ingest
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 WARNING = (
@@ -38,7 +39,7 @@ def serve(experiment: Experiment, host: str, port: int, every: float) -> None:
         if uri is None:
             _check_free(host, port)
             server = _start(host, port)
-        where = f"http://{host}:{port}" if uri is None else without_password(uri)
+        where = f"http://{host}:{port}" if uri is None else without_secrets(uri)
         print(f"MLflow: {where}; curves follow every {every:g} s; Ctrl-C ends this", flush=True)
         while server is None or server.poll() is None:
             time.sleep(every)

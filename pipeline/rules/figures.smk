@@ -3,7 +3,10 @@
 
 rule predict:
     input:
-        trained="runs/{key}/train.json",
+        trained=lambda wildcards: study.inputs.weights_of(
+            f"predictions/{wildcards.key}/{wildcards.evaluation}.json",
+            ancient,
+        ),
         data=lambda wildcards: study.inputs.prediction_data(
             wildcards.key, wildcards.evaluation, ancient
         ),

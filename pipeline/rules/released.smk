@@ -38,12 +38,13 @@ rule import_release:
 
 rule evaluate_release:
     input:
-        trained="released/{key}/train.json",
-        data=lambda wildcards: study.inputs.data_of(
-            wildcards.key,
-            f"evaluations/{wildcards.evaluation}",
+        trained=lambda wildcards: study.inputs.weights_of(
+            f"released/{wildcards.key}/evaluations/{wildcards.evaluation}.json",
             ancient,
             kind="released",
+        ),
+        data=lambda wildcards: study.inputs.evaluation_data(
+            wildcards.key, wildcards.evaluation, ancient, kind="released"
         ),
     output:
         "released/{key}/evaluations/{evaluation}.json",

@@ -21,8 +21,8 @@ rule train:
     input:
         # Ancient: the key already names all of it that changes weights.
         config=ancient("runs/{key}/config.json"),
-        data=lambda wildcards: study.inputs.data_of(wildcards.key, "train", ancient),
-        parent=lambda wildcards: study.inputs.parent(wildcards.key),
+        data=lambda wildcards: study.inputs.data_of(wildcards.key, ancient),
+        parent=lambda wildcards: study.inputs.parent(wildcards.key, ancient),
     output:
         "runs/{key}/train.json",
     log:
@@ -51,9 +51,12 @@ rule train:
 
 rule evaluate:
     input:
-        trained="runs/{key}/train.json",
-        data=lambda wildcards: study.inputs.data_of(
-            wildcards.key, f"evaluations/{wildcards.evaluation}", ancient
+        trained=lambda wildcards: study.inputs.weights_of(
+            f"runs/{wildcards.key}/evaluations/{wildcards.evaluation}.json",
+            ancient,
+        ),
+        data=lambda wildcards: study.inputs.evaluation_data(
+            wildcards.key, wildcards.evaluation, ancient
         ),
     output:
         "runs/{key}/evaluations/{evaluation}.json",

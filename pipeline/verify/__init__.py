@@ -2,7 +2,7 @@
 
     reports/  ->  runs/<key>/evaluations/  ->  train.json  ->  weights.pt, history.jsonl
               ->  released/, predictions/, counts/, speed/      parents, data/<name>/, weights/
-    runs/<key>.dvc  ->  the run's folder, DVC's local cache
+    runs/<key>.dvc  ->  the run's files, DVC's local cache
 
 It goes by the files that lie here, whatever preset they are of. Nothing is changed.
 """

@@ -9,6 +9,7 @@ from typing import Any
 
 from dmnet.errors import DMNetError
 from dmnet.files import read_json, sha256_file
+from pipeline.dvc_entries import entry_of
 from pipeline.errors import ResultError
 
 SHOWN = 16  # characters of a hash
@@ -66,9 +67,9 @@ class Findings:
             return
         self.same(path, "SHA-256", sha256, found, todo)
 
-    def lost(self, path: str, entry: str, needed_by: str, todo: str) -> None:
-        """A file of a run is missing: not pulled if DVC's `entry` has it, else lost."""
-        if (self.root / entry).exists():
+    def lost(self, path: str, needed_by: str, todo: str) -> None:
+        """A file of a run is missing: not pulled if it has a DVC entry, else lost."""
+        if (self.root / entry_of(path)).exists():
             self.missing(path, f"`dvc pull {path}` brings it")
         else:
             self.add(path, f"the file that {needed_by} names", "none", todo)

@@ -96,7 +96,7 @@ def _absent_runs(findings: Findings, report: dict[str, Any]) -> bool:
             for path in (f"{folder}/train.json", f"{folder}/evaluations/{run['evaluation']}.json"):
                 if not (findings.root / path).exists():
                     report_name = f"reports/{report['table']}.json"
-                    findings.lost(path, f"{folder}.dvc", report_name, f"`snakemake {path}`")
+                    findings.lost(path, report_name, f"`snakemake {path}`")
                     absent = True
         for kind, folder in (("profile", "counts"), ("speed", "speed")):
             path = f"{folder}/{cell.get(kind)}.json"
@@ -191,6 +191,6 @@ def _verify_archive(findings: Findings, path: str, content: dict[str, Any]) -> N
 def _same_weights(findings: Findings, path: str, key: str, digest: Any, todo: str) -> None:
     trained = f"runs/{key}/train.json"
     if not (findings.root / trained).exists():
-        findings.lost(trained, f"runs/{key}.dvc", path, todo)
+        findings.lost(trained, path, todo)
         return
     findings.same(path, f"weights of {trained}:", findings.weights_of(trained), digest, todo)

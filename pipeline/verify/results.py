@@ -29,7 +29,7 @@ def verify_predictions(findings: Findings) -> None:
             digest = content.get("weights_sha256")
             findings.same(path, f"weights of {trained}:", weights, digest, todo)
         else:
-            findings.lost(trained, f"runs/{key}.dvc", path, todo)
+            findings.lost(trained, path, todo)
         files = content.get("files")
         for name, digest in files.items() if isinstance(files, dict) else ():
             image = f"predictions/{key}/{file.stem}/{Path(name).name}"

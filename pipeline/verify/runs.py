@@ -28,7 +28,7 @@ def verify_runs(findings: Findings, kind: str) -> None:
 
 def _no_manifest(findings: Findings, kind: str, key: str) -> None:
     path = f"{kind}/{key}/train.json"
-    findings.lost(path, f"{kind}/{key}.dvc", "evaluations", f"`snakemake {path}` makes it again")
+    findings.lost(path, "evaluations", f"`snakemake {path}` makes it again")
 
 
 def _verify_run(findings: Findings, kind: str, key: str) -> None:
@@ -54,7 +54,7 @@ def _verify_run(findings: Findings, kind: str, key: str) -> None:
         if (findings.root / path).exists():
             findings.hashed(path, entry.get("sha256"), label, again)
         else:
-            findings.lost(path, f"{run}.dvc", manifest, again)
+            findings.lost(path, manifest, again)
     _verify_config(findings, kind, key, trained)
     for evaluation in sorted((findings.root / run / "evaluations").glob("*.json")):
         _verify_evaluation(findings, f"{run}/evaluations/{evaluation.name}", key, kind, trained)
@@ -65,7 +65,7 @@ def _verify_config(findings: Findings, kind: str, key: str, trained: dict[str, A
     path = f"{kind}/{key}/config.json"
     todo = "delete it, Snakemake writes it anew"
     if not (findings.root / path).exists():
-        findings.lost(path, f"{kind}/{key}.dvc", "its folder", f"`snakemake {path}`")
+        findings.lost(path, "its folder", f"`snakemake {path}`")
         return
     content = findings.json(path, todo)
     if content is None:
@@ -92,7 +92,7 @@ def _verify_start(
     if parent is not None:
         path = f"runs/{parent}/train.json"
         if not (findings.root / path).exists():
-            findings.lost(path, f"runs/{parent}.dvc", run, f"`snakemake {path}` trains it again")
+            findings.lost(path, run, f"`snakemake {path}` trains it again")
             return
         findings.checked["start weights"] += 1
         parents = findings.weights_of(path)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pipeline.dvc_entries import was_pulled
 from pipeline.errors import SpecError
+from pipeline.workflow import shared_inputs
 from pipeline.workflow.errors import workflow_error
 from pipeline.workflow.jobs import Jobs
+from pipeline.workflow.shared_inputs import Ancient
 
 
 class Inputs:
@@ -24,42 +23,36 @@ class Inputs:
         """A drawn dataset has no sources, so moving them must not make Snakemake draw it again."""
         return "-" if self._jobs.is_drawn(dataset) else self._sources
 
-    def parent(self, key: str) -> list[str]:
+    def parent(self, key: str, ancient: Ancient) -> Any:
         """The finished run that this one starts from, if any."""
-        parent = self._jobs.run(key).job.run.parent
-        return [f"runs/{parent}/train.json"] if parent else []
+        path = self._parent(key)
+        if not self._is_settled(key):
+            return path or []
+        return ancient(path) if path and Path(path).exists() else []
 
-    def data_of(
-        self, key: str, output: str, ancient: Callable[[str], Any], kind: str = "runs"
-    ) -> Any:
-        """The run's data, which make it out of date when they are others, not when they are newer.
+    def data_of(self, key: str, ancient: Ancient) -> Any:
+        """The data that the run is trained on, by what is in them."""
+        made_with = f"runs/{key}/train.json"
+        manifest = _manifest(self._jobs.run(key).job.dataset.name)
+        return shared_inputs.data_of(made_with, manifest, self._is_settled(key), ancient)
 
-        A run that came from a colleague is older than the data that are prepared here later, and
-        needs none while its `output` (without `.json`) is there. ancient: Snakemake's flag for an
-        input whose time does not count; it does so only for one that exists. kind: or `released`.
-        """
+    def evaluation_data(self, key: str, name: str, ancient: Ancient, kind: str = "runs") -> Any:
+        """The same for an evaluation; kind: or `released`."""
         job = self._jobs.run(key).job if kind == "runs" else self._jobs.release(key).job
-        path = f"data/{job.dataset.name}/manifest.json"
-        folder = Path(kind) / key
-        try:
-            used = json.loads((folder / "train.json").read_text())["data_fingerprint"]
-            if not Path(path).exists():
-                there = (folder / f"{output}.json").exists()
-                return [] if was_pulled(f"{kind}/{key}") and there else path
-            same = json.loads(Path(path).read_text())["fingerprint"] == used
-        except (OSError, ValueError, KeyError, TypeError):
-            return path  # not trained, or not readable: then times decide
-        return ancient(path) if same else path
+        output = f"{kind}/{key}/evaluations/{name}.json"
+        settled = _is_of_its_run(output, kind)
+        return shared_inputs.data_of(output, _manifest(job.dataset.name), settled, ancient)
 
-    def prediction_data(self, key: str, name: str, ancient: Callable[[str], Any]) -> Any:
-        """As `data_of`: other data count, newer ones do not."""
-        path = f"data/{self._jobs.prediction(key, name).config.data.name}/manifest.json"
-        try:
-            used = json.loads(Path(f"predictions/{key}/{name}.json").read_text())
-            same = json.loads(Path(path).read_text())["fingerprint"] == used["data_fingerprint"]
-        except (OSError, ValueError, KeyError, TypeError):
-            return path
-        return ancient(path) if same else path
+    def weights_of(self, output: str, ancient: Ancient, kind: str = "runs") -> Any:
+        """The manifest of the run, in whose folder of `kind` the weights are that `output` uses."""
+        path = f"{kind}/{output.split('/')[1]}/train.json"
+        return ancient(path) if _is_of_its_run(output, kind) else path
+
+    def prediction_data(self, key: str, name: str, ancient: Ancient) -> Any:
+        """As `evaluation_data`."""
+        manifest = _manifest(self._jobs.prediction(key, name).config.data.name)
+        output = f"predictions/{key}/{name}.json"
+        return shared_inputs.data_of(output, manifest, _is_of_its_run(output), ancient)
 
     def results_of(self, table: str) -> list[str]:
         experiment = self._jobs.experiment
@@ -70,3 +63,22 @@ class Inputs:
             )
         cells = experiment.cells_of(table)
         return list(dict.fromkeys(path for cell in cells for path in cell.inputs))
+
+    def _parent(self, key: str) -> str | None:
+        parent = self._jobs.run(key).job.run.parent
+        return f"runs/{parent}/train.json" if parent else None
+
+    def _is_settled(self, key: str) -> bool:
+        """Whether a run from elsewhere needs no training whatever its inputs' times."""
+        parent = self._parent(key)
+        there = parent if parent and Path(parent).exists() else None
+        return shared_inputs.is_settled(f"runs/{key}/train.json", "start_weights", there)
+
+
+def _manifest(dataset: str) -> str:
+    return f"data/{dataset}/manifest.json"
+
+
+def _is_of_its_run(output: str, kind: str = "runs") -> bool:
+    trained = f"{kind}/{output.split('/')[1]}/train.json"
+    return shared_inputs.is_settled(output, "weights_sha256", trained)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import socket
 import time
+from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
@@ -146,8 +147,11 @@ def test_published_values_stand_beside_measured_ones_and_tags_name_the_place(sma
     assert tags["dmnet.dvc"] in small.read(f"runs/{tags['dmnet.key']}.dvc")
 
 
-def test_git_sees_one_small_file_per_run_and_nothing_else(whole):
-    expected = sorted(f"?? runs/{key}.dvc" for key in whole.runs())
+def test_git_sees_a_small_file_for_each_run_and_evaluation_and_nothing_else(whole):
+    evaluations = [path.parts[-3:] for path in whole.path.glob("runs/*/evaluations/*.json")]
+    expected = [f"?? runs/{key}.dvc" for key in whole.runs()]
+    expected += [f"?? runs/{key}.{Path(name).stem}.dvc" for key, _, name in evaluations]
+    expected.sort()
     assert sorted(whole.git("status", "--porcelain").splitlines()) == expected
 
 

@@ -6,6 +6,7 @@ Those that start a server or mount a file system are run by `make test-servers`.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from pipeline.dvc_entries import file_md5
+from pipeline.dvc_entries import file_md5, read_entry
 from tests.workflow.conftest import Clone, wait_until
 
 
@@ -25,7 +26,7 @@ def dvc(clone, *arguments, **environment):
 def fresh(clone, path):
     """A colleague's clone, which has the entries and nothing else."""
     clone.git("add", "runs", ".dvc/config")
-    clone.git("commit", "-q", "-m", "runs")
+    clone.git("commit", "-q", "--allow-empty", "-m", "runs")
     clone.git("clone", "-q", str(clone.path), str(path))
     return Clone(path)
 
@@ -168,6 +169,60 @@ def test_a_damaged_result_in_the_remote_is_measured_again(small, tmp_path):
     made = second.snakemake("reports/three.md")
     assert made.code == 0 and made.jobs.get("evaluate") == 1 and "train" not in made.jobs, made.text
     assert second.read("reports/three.json") == first.read("reports/three.json")
+
+
+def lose(store, entry):
+    """Remove everything that the entry names from the remote."""
+    for digest in read_entry(entry.as_posix()).outs.values():
+        (store / "files" / "md5" / digest[:2] / digest[2:]).unlink(missing_ok=True)
+
+
+def planned(clone):
+    """The jobs of a dry run, each by its message."""
+    result = clone.snakemake("--dry-run", "reports/three.md")
+    assert result.code == 0, result.text
+    return re.findall(r"(?:Training|Evaluating) [0-9a-f]{16}|Preparing dataset", result.text)
+
+
+def drop_commits(report):
+    for row in report["rows"]:
+        for run in row["Value"]["runs"]:
+            del run["commit"]
+
+
+@pytest.mark.parametrize("command", [("dvc", "pull"), ("pipeline", "pull")])
+@pytest.mark.parametrize("lost", ["run and evaluation", "run"])
+def test_with_one_run_missing_in_the_remote_exactly_that_run_is_trained(
+    small, tmp_path, command, lost
+):
+    store = tmp_path / "store"
+    first = with_remote(small.copy(tmp_path / "first"), store)
+    assert dvc(first, "push").code == 0
+    key, *others = sorted(first.weights())
+    lose(store, first.path / "runs" / f"{key}.dvc")
+    if lost != "run":
+        (evaluation,) = first.path.glob(f"runs/{key}.*.dvc")
+        lose(store, evaluation)
+    second = fresh(first, tmp_path / "second")
+    pulled = second.call(sys.executable, "-m", *command)
+    told_in_a_line(pulled, f"runs/{key}")
+    if command == ("pipeline", "pull"):
+        told_in_a_line(pulled, "not in the DVC remote; all else is here", "exactly these again")
+    assert sorted(second.runs()) == others, "all that the remote has came"
+    assert planned(second) == ["Preparing dataset", f"Training {key}", f"Evaluating {key}"]
+    result = second.snakemake("reports/three.md")
+    assert result.code == 0, result.text
+    assert result.jobs == {"prepare": 1, "train": 1, "evaluate": 1, "report": 1}
+    assert second.weights() == first.weights()
+    made, original = second.json("reports/three.json"), first.json("reports/three.json")
+    assert len(made.pop("code")) == 2, "it says that it was trained at two commits"
+    original.pop("code")
+    drop_commits(made), drop_commits(original)
+    assert made == original
+    assert dvc(second, "push").code == 0, "the remote has it again"
+    third = fresh(second, tmp_path / "third")
+    assert third.call(sys.executable, "-m", "pipeline", "pull").code == 0
+    assert third.weights() == first.weights()
 
 
 def test_a_damaged_object_in_the_cache_is_found_and_not_pushed_on(small, tmp_path):

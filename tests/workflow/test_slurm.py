@@ -229,6 +229,20 @@ def snakemake_killed_and_called_again_waits_for_its_orphan(login, undisturbed):
 
 
 @story()
+def ctrl_c_cancels_the_jobs_and_the_same_command_goes_on(login, undisturbed):
+    snakemake = login.start()
+    login.wait_for_states()
+    (job,) = login.training_jobs()
+    os.killpg(snakemake.pid, signal.SIGINT)  # as a terminal does
+    assert snakemake.wait(timeout=200) != 0
+    ended = lambda: login.accounting(job, "state")[0].startswith("CANCELLED")  # noqa: E731
+    wait_until("the job's end", ended)
+    assert login.clone.weights() == {}
+    finish(login, login.start())
+    assert_as_undisturbed(login, undisturbed)
+
+
+@story()
 def cancelled_by_hand_it_is_submitted_again_and_goes_on(login, undisturbed):
     snakemake = login.start()
     login.wait_for_states()

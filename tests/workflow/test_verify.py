@@ -32,7 +32,7 @@ def test_what_the_workflow_made_fits_and_says_how_much_was_checked(clone):
     result = clone.call("python", "-m", "pipeline", "verify")
     assert result.code == 0, result.text
     assert "does not fit" not in result.text
-    for part in ("1 reports", "3 weights files", "3 evaluations", "3 DVC entries", "34 images"):
+    for part in ("1 reports", "3 weights files", "3 evaluations", "6 DVC entries", "34 images"):
         assert part in result.text
 
 

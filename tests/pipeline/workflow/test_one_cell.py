@@ -36,13 +36,13 @@ def answers(study, experiment):
     jobs, inputs = study.jobs, study.inputs
     for key in experiment.runs:  # with the parents of fine-tuned runs
         yield jobs.cells_of(key)
-        yield inputs.parent(key)
+        yield inputs.parent(key, ancient)
         yield study.resources.training_minutes(key, 2)
-        yield inputs.data_of(key, "train", ancient)
+        yield inputs.data_of(key, ancient)
     for key, name in experiment.evaluations:
         yield jobs.evaluation_json(key, name)
-    for key in experiment.releases:
-        yield inputs.data_of(key, "train", ancient, kind="released")
+        kind = "runs" if key in experiment.runs else "released"
+        yield inputs.evaluation_data(key, name, ancient, kind)
     for key in experiment.speeds:
         yield jobs.speed_json(key)
     for key in experiment.profiles:

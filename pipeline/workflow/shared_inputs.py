@@ -1,0 +1,58 @@
+"""Which inputs of a job count by their time: those of results that came from a colleague do not.
+
+DVC gives files whatever times it likes, and data are often prepared here later. So a result that
+this clone did not make is judged by what it says of itself: the hashes of the weights and the
+fingerprint of the data that it was made with. One that was made here is judged by Snakemake.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+RECORDS = Path(".snakemake/metadata")  # a file for each output that Snakemake has made here
+
+Ancient = Callable[[str], Any]  # Snakemake's flag for an input whose time does not count
+
+
+def came_from_elsewhere(output: str) -> bool:
+    """Whether the file is here and Snakemake has no record of making it."""
+    name = base64.urlsafe_b64encode(output.encode()).decode()
+    return Path(output).exists() and not (RECORDS / name).exists()
+
+
+def is_settled(output: str, named: str, trained: str | None) -> bool:
+    """Whether `output` came from elsewhere and is of the weights that the run `trained` has here.
+
+    named: the entry of `output` with the SHA-256 of the weights it was made with. trained: the
+    run's manifest; None where no other run's weights play a part.
+    """
+    if not came_from_elsewhere(output):
+        return False
+    if trained is None:
+        return True
+    try:
+        used = json.loads(Path(output).read_text())[named]
+        return bool(json.loads(Path(trained).read_text())["weights"]["sha256"] == used)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def data_of(made_with: str, manifest: str, settled: bool, ancient: Ancient) -> Any:
+    """The dataset's `manifest` as an input.
+
+    It makes a result out of date when its fingerprint is another than in `made_with`, a JSON file,
+    not when it is newer; and a settled result needs no data here. `ancient` works only for a file
+    that exists.
+    """
+    try:
+        used = json.loads(Path(made_with).read_text())["data_fingerprint"]
+        if not Path(manifest).exists():
+            return [] if settled else manifest
+        same = json.loads(Path(manifest).read_text())["fingerprint"] == used
+    except (OSError, ValueError, KeyError, TypeError):
+        return manifest  # not made, or not readable: then times decide
+    return ancient(manifest) if same else manifest
