@@ -129,11 +129,21 @@ def evaluate(arguments: argparse.Namespace) -> None:
     evaluation = parse(EvaluationConfig, read_argument(arguments.config), "--config")
     run = open_trained(arguments.run, evaluation, arguments.data)
     matrix = evaluate_model(
-        run.model, run.dataset, run.job.run.recipe, evaluation.inference, run.device
+        run.model,
+        run.dataset,
+        run.job.run.recipe,
+        evaluation.inference,
+        run.device,
+        pixels=run.form.pixels,
     )
     result: dict[str, Any] = {**run.origin, **matrix.summary()}
     write_json(arguments.output, result)
-    logging.info("mIoU %.2f over %d images", 100 * result["miou"], len(run.dataset))
+    logging.info(
+        "mIoU %.2f over %d images (%s form)",
+        100 * result["miou"],
+        len(run.dataset),
+        run.form.name,
+    )
 
 
 def predict(arguments: argparse.Namespace) -> None:

@@ -5,7 +5,8 @@ The zoos' tables state both: "Inf time (fps)", the inference speed of one image 
 
 Timed is what mmsegmentation's tools/benchmark.py times: from the normalised picture on the device
 to its label map, by the whole protocol (every window, scale and mirror image, logits resized to the
-picture's size), in float32. Reading, resizing and normalising the picture come before it.
+picture's size), in float32. Reading, resizing and normalising the picture come before it. Where
+`optimised` says so it is done in the form that evaluations then use (dmnet/inference/form.py).
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ import torch
 
 from dmnet.config import RecipeConfig, SpeedConfig, content_hash
 from dmnet.errors import ConfigError, RunError
-from dmnet.inference.augmented import average_scores, make_views
+from dmnet.inference.augmented import average_scores, label_map, make_views
+from dmnet.inference.form import OPTIMISED, PLAIN, in_form
 from dmnet.losses import segmentation_losses
 from dmnet.provenance import code_version, environment
 from dmnet.segmentor import Segmentor
@@ -52,6 +54,7 @@ def measure(config: SpeedConfig) -> dict[str, Any]:
         "seconds": {"median": median, "min": min(seconds), "max": max(seconds)},
         "images": config.images,
         "warmup": config.warmup,
+        "form": (OPTIMISED if config.optimised else PLAIN).name,
         **memory,
         "device": {**where["device"], "threads": torch.get_num_threads()},
         "packages": where["packages"],
@@ -65,7 +68,8 @@ def prediction_seconds(config: SpeedConfig, device: torch.device) -> list[float]
     size = config.image_size
     with out_of_memory_is_one_line(f"predicting one image of {in_words(size)}", "image_size"):
         torch.manual_seed(0)
-        model = Segmentor(config.model, config.classes).to(device).eval()
+        form = OPTIMISED if config.optimised else PLAIN
+        model = in_form(Segmentor(config.model, config.classes).to(device).eval(), form)
         picture = torch.randint(0, 256, (3, *size), dtype=torch.uint8)
         # Of the recipe only mean and deviation are used, which do not change the speed.
         recipe = RecipeConfig(
@@ -79,7 +83,7 @@ def prediction_seconds(config: SpeedConfig, device: torch.device) -> list[float]
         for _ in range(config.warmup + config.images):
             synchronise(device)
             start = time.perf_counter()
-            average_scores(model, views, size, config.inference).argmax(1)
+            label_map(average_scores(model, views, size, config.inference, form.pixels))
             synchronise(device)
             seconds.append(time.perf_counter() - start)
     return seconds[config.warmup :]

@@ -32,6 +32,9 @@ class PresetSpec(Section):
     inference: dict[Identifier, dict[str, Any]] = {}  # protocol -> its values at this scale
     cpu_threads: int = Field(1, ge=1)  # of a training process
     gpus: int = Field(0, ge=0)  # that a training or evaluation asks Snakemake for
+    # Evaluations of so many views (images x scales x mirror images) use the optimised form, which
+    # changes scores by rounding and is faster (dmnet/inference/form.py); null: none does.
+    optimised_from: int | None = Field(None, ge=1)
     execution: ExecutionConfig
 
 

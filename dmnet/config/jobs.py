@@ -127,6 +127,7 @@ class SpeedConfig(Section):
     crop_size: Size  # of the training step, as `batch_size` and `precision`
     batch_size: int = Field(ge=1)  # on one GPU
     precision: Literal["fp32", "amp"] = "fp32"
+    optimised: bool = False  # timed in the form of dmnet/inference/form.py
     warmup: int = Field(5, ge=0)  # images before those that are timed
     images: int = Field(20, ge=1)
 
@@ -139,3 +140,6 @@ class EvaluationConfig(Section):
     split: str
     data: DataIdentity
     load_scale: float = 1.0
+    # From so many views (images x scales x mirror images) on, the model is brought into its
+    # optimised form, whose scores differ by rounding; None: never. See dmnet/inference/form.py.
+    optimised_from: int | None = Field(None, ge=1)

@@ -14,7 +14,7 @@ size than the photograph's:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -23,8 +23,7 @@ from torch import Tensor
 
 from dmnet.config import InferenceConfig, RecipeConfig
 from dmnet.data.augment import normalise, resize_image, scaled_size
-from dmnet.inference.windows import head_scores, image_logits
-from dmnet.layers import resize_bilinear
+from dmnet.inference.windows import head_scores, image_logits, resized
 from dmnet.segmentor import Segmentor
 
 
@@ -35,52 +34,98 @@ class View(NamedTuple):
 
 @torch.no_grad()
 def predict_scores(
-    model: Segmentor, picture: Tensor, recipe: RecipeConfig, config: InferenceConfig
+    model: Segmentor,
+    picture: Tensor,
+    recipe: RecipeConfig,
+    config: InferenceConfig,
+    pixels: int = 0,
 ) -> Tensor:
     """One picture (3, h, w) uint8 -> scores (classes, h, w), averaged by the protocol.
 
     The scores are probabilities or logits as `config.average` says. In mmsegmentation's order a
-    single prediction stays logits, whose order of classes is the same.
+    single prediction stays logits, whose order of classes is the same. `pixels` is what views or
+    windows of one size may have together to go through the network at once.
     """
     views = make_views(picture, recipe, config, model.config.align_corners)
     height, width = picture.shape[-2:]
-    return average_scores(model, views, (height, width), config)[0]
+    return average_scores(model, views, (height, width), config, pixels)[0]
 
 
 @torch.no_grad()
 def average_scores(
-    model: Segmentor, views: Iterable[View], size: tuple[int, int], config: InferenceConfig
+    model: Segmentor,
+    views: Iterable[View],
+    size: tuple[int, int],
+    config: InferenceConfig,
+    pixels: int = 0,
 ) -> Tensor:
     """Mean scores (n, classes, *size) of the views; of a single one without a copy."""
     score = coarse_view_scores if config.conventions == "sssegmentation" else fine_view_scores
     total: Tensor | None = None
-    for view in views:
-        scores = score(model, view, size, config)
-        total = scores if total is None else total + scores
+    for some in together(views, pixels):
+        for scores in score(model, some, size, config, pixels):
+            total = scores if total is None else total + scores
     assert total is not None
     count = number_of_views(config)
     return total / count if count > 1 else total
 
 
+def label_map(scores: Tensor) -> Tensor:
+    """(..., classes, h, w) -> (..., h, w) int64: the first of the classes with the highest score.
+
+    As `argmax` gives it, which takes several times as long on a CPU.
+    """
+    return scores.max(-3).indices
+
+
+def together(views: Iterable[View], pixels: int) -> Iterator[list[View]]:
+    """Views in their order, those of one size that follow each other joined up to `pixels`."""
+    some: list[View] = []
+    for view in views:
+        images = view.images
+        area = images.shape[0] * images.shape[2] * images.shape[3]
+        fits = some and images.shape == some[0].images.shape and area * (len(some) + 1) <= pixels
+        if some and not fits:
+            yield some
+            some = []
+        some.append(view)
+    if some:
+        yield some
+
+
+def joined(views: Sequence[View]) -> Tensor:
+    """The images of views of one size, (views x n, 3, h, w)."""
+    return views[0].images if len(views) == 1 else torch.cat([view.images for view in views])
+
+
 def fine_view_scores(
-    model: Segmentor, view: View, size: tuple[int, int], config: InferenceConfig
-) -> Tensor:
+    model: Segmentor,
+    views: Sequence[View],
+    size: tuple[int, int],
+    config: InferenceConfig,
+    pixels: int,
+) -> Iterator[Tensor]:
     """mmsegmentation's: logits at the view's size, resized to `size`, then probabilities."""
-    logits = image_logits(model, view.images, config)
-    logits = logits.flip(-1) if view.mirrored else logits
-    logits = resize_bilinear(logits, size, model.config.align_corners)
-    if number_of_views(config) == 1 or config.average == "logits":
-        return logits
-    return logits.softmax(1)
+    logits = image_logits(model, joined(views), config, pixels)
+    for view, own in zip(views, logits.chunk(len(views)), strict=True):
+        scores = own.flip(-1) if view.mirrored else own
+        scores = resized(scores, size, model.config.align_corners)
+        single = number_of_views(config) == 1 or config.average == "logits"
+        yield scores if single else scores.softmax(1)
 
 
 def coarse_view_scores(
-    model: Segmentor, view: View, size: tuple[int, int], config: InferenceConfig
-) -> Tensor:
+    model: Segmentor,
+    views: Sequence[View],
+    size: tuple[int, int],
+    config: InferenceConfig,
+    pixels: int,
+) -> Iterator[Tensor]:
     """sssegmentation's: logits or probabilities at the head's size, resized to `size` at once."""
-    scores = head_scores(model, view.images, config)
-    scores = scores.flip(-1) if view.mirrored else scores
-    return resize_bilinear(scores, size, model.config.align_corners)
+    scores = head_scores(model, joined(views), config, pixels)
+    for view, part in zip(views, scores.chunk(len(views)), strict=True):
+        own = part.flip(-1) if view.mirrored else part
+        yield resized(own, size, model.config.align_corners)
 
 
 def number_of_views(config: InferenceConfig) -> int:

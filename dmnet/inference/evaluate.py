@@ -10,7 +10,8 @@ import torch
 from dmnet.config import InferenceConfig, RecipeConfig
 from dmnet.data.dataset import SegmentationDataset
 from dmnet.errors import DataError
-from dmnet.inference.augmented import predict_scores
+from dmnet.inference.ahead import read_ahead
+from dmnet.inference.augmented import label_map, predict_scores
 from dmnet.inference.metrics import ConfusionMatrix
 from dmnet.segmentor import Segmentor
 
@@ -25,9 +26,12 @@ def evaluate(
     rank: int = 0,
     processes: int = 1,
     total: Callable[[np.ndarray], np.ndarray] = lambda counts: counts,
+    pixels: int = 0,
 ) -> ConfusionMatrix:
     """Images keep their loaded size and go through one at a time, as sizes differ.
 
+    Of one image, views and windows of one size go through together up to `pixels`; the next ones
+    are read meanwhile.
     The model is left in the mode (training or evaluation) it came in. Of several processes, each
     takes every `processes`-th image from `rank` on, and `total` adds up their counts.
     """
@@ -35,10 +39,9 @@ def evaluate(
     model.eval()
     matrix = ConfusionMatrix.empty(dataset.data.classes)
     try:
-        for index in range(rank, len(dataset), processes):
-            image, label = dataset.read(index)
-            scores = predict_scores(model, image.to(device), recipe, inference)
-            matrix.add(scores.argmax(0).cpu(), label, dataset.data.ignore_index)
+        for image, label in read_ahead(dataset.read, range(rank, len(dataset), processes)):
+            scores = predict_scores(model, image.to(device), recipe, inference, pixels)
+            matrix.add(label_map(scores), label, dataset.data.ignore_index)
     finally:
         model.train(was_training)
     matrix = ConfusionMatrix(total(matrix.counts))

@@ -29,17 +29,22 @@ class ConfusionMatrix:
     def add(self, predictions: Tensor, labels: Tensor, ignore_index: int) -> None:
         """Count predictions (..., h, w) against labels of the same shape; ignored pixels do not.
 
-        Raises DataError for a label or prediction that is no class: it would be counted elsewhere.
+        On the predictions' device, which only the counts leave. Raises DataError for a label or
+        prediction that is no class: it would be counted elsewhere.
         """
+        labels = labels.to(predictions.device)
         labelled = labels != ignore_index
-        for name, classes in (("label", labels[labelled]), ("prediction", predictions[labelled])):
-            if classes.numel() and not 0 <= int(classes.min()) <= int(classes.max()) < self.classes:
+        for name, values in (("label", labels), ("prediction", predictions)):
+            low, high = torch.where(labelled, values, 0).aminmax()
+            if not 0 <= int(low) <= int(high) < self.classes:
+                wrong = int(low) if int(low) < 0 else int(high)
                 raise DataError(
-                    f"a {name} of {int(classes.max())}, expected 0 to {self.classes - 1}; "
+                    f"a {name} of {wrong}, expected 0 to {self.classes - 1}; "
                     "the model and the dataset do not belong together"
                 )
-        flat = labels[labelled] * self.classes + predictions[labelled]
-        counts = torch.bincount(flat, minlength=self.classes**2)
+        squares = self.classes**2  # and one more for what is ignored
+        cells = torch.where(labelled, labels * self.classes + predictions, squares)
+        counts = torch.bincount(cells.flatten(), minlength=squares + 1)[:squares]
         self.counts += counts.reshape(self.classes, self.classes).cpu().numpy()
 
     def iou(self) -> np.ndarray:

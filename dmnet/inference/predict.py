@@ -27,7 +27,8 @@ from dmnet.data.augment import resize_label
 from dmnet.data.voc2012 import palette
 from dmnet.errors import ConfigError, DataError, RunError
 from dmnet.files import sha256_bytes, write_json
-from dmnet.inference.augmented import predict_scores
+from dmnet.inference.ahead import read_ahead
+from dmnet.inference.augmented import label_map, predict_scores
 from dmnet.inference.trained import TrainedRun
 
 PALETTE = "PASCAL VOC 2012 (VOCcolormap.m)"
@@ -53,8 +54,9 @@ def predict(trained: TrainedRun, output: Path) -> dict[str, Any]:
             if leftover.exists():
                 shutil.rmtree(leftover)
         work.mkdir(parents=True)
-        for index, name in enumerate(names):
-            content = encode(predict_labels(trained, index))
+        images = read_ahead(trained.dataset.read_image, range(len(names)))
+        for name, (image, size) in zip(names, images, strict=True):
+            content = encode(predict_labels(trained, image, size))
             (work / name).write_bytes(content)
             files[name] = sha256_bytes(content)
         os.replace(work, folder)
@@ -71,20 +73,20 @@ def predict(trained: TrainedRun, output: Path) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def predict_labels(trained: TrainedRun, index: int) -> Tensor:
-    """Class indices (h, w) int64 of one image, on the CPU, at its size on disk.
+def predict_labels(trained: TrainedRun, image: Tensor, size: tuple[int, int]) -> Tensor:
+    """A loaded image -> class indices (*size) int64, on the CPU; `size` is its size on disk.
 
     Scores are computed at the loaded size, as `evaluate` does; where `load_scale` is not 1, the
     label map (not the scores) is then resized by the nearest neighbour.
     """
-    image, size = trained.dataset.read_image(index)
     scores = predict_scores(
         trained.model,
         image.to(trained.device),
         trained.job.run.recipe,
         trained.evaluation.inference,
+        trained.form.pixels,
     )
-    return resize_label(scores.argmax(0).cpu(), size)
+    return resize_label(label_map(scores).cpu(), size)
 
 
 def encode(labels: Tensor) -> bytes:

@@ -16,6 +16,7 @@ from dmnet.data.dataset import SegmentationDataset
 from dmnet.data.manifest import Manifest
 from dmnet.errors import ConfigError, RunError
 from dmnet.files import read_json
+from dmnet.inference.form import Form, form_of, in_form
 from dmnet.segmentor import Segmentor
 from dmnet.training.trainer import pick_device
 from dmnet.weights import load_trained
@@ -23,7 +24,7 @@ from dmnet.weights import load_trained
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """The model, on `device` and in evaluation mode, and the split it is to be applied to."""
+    """The model, on `device`, in evaluation mode and in `form`, and the split it is applied to."""
 
     job: JobConfig | ReleaseJob
     evaluation: EvaluationConfig
@@ -32,6 +33,7 @@ class TrainedRun:
     manifest: Manifest
     dataset: SegmentationDataset
     device: torch.device
+    form: Form
 
     @property
     def origin(self) -> dict[str, Any]:
@@ -45,6 +47,7 @@ class TrainedRun:
             "stand_in": self.manifest.stand_in,
             "images": len(self.dataset),
             "device": self.device.type,
+            "form": self.form.name,
         }
 
 
@@ -75,4 +78,6 @@ def open_trained(run_dir: Path, evaluation: EvaluationConfig, data: Path) -> Tra
         manifest, evaluation.split, evaluation.data, evaluation.load_scale
     )
     device = pick_device()
-    return TrainedRun(job, evaluation, digest, model.to(device), manifest, dataset, device)
+    form = form_of(evaluation, len(dataset))
+    model = in_form(model.to(device), form)
+    return TrainedRun(job, evaluation, digest, model, manifest, dataset, device, form)

@@ -30,6 +30,7 @@ Tile = tuple[int, int]
 
 # Products of the direct convolution for one of Winograd's, from which the transforms pay.
 LEAST_SAVING = 2.2
+LEAST_TILES = 64  # that are multiplied at once
 
 
 class WinogradConv(nn.Module):
@@ -40,7 +41,7 @@ class WinogradConv(nn.Module):
     ) -> None:
         super().__init__()
         self.direct = FusedConv(weights, like, relu)
-        self.exact, self.relu = weights[0], relu
+        self.relu = relu
         self.dilation, self.with_kernels = like.dilation[0], with_kernels
         self.filters: dict[Tile, Tensor] = {}
 
@@ -51,31 +52,39 @@ class WinogradConv(nn.Module):
         images = [m.float().permute(0, 2, 3, 1).contiguous() for m in maps]  # (n, h, w, C_i)
         n, h, w, _ = images[0].shape
         d, (down, across) = self.dilation, tiles(h, w, tile, self.dilation)
-        outputs, channels = self.exact.shape[:2]
+        outputs, channels = self.direct.weight.shape[:2]
         groups = (tile[0] + 2) * (tile[1] + 2)
         fast = self.with_kernels and fits_kernels([m.shape[-1] for m in images] + [outputs])
         transformed = (input_by_kernel if fast else input_plain)(images, tile, d)
-        flat = transformed.view(1, n * down * d, across * d, groups * channels)
-        products = self.multiply(flat.permute(0, 3, 1, 2), tile)
+        products = self.multiply(transformed.view(-1, groups * channels), tile)
         shape = (n, down, d, across, d, groups, outputs)
         result = (output_by_kernel if fast else output_plain)(
-            products.permute(0, 2, 3, 1).view(shape), self.direct.bias, tile, (h, w), self.relu
+            products.view(shape), self.direct.bias, tile, (h, w), self.relu
         )
         return result.permute(0, 3, 1, 2)
 
     def multiply(self, transformed: Tensor, tile: Tile) -> Tensor:
-        """(1, g C, a, b) -> (1, g K, a, b): a convolution with one group per product."""
+        """(tiles, g C) -> (tiles, g K): a 1x1 convolution with one group per product.
+
+        oneDNN lays its weights out in one way for few pixels and in another for many, and brings
+        them from one into the other very slowly. So the tiles are one row, never a short one.
+        """
         groups = (tile[0] + 2) * (tile[1] + 2)
         settings = ([0, 0], [1, 1], [1, 1], groups)
         ops = torch.ops.mkldnn
+        count = len(transformed)
+        if count < LEAST_TILES:
+            transformed = F.pad(transformed, (0, 0, 0, LEAST_TILES - count))
+        row = transformed[None, None].permute(0, 3, 1, 2)  # (1, g C, 1, tiles)
         if tile not in self.filters:
-            filters = transformed_filters(self.exact, tile).flatten(0, 1)[:, :, None, None]
+            filters = transformed_filters(self.direct.weight, tile).flatten(0, 1)[:, :, None, None]
             self.filters[tile] = ops._reorder_convolution_weight(
-                filters, *settings, list(transformed.shape)
+                filters, *settings, list(row.shape)
             )
-        return ops._convolution_pointwise(
-            transformed, self.filters[tile], None, *settings, "none", [], ""
+        products: Tensor = ops._convolution_pointwise(
+            row, self.filters[tile], None, *settings, "none", [], ""
         )
+        return products.permute(0, 2, 3, 1)[0, 0, :count]
 
 
 def tiles(height: int, width: int, tile: Tile, dilation: int) -> tuple[int, int]:
@@ -102,7 +111,7 @@ def as_tensor(matrix: Matrix) -> Tensor:
 
 
 def transformed_filters(weight: Tensor, tile: Tile) -> Tensor:
-    """Weights (K, C, 3, 3) -> G w G^T as (g, K, C) float32; computed in the weights' own type."""
+    """Weights (K, C, 3, 3) -> G w G^T as (g, K, C) float32; computed in float64."""
     left, right = (as_tensor(matrices(m).filter) for m in tile)
     products = torch.einsum("ia,kcab,jb->ijkc", left, weight.double(), right)
     return products.flatten(0, 1).float().contiguous()

@@ -38,6 +38,7 @@ def speed_of(names: CellConfiguration, dataset: DatasetConfig) -> tuple[Speed, S
         crop_size=recipe.crop_size,
         batch_size=recipe.batch_size // parts,
         precision=recipe.precision,
+        optimised=names.preset.optimised_from is not None,
     )
     return Speed(content_hash(config)[:16], config), settings
 

@@ -150,6 +150,7 @@ class CellResolver:
             split=dataset.splits["val"],
             data=dataset.identity,
             load_scale=run.job.run.recipe.load_scale,
+            optimised_from=self.experiment.preset.optimised_from,
         )
         name = evaluation_name(self.names.name("inference"), config)
         folder = "runs" if isinstance(run, Run) else "released"

@@ -30,6 +30,7 @@ def submission_of(cell: Cell, spec: SubmissionSpec, names: CellConfiguration) ->
         split=dataset.splits["test"],
         data=dataset.identity_of("test"),
         load_scale=measured.config.load_scale,
+        optimised_from=measured.config.optimised_from,
     )
     return Submission(
         names.table,

@@ -1,0 +1,45 @@
+"""In which form a trained model predicts: as it was trained, or optimised.
+
+The plain modules (one view or window at a time) are the definition. The optimised form is that of
+`dmnet.optimised`, with several views or windows in one forward pass. Its scores differ from the
+plain ones by rounding (1e-6 of their range), which can turn a label where two classes tie, so the
+form is part of what an evaluation is, and every result says which it was.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from dmnet.config import EvaluationConfig
+from dmnet.inference.augmented import number_of_views
+from dmnet.segmentor import Segmentor
+
+
+class Form(NamedTuple):
+    """`pixels`: of all images in one forward pass; a single view or window may have more."""
+
+    name: Literal["plain", "optimised"]
+    pixels: int
+
+
+PLAIN = Form("plain", 0)
+OPTIMISED = Form("optimised", 2**21)  # the maps of so many take some 3 GiB
+
+
+def form_of(evaluation: EvaluationConfig, images: int) -> Form:
+    """Building the optimised form takes as long as some views, so it has to serve enough of them.
+
+    Their number is that of `images` times the protocol's scales and mirror images.
+    """
+    least = evaluation.optimised_from
+    views = images * number_of_views(evaluation.inference)
+    return PLAIN if least is None or views < least else OPTIMISED
+
+
+def in_form(model: Segmentor, form: Form) -> Segmentor:
+    """`model` as it is, or its optimised form on the same device, which cannot be trained."""
+    if form.name == "plain":
+        return model
+    from dmnet.optimised import optimised
+
+    return optimised(model)
