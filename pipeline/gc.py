@@ -23,8 +23,8 @@ from pipeline.dvc_entries import entry_of
 from pipeline.errors import RecordError
 from pipeline.experiments import PARAMS, Experiment, build_experiment
 from pipeline.figures import load_figures
+from pipeline.run_status import is_training
 from pipeline.specs import Params
-from pipeline.status import is_training
 
 KEY = re.compile(r"[0-9a-f]{16}")
 

@@ -15,6 +15,7 @@ from dmnet.errors import DataError
 from dmnet.files import read_json, sha256_file
 from pipeline.errors import ResultError
 from pipeline.figures import Column
+from pipeline.results import check_facts
 
 
 @dataclass(frozen=True)
@@ -66,10 +67,5 @@ def read_predictions(column: Column, fingerprint: str, root: Path = Path(".")) -
         raise ResultError(f"{path}: {error} is missing; delete the file and run again") from error
     if not complete:
         raise ResultError(f"{path}: `files` is no mapping; delete the file and run again")
-    for name, found, expected in facts:
-        if found != expected:
-            raise ResultError(
-                f"{path}: is of another {name} ({str(found)[:16]}, expected "
-                f"{str(expected)[:16]}); delete the file and run again"
-            )
+    check_facts(path, facts)
     return Predictions(column, path, manifest, trained)

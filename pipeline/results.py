@@ -132,13 +132,18 @@ def read_result(cell: Cell, evaluation: Evaluation, root: Path = Path(".")) -> R
             facts.append(("data", metrics["data_fingerprint"], trained["data_fingerprint"]))
     except (KeyError, TypeError, IndexError) as error:
         raise ResultError(f"{path}: {error} is missing; delete the file and run again") from error
+    check_facts(path, facts)
+    return RunResult(evaluation, value, metrics, trained)
+
+
+def check_facts(path: Path, facts: Iterable[tuple[str, object, object]]) -> None:
+    """facts: (what, found in `path`, expected). Raises ResultError at the first that differs."""
     for name, found, expected in facts:
         if found != expected:
             raise ResultError(
                 f"{path}: is of another {name} ({str(found)[:16]}, expected "
                 f"{str(expected)[:16]}); delete the file and run again"
             )
-    return RunResult(evaluation, value, metrics, trained)
 
 
 def read_profile(cell: Cell, root: Path = Path(".")) -> float | None:

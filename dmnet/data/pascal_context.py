@@ -20,10 +20,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy.io
 from PIL import Image
 
 from dmnet.config import DatasetConfig
@@ -36,6 +36,7 @@ from dmnet.data.archives import (
     unpacking,
 )
 from dmnet.data.manifest import clear, write_manifest
+from dmnet.data.matlab import load_variable
 from dmnet.data.voc2012 import palette
 from dmnet.errors import ConfigError, DataError
 from dmnet.files import write_text
@@ -137,15 +138,8 @@ def read_label_map(path: Path, ids: int) -> npt.NDArray[np.integer]:
 
     Raises DataError when it is no MATLAB 5 file or has no such matrix LabelMap.
     """
-    try:
-        content = scipy.io.loadmat(str(path), variable_names=["LabelMap"])
-    # The parser raises errors of any type for a damaged file.
-    except Exception as error:
-        raise DataError(
-            f"{path.name}: not a readable MATLAB 5 file ({error}); "
-            f"the archive {LABEL_ARCHIVE} is damaged, download it again"
-        ) from error
-    labels = np.asarray(content.get("LabelMap", np.empty(0)))
+    found = load_variable(path, "LabelMap", LABEL_ARCHIVE)
+    labels: npt.NDArray[Any] = np.empty(0) if found is None else np.asarray(found)
     if labels.ndim != 2 or labels.dtype.kind not in "ui" or labels.size == 0:
         raise DataError(
             f"{path.name}: no matrix LabelMap of integers; {LABEL_ARCHIVE} is not Pascal-Context's "

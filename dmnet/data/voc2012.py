@@ -20,7 +20,6 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 import numpy.typing as npt
-import scipy.io
 from PIL import Image
 
 from dmnet.config import DatasetConfig
@@ -33,6 +32,7 @@ from dmnet.data.archives import (
     unpacking,
 )
 from dmnet.data.manifest import clear, write_manifest
+from dmnet.data.matlab import load_variable
 from dmnet.errors import DataError
 from dmnet.files import write_text
 
@@ -84,16 +84,9 @@ def read_sbd_label(path: Path) -> npt.NDArray[np.uint8]:
 
     Raises DataError when it is no MATLAB 5 file or has no integer matrix GTcls.Segmentation.
     """
+    content = load_variable(path, "GTcls", SBD_ARCHIVE)
     try:
-        content = scipy.io.loadmat(str(path), variable_names=["GTcls"])
-    # The parser raises errors of any type for a damaged file.
-    except Exception as error:
-        raise DataError(
-            f"{path.name}: not a readable MATLAB 5 file ({error}); "
-            f"the archive {SBD_ARCHIVE} is damaged, download it again"
-        ) from error
-    try:
-        labels = np.asarray(content["GTcls"][0, 0]["Segmentation"])
+        labels = np.asarray(content[0, 0]["Segmentation"])
     except (KeyError, IndexError, ValueError, TypeError):
         labels = np.empty(0)
     if labels.ndim != 2 or labels.dtype.kind not in "ui" or labels.size == 0:

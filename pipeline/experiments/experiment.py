@@ -23,11 +23,11 @@ class Cell:
     row: str
     column: str
     spec: CellSpec
-    published_dataset: str | None
-    dataset: DatasetConfig | None
-    evaluations: tuple[Evaluation, ...]
-    profile: Profile | None
     settings: dict[str, Setting]
+    published_dataset: str | None = None
+    dataset: DatasetConfig | None = None
+    evaluations: tuple[Evaluation, ...] = ()
+    profile: Profile | None = None
     speed: Speed | None = None
     released: Evaluation | None = None  # of the checkpoint that the source published
 

@@ -37,12 +37,18 @@ class CellResolver:
         self.where = self.names.where
 
     def resolve(self, row: str, column: str) -> Cell:
+        """The cell, at its place in the table."""
+        place = (self.table, self.cell.cell, row, column, self.cell)
         if self.cell.profile is not None:
-            return self._profiled(row, column, self.cell.profile.input_size)
-        if self.cell.speed is not None:
-            return self._timed(row, column)
-        published_dataset = self.names.name("dataset")
+            profile, settings = profile_of(self.names, self.cell.profile.input_size)
+            profile = self.experiment.profiles.setdefault(profile.key, profile)
+            return Cell(*place, settings, profile=profile)
         dataset = self._dataset()
+        data = (self.names.name("dataset"), dataset)
+        if self.cell.speed is not None:
+            speed, settings = speed_of(self.names, dataset)
+            speed = self.experiment.speeds.setdefault(speed.key, speed)
+            return Cell(*place, settings, *data, speed=speed)
         settings = self.names.settings()
         source = self.cell.source or self.spec.defaults.source or self.experiment.source
         seeds = range(0 if source == "released" else self.experiment.seeds)
@@ -52,19 +58,8 @@ class CellResolver:
         for run in runs:
             if cell_id not in run.cells:
                 run.cells.append(cell_id)
-        return Cell(
-            self.table,
-            self.cell.cell,
-            row,
-            column,
-            self.cell,
-            published_dataset,
-            dataset,
-            tuple(self._evaluation(run, dataset) for run in runs),
-            None,
-            settings,
-            released=released,
-        )
+        evaluations = tuple(self._evaluation(run, dataset) for run in runs)
+        return Cell(*place, settings, *data, evaluations, released=released)
 
     def submit(self, spec: SubmissionSpec, cell: Cell) -> None:
         """Enter the table's submission and its dataset, where the preset's data offer one."""
@@ -161,40 +156,6 @@ class CellResolver:
         folder = "runs" if isinstance(run, Run) else "released"
         evaluation = Evaluation(run.key, name, config, folder)
         return self.experiment.evaluations.setdefault((run.key, name), evaluation)
-
-    def _profiled(self, row: str, column: str, input_size: tuple[int, int]) -> Cell:
-        profile, settings = profile_of(self.names, input_size)
-        profile = self.experiment.profiles.setdefault(profile.key, profile)
-        return Cell(
-            self.table,
-            self.cell.cell,
-            row,
-            column,
-            self.cell,
-            None,
-            None,
-            (),
-            profile,
-            settings,
-        )
-
-    def _timed(self, row: str, column: str) -> Cell:
-        dataset = self._dataset()
-        speed, settings = speed_of(self.names, dataset)
-        speed = self.experiment.speeds.setdefault(speed.key, speed)
-        return Cell(
-            self.table,
-            self.cell.cell,
-            row,
-            column,
-            self.cell,
-            self.names.name("dataset"),
-            dataset,
-            (),
-            None,
-            settings,
-            speed,
-        )
 
     def _dataset(self) -> DatasetConfig:
         dataset = self.names.dataset()

@@ -8,9 +8,10 @@ from typing import Any
 from dmnet.data.manifest import Manifest
 from dmnet.errors import DataError
 from dmnet.files import read_json
+from dmnet.text import clock
 from pipeline.experiments import Cell, Experiment, Run
+from pipeline.run_status import run_status
 from pipeline.show.text import UNKNOWN, Lines, entry_at, file_here, recorded
-from pipeline.status import clock, run_status
 
 
 def run_lines(experiment: Experiment, cell: Cell, run: Run, root: Path) -> Lines:

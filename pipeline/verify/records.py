@@ -6,7 +6,7 @@ import hashlib
 
 from pipeline.dvc_entries import Entry, cached, entries, entry_of, file_md5, read_entry
 from pipeline.errors import RecordError
-from pipeline.status import is_training
+from pipeline.run_status import is_training
 from pipeline.verify.findings import Findings
 
 RECORD = "`python -m pipeline record` writes it again"

@@ -8,7 +8,7 @@ from typing import Any
 
 from dmnet.config import EvaluationConfig, ReleaseJob, content_hash, parse, parse_job
 from dmnet.errors import ConfigError
-from pipeline.status import is_training
+from pipeline.run_status import is_training
 from pipeline.verify.findings import Findings, at
 
 KEY = re.compile(r"[0-9a-f]{16}")

@@ -9,6 +9,7 @@ import pytest
 
 from dmnet.config import content_hash
 from pipeline.experiments import build_experiment
+from pipeline.report import build_report
 from pipeline.specs import Params
 from pipeline.verdict import load_rules
 
@@ -209,3 +210,14 @@ def finish(tmp_path):
         return path
 
     return write
+
+
+@pytest.fixture
+def report(build, finish, tmp_path):
+    """`toy` at preset `toy` with two seeds: one cell finished, one pending, one half done."""
+    experiment = build("toy", seeds=2)
+    wide, _, quick = experiment.cells
+    for evaluation, miou in zip(wide.evaluations, (0.70, 0.72), strict=True):
+        finish(evaluation, miou)
+    finish(quick.evaluations[0], 0.5)
+    return json.loads(json.dumps(build_report(experiment, "toy", tmp_path)))

@@ -11,7 +11,7 @@ import pytest
 from dmnet.errors import RunError
 from pipeline.errors import ResultError
 from pipeline.page import PNG, STATUSES, anchor_of, read_inputs, render_page
-from pipeline.report import build_report, cells_of
+from pipeline.report import cells_of
 
 HOSTILE = '<script>alert("x")</script><img src=x onerror=alert(1)> --> </style> {{ 7*7 }}'
 CLAIM = {
@@ -45,17 +45,6 @@ class Page(HTMLParser):
             for tag, found in self.tags
             if tag == "a" and (found.get("class") or "").startswith("s ")
         }
-
-
-@pytest.fixture
-def report(build, finish, tmp_path):
-    """Three cells with two seeds: finished, pending, half done."""
-    experiment = build("toy", seeds=2)
-    wide, _, quick = experiment.cells
-    for evaluation, miou in zip(wide.evaluations, (0.70, 0.72), strict=True):
-        finish(evaluation, miou)
-    finish(quick.evaluations[0], 0.5)
-    return json.loads(json.dumps(build_report(experiment, "toy", tmp_path)))
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 
 import pytest
 
@@ -98,14 +99,22 @@ def test_a_push_that_was_killed_is_repeated_and_complete(small, tmp_path):
     assert verified.code == 0, verified.text
 
 
+@contextmanager
+def mounted(folder, options):
+    """A file system of its own in `folder`; skips the test where there is no right to mount one."""
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("mounting a file system needs root")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
 @pytest.mark.servers
 def test_a_full_remote_is_told_and_takes_the_rest_when_there_is_room(small, tmp_path):
-    store = tmp_path / "store"
-    store.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=96k", "tmpfs", str(store)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
-        pytest.skip("mounting a small file system needs root")
-    try:
+    with mounted(tmp_path / "store", "size=96k") as store:
         first = with_remote(small.copy(tmp_path / "first"), store)
         told_in_a_line(dvc(first, "push"), "No space left on device")
         second = fresh(first, tmp_path / "second")
@@ -115,22 +124,13 @@ def test_a_full_remote_is_told_and_takes_the_rest_when_there_is_room(small, tmp_
         assert dvc(first, "push").code == 0
         assert second.call(sys.executable, "-m", "pipeline", "pull").code == 0
         assert second.weights() == first.weights()
-    finally:
-        subprocess.run(["umount", "-l", str(store)], check=True)
 
 
 @pytest.mark.servers
 def test_a_read_only_remote_is_told(small, tmp_path):
-    store = tmp_path / "store"
-    store.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m,ro", "tmpfs", str(store)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
-        pytest.skip("mounting a file system needs root")
-    try:
+    with mounted(tmp_path / "store", "size=1m,ro") as store:
         first = with_remote(small.copy(tmp_path / "first"), store)
         told_in_a_line(dvc(first, "push"), "Read-only file system")
-    finally:
-        subprocess.run(["umount", "-l", str(store)], check=True)
 
 
 def damage(clone, path):

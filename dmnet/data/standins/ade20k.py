@@ -19,7 +19,7 @@ from dmnet.config import DatasetConfig, GenerateConfig
 from dmnet.data.ade20k import ARCHIVE, ROOT, SPLITS
 from dmnet.data.standins.packing import jpeg, lines, png, zip_archive
 from dmnet.data.standins.scenes import Look, Scene, Thing, draw_scene, frequent_first
-from dmnet.errors import ConfigError
+from dmnet.data.standins.settings import check_number_of_classes, generate_settings
 
 CLASSES = 150  # labels 1..150; 0 is unlabelled
 
@@ -48,16 +48,8 @@ def generate(config: DatasetConfig, archives: Path) -> None:
     `config.generate.images` has the keys `training` and `validation`. Raises ConfigError when they
     are others, or there are not 150 classes.
     """
-    settings = config.generate
-    if settings is None or set(settings.images) != set(SPLITS):
-        raise ConfigError(
-            f"{config.name}: `generate.images` needs exactly the keys {', '.join(SPLITS)}"
-        )
-    if len(config.classes) != CLASSES:
-        raise ConfigError(
-            f"{config.name}: {len(config.classes)} `classes`; the stand-in of ADE20K draws "
-            f"{CLASSES}"
-        )
+    settings = generate_settings(config, SPLITS)
+    check_number_of_classes(config, CLASSES, "ADE20K")
     with zip_archive(archives / ARCHIVE) as add:
         names = [f"{i}\t{name}" for i, name in enumerate(config.classes, start=1)]
         add(f"{ROOT}/objectInfo150.txt", lines(["Idx\tName", *names]))

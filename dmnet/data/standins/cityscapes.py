@@ -24,7 +24,7 @@ from dmnet.config import DatasetConfig, GenerateConfig
 from dmnet.data.cityscapes import IMAGE, IMAGE_ARCHIVE, LABEL, LABEL_ARCHIVE, SPLITS
 from dmnet.data.standins.packing import png, zip_archive
 from dmnet.data.standins.scenes import Mask, Plane, expose, smooth_noise
-from dmnet.errors import ConfigError
+from dmnet.data.standins.settings import check_number_of_classes, generate_settings
 
 CLASSES = 19
 OUT_OF_ROI, EGO_VEHICLE, RECTIFICATION = 3, 1, 2
@@ -114,16 +114,8 @@ def generate(config: DatasetConfig, archives: Path) -> None:
     `config.generate.images` has the keys `train` and `val`. Raises ConfigError when they are
     others, or there are not 19 classes.
     """
-    settings = config.generate
-    if settings is None or set(settings.images) != set(SPLITS):
-        raise ConfigError(
-            f"{config.name}: `generate.images` needs exactly the keys {', '.join(SPLITS)}"
-        )
-    if len(config.classes) != CLASSES:
-        raise ConfigError(
-            f"{config.name}: {len(config.classes)} `classes`; the stand-in of Cityscapes draws "
-            f"{CLASSES}"
-        )
+    settings = generate_settings(config, SPLITS)
+    check_number_of_classes(config, CLASSES, "Cityscapes")
     with (
         zip_archive(archives / IMAGE_ARCHIVE) as add_image,
         zip_archive(archives / LABEL_ARCHIVE) as add_label,

@@ -29,6 +29,7 @@ from dmnet.data.pascal_context import (
 )
 from dmnet.data.standins.packing import fixed_mat_header, jpeg, lines, tar_archive
 from dmnet.data.standins.scenes import Look, Scene, Thing, draw_scene, frequent_first
+from dmnet.data.standins.settings import generate_settings
 from dmnet.errors import ConfigError
 from dmnet.files import write_bytes
 
@@ -55,11 +56,7 @@ def generate(config: DatasetConfig, archives: Path) -> None:
     `config.generate.images` has the keys `train` and `val`; the classes of `config` are 59, after
     a background or not, which makes no difference here. Raises ConfigError when they are others.
     """
-    settings = config.generate
-    if settings is None or set(settings.images) != set(_GROUPS):
-        raise ConfigError(
-            f"{config.name}: `generate.images` needs exactly the keys {', '.join(_GROUPS)}"
-        )
+    settings = generate_settings(config, _GROUPS)
     if len(config.classes) not in (CLASSES, CLASSES + 1):
         raise ConfigError(
             f"{config.name}: {len(config.classes)} `classes`; the stand-in of Pascal-Context draws "

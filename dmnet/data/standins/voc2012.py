@@ -25,6 +25,7 @@ from dmnet.config import DatasetConfig, GenerateConfig
 from dmnet.data.standins import scenes
 from dmnet.data.standins.packing import encode, fixed_mat_header, jpeg, lines, tar_archive
 from dmnet.data.standins.scenes import HUES, Look, Scene, Thing, edges
+from dmnet.data.standins.settings import generate_settings
 from dmnet.data.voc2012 import SBD_ARCHIVE, SBD_ROOT, VOC_ARCHIVE, VOC_ROOT, palette
 from dmnet.errors import ConfigError
 
@@ -41,11 +42,7 @@ def generate(config: DatasetConfig, archives: Path) -> None:
     that only SBD labels; so `trainaug` has `train` + `sbd` images. Raises ConfigError when the keys
     or the number of classes are others.
     """
-    settings = config.generate
-    if settings is None or set(settings.images) != set(_GROUPS):
-        raise ConfigError(
-            f"{config.name}: `generate.images` needs exactly the keys {', '.join(_GROUPS)}"
-        )
+    settings = generate_settings(config, _GROUPS)
     if len(config.classes) != OBJECT_CLASSES + 1:
         raise ConfigError(
             f"{config.name}: {len(config.classes)} `classes`; the stand-in of VOC 2012 draws "

@@ -15,6 +15,7 @@ import numpy as np
 
 from dmnet.config import DatasetConfig
 from dmnet.data.standins.packing import jpeg, lines, tar_archive
+from dmnet.data.standins.settings import generate_settings
 from dmnet.data.standins.voc2012 import OBJECT_CLASSES, draw_scene
 from dmnet.data.voc2012 import VOC_ROOT
 from dmnet.data.voc2012_test import SPLIT, TEST_ARCHIVE
@@ -31,9 +32,7 @@ def generate(config: DatasetConfig, archives: Path) -> None:
     `config.generate.images` has the one key `test`. Raises ConfigError when the keys or the number
     of classes are others.
     """
-    settings = config.generate
-    if settings is None or set(settings.images) != {SPLIT}:
-        raise ConfigError(f"{config.name}: `generate.images` needs exactly the key {SPLIT}")
+    settings = generate_settings(config, (SPLIT,))
     if len(config.classes) != OBJECT_CLASSES + 1:
         raise ConfigError(
             f"{config.name}: {len(config.classes)} `classes`; the stand-in of VOC 2012 draws "

@@ -145,17 +145,24 @@ def camvid_config() -> Callable[..., DatasetConfig]:
 
 
 @pytest.fixture
-def killed_then_repeated(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Kill a preparation at a step of its module, repeat it, and ask for the undisturbed result."""
+def killed_then_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Kill a preparation at a step of its module, repeat it, and ask for the undisturbed result.
+
+    The published archives are in `tmp_path / "archives"`.
+    """
 
     def die(*_: object) -> None:
         raise KeyboardInterrupt
 
     def check(
-        module: ModuleType, step: str, make: Callable[[], Manifest], again: Callable[[], object]
+        module: ModuleType, step: str, make: Callable[[], Manifest], config: DatasetConfig
     ) -> None:
         undisturbed = make()
         folder = undisturbed.folder
+
+        def again() -> None:
+            module.prepare(config, tmp_path / "archives", folder)
+
         with monkeypatch.context() as patch:
             patch.setattr(module, step, die)
             with pytest.raises(KeyboardInterrupt):

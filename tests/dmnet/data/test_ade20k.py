@@ -177,16 +177,9 @@ def test_truncated_or_evil_archive_is_named(make: Make, tmp_path: Path, folder: 
 
 @pytest.mark.parametrize("step", ["extract_zip", "_pairs", "write_manifest"])
 def test_killed_preparation_starts_over(
-    make: Callable[..., Manifest],
-    killed_then_repeated: Callable[..., None],
-    tmp_path: Path,
-    folder: Path,
-    step: str,
+    make: Callable[..., Manifest], killed_then_repeated: Callable[..., None], step: str
 ) -> None:
-    def again() -> None:
-        prepare(config(), tmp_path / "archives", folder)
-
-    killed_then_repeated(ade20k, step, make, again)
+    killed_then_repeated(ade20k, step, make, config())
 
 
 def test_published_names() -> None:

@@ -189,13 +189,6 @@ def test_evil_archive_is_refused(make: Make, folder: Path) -> None:
 
 @pytest.mark.parametrize("step", ["extract_zip", "_pairs", "write_manifest"])
 def test_killed_preparation_starts_over(
-    make: Callable[..., Manifest],
-    killed_then_repeated: Callable[..., None],
-    tmp_path: Path,
-    folder: Path,
-    step: str,
+    make: Callable[..., Manifest], killed_then_repeated: Callable[..., None], step: str
 ) -> None:
-    def again() -> None:
-        prepare(config(), tmp_path / "archives", folder)
-
-    killed_then_repeated(cityscapes, step, make, again)
+    killed_then_repeated(cityscapes, step, make, config())

@@ -255,16 +255,9 @@ def test_truncated_archive_is_named(
 
 @pytest.mark.parametrize("step", ["_extract", "_write_splits", "_write_labels", "write_manifest"])
 def test_killed_preparation_starts_over(
-    make: Callable[..., Manifest],
-    killed_then_repeated: Callable[..., None],
-    tmp_path: Path,
-    folder: Path,
-    step: str,
+    make: Callable[..., Manifest], killed_then_repeated: Callable[..., None], step: str
 ) -> None:
-    def again() -> None:
-        prepare(config(), tmp_path / "archives", folder)
-
-    killed_then_repeated(pascal_context, step, make, again)
+    killed_then_repeated(pascal_context, step, make, config())
 
 
 def test_names_are_read_without_their_spaces(tmp_path: Path) -> None:

@@ -8,17 +8,9 @@ from pipeline.errors import SpecError
 from pipeline.experiments import build_experiment, find_submission
 
 
-@pytest.fixture(scope="module")
-def experiment():
-    return build_experiment("mini", tables=["table7"])
-
-
-@pytest.fixture(scope="module")
-def submission(experiment):
-    return find_submission(experiment, "table7")
-
-
-def test_the_cells_protocol_on_the_test_split(experiment, submission):
+def test_the_cells_protocol_on_the_test_split():
+    experiment = build_experiment("mini", tables=["table7"])
+    submission = find_submission(experiment, "table7")
     miou = next(cell for cell in experiment.cells if cell.name == "miou")
     measured = miou.evaluations[0]
     assert submission.run_key == measured.run_key
