@@ -7,13 +7,14 @@ READY := $(VENV)/.installed-from-lock
 RUN := PATH="$(abspath $(BIN)):$$PATH"
 ARGS ?=
 
-.PHONY: help table1 table2 reports bench bench-scale test test-slow test-slurm test-servers test-browser lint format lock ui clean
+.PHONY: help table1 table2 reports bench bench-scale bench-tracking test test-slow test-slurm test-servers test-browser lint format lock ui clean
 
 help:
 	@echo "make table2    regenerate Table 2 of the paper at preset mini (the environment included)"
 	@echo "make reports   every report; ARGS='--config preset=small sources=DIR' for another preset"
 	@echo "make bench     our models' speed beside mmsegmentation's; ARGS=--quick for a first look"
 	@echo "make bench-scale   how plan, dry run and jobs take thousands of cells"
+	@echo "make bench-tracking   whether a tracking server that is away slows a training"
 	@echo "make test      the tests;  make lint    formatters and type checks"
 	@echo "make test-slow   tests that start many processes, such as training in several"
 	@echo "make test-slurm   the tests on a real SLURM cluster of this machine, as root"
@@ -42,6 +43,10 @@ bench: $(READY)
 # plan, dry run and the start of a job in studies of up to 5,000 cells; writes docs/scale.md.
 bench-scale: $(READY)
 	$(RUN) python -m bench.scale $(ARGS)
+
+# The same training with the tracking server refusing, hanging or gone, round by round.
+bench-tracking: $(READY)
+	$(RUN) python -m bench.tracking $(ARGS)
 
 test: $(READY)
 	$(RUN) python -m pytest $(ARGS)

@@ -191,6 +191,40 @@ def s3(folder: Path) -> Iterator[dict[str, str]]:
 
 
 @contextmanager
+def ssh(folder: Path) -> Iterator[dict[str, str]]:
+    """sshd of this user, with a host key and a user's key of its own: url and keyfile."""
+    folder.mkdir(parents=True)
+    for name in ("host_key", "user_key"):
+        command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)]
+        subprocess.run(command, check=True)
+    port = free_port()
+    (folder / "config").write_text(
+        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host_key\nPidFile none\n"
+        f"AuthorizedKeysFile {folder}/user_key.pub\nAuthenticationMethods publickey\n"
+        "StrictModes no\nUsePAM no\nSubsystem sftp internal-sftp\n"
+    )
+    if os.getuid() == 0:
+        Path("/run/sshd").mkdir(exist_ok=True)  # where sshd drops its privileges to
+    log = folder / "ssh.log"
+    process = start(["/usr/sbin/sshd", "-D", "-e", "-f", str(folder / "config")], log, folder)
+
+    def listens() -> bool:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), 2) as connection:
+            return connection.recv(3) == b"SSH"
+        return False
+
+    try:
+        wait_until(listens, f"sshd ({log})")
+        user = pwd.getpwuid(os.getuid()).pw_name
+        url = f"ssh://{user}@127.0.0.1:{port}{folder}/store"
+        yield {"url": url, "keyfile": str(folder / "user_key")}
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@contextmanager
 def refusing(status: int) -> Iterator[str]:
     """A server that answers everything with this status; its address."""
 
