@@ -129,16 +129,28 @@ def postgresql(folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def mlflow_server(folder: Path, database: str, port: int | None = None) -> Iterator[Server]:
-    """A tracking server as docs/mlflow.md starts it for a team, artifacts beside it."""
+def mlflow_server(
+    folder: Path, database: str, port: int | None = None, password: str | None = None
+) -> Iterator[Server]:
+    """A tracking server as docs/mlflow.md starts it for a team, artifacts beside it.
+
+    password: of its user `admin`; then it has MLflow's own login.
+    """
     port = port or free_port()
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--artifacts-destination", str(folder / "artifacts"), "--workers", "2"]
+    environment = {"MLFLOW_BACKEND_STORE_URI": database, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    if password is not None:
+        command += ["--app-name", "basic-auth"]
+        (folder / "auth.ini").write_text(
+            "[mlflow]\ndefault_permission = EDIT\nadmin_username = admin\n"
+            f"admin_password = {password}\ndatabase_uri = sqlite:///{folder}/auth.db\n"
+        )
+        environment["MLFLOW_AUTH_CONFIG_PATH"] = str(folder / "auth.ini")
+        environment["MLFLOW_FLASK_SERVER_SECRET_KEY"] = "only-for-tests"
     log = folder / "mlflow.log"
-    process = start(
-        command, log, folder, MLFLOW_BACKEND_STORE_URI=database, MLFLOW_DISABLE_TELEMETRY="true"
-    )
+    process = start(command, log, folder, **environment)
     server = Server(process, url)
     try:
         wait_until(lambda: answers(f"{url}/health"), f"the MLflow server ({log})")
