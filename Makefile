@@ -7,7 +7,7 @@ READY := $(VENV)/.installed-from-lock
 RUN := PATH="$(abspath $(BIN)):$$PATH"
 ARGS ?=
 
-.PHONY: help table1 table2 reports bench bench-scale bench-table2 test test-slow test-slurm test-servers test-browser lint format lock ui clean
+.PHONY: help table1 table2 reports bench bench-scale bench-table2 bench-tracking test test-slow test-slurm test-servers test-browser lint format lock ui clean
 
 help:
 	@echo "make table2    regenerate Table 2 of the paper at preset mini (the environment included)"
@@ -15,6 +15,7 @@ help:
 	@echo "make bench     our models' speed beside mmsegmentation's; ARGS=--quick for a first look"
 	@echo "make bench-scale   how plan, dry run and jobs take thousands of cells"
 	@echo "make bench-table2  where the seconds of Table 2 at mini go"
+	@echo "make bench-tracking   whether a tracking server that is away slows a training"
 	@echo "make test      the tests;  make lint    formatters and type checks"
 	@echo "make test-slow   tests that start many processes, such as training in several"
 	@echo "make test-slurm   the tests on a real SLURM cluster of this machine, as root"
@@ -47,6 +48,9 @@ bench-scale: $(READY)
 # Where the seconds of Table 2 at `mini` go; writes docs/seconds.md.
 bench-table2: $(READY)
 	$(RUN) python -m bench.table2 $(ARGS)
+# The same training with the tracking server refusing, hanging or gone, round by round.
+bench-tracking: $(READY)
+	$(RUN) python -m bench.tracking $(ARGS)
 
 test: $(READY)
 	$(RUN) python -m pytest $(ARGS)

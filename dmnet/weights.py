@@ -34,8 +34,8 @@ def read_trained(path: Path, sha256: str) -> dict[str, Tensor]:
         content = path.read_bytes()
     except OSError as error:
         raise CheckpointError(
-            f"{path}: cannot be read ({error.strerror}); get it with `dvc pull`, or delete "
-            f"{path.parent}/train.json and run again"
+            f"{path}: cannot be read ({error.strerror}); get it with `dvc pull`, or delete the "
+            f"folder {path.parent} and run again"
         ) from error
     if sha256_bytes(content) != sha256:
         raise CheckpointError(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterable
+from configparser import ConfigParser
 from pathlib import Path
 
 from dmnet.files import write_text
@@ -89,13 +90,26 @@ def _relative(paths: Iterable[Path], root: Path) -> list[str]:
 
 
 def _is_tracked(path: str, outs: list[str], root: Path) -> bool:
-    """Whether the entry already names what lies there; DVC itself takes long to find that out."""
+    """Whether the entry already names what lies there; DVC itself takes long to find that out.
+
+    What was made again as it had been, because the remote had lost it, still is to be stored.
+    """
     try:
         if not (root / path).exists():
             return False
-        return read_entry(path, root).outs == {out: md5_of(root / out) for out in outs}
+        entry = read_entry(path, root)
+        if entry.outs != {out: md5_of(root / out) for out in outs}:
+            return False
     except (RecordError, OSError):
         return False
+    return _cache_is_elsewhere(root) or all(cached(m, root).exists() for m in entry.outs.values())
+
+
+def _cache_is_elsewhere(root: Path) -> bool:
+    """A cache that several clones share (`dvc cache dir`) is not looked into."""
+    config = ConfigParser(interpolation=None, strict=False)
+    config.read([root / ".dvc" / "config", root / ".dvc" / "config.local"])
+    return config.has_option("cache", "dir")
 
 
 def _store(changed: dict[str, list[str]], root: Path) -> None:

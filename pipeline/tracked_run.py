@@ -130,7 +130,8 @@ def _place(experiment: Experiment, run: Run | Release) -> dict[str, str]:
 def _tags(
     experiment: Experiment, run: Run | Release, trained: dict[str, Any], root: Path
 ) -> dict[str, str]:
-    code = trained["code"]
+    code = trained["code"]  # None for a checkpoint that others trained
+    commit = f"{code['commit']}{' modified' if code['modified'] else ''}" if code else None
     checkpoint = trained.get("checkpoint") or {}
     return _place(experiment, run) | _cut(
         {
@@ -138,7 +139,7 @@ def _tags(
             "dmnet.checkpoint": checkpoint.get("file"),
             "dmnet.verified": checkpoint.get("verified"),
             "dmnet.dvc": weights_md5(folder_of(run), root),
-            "dmnet.commit": str(code["commit"]) + (" modified" if code["modified"] else ""),
+            "dmnet.commit": commit,
             "dmnet.device": trained["environment"]["device"]["name"],
             "dmnet.weights_sha256": trained["weights"]["sha256"],
             "dmnet.data_fingerprint": trained["data_fingerprint"],

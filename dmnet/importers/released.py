@@ -3,6 +3,10 @@
     released/<key>/config.json   what it is (ReleaseJob)
                    weights.pt    its weights under our names
                    train.json    the manifest: which file it is from, and whether a hash proves that
+                   imported.json   by what code, where and by which command it was imported here
+
+The first three are the same wherever a file is imported, so that a team shares them without
+conflict.
 
 Nothing is dropped or filled in: the zoo's name table has to account for every tensor, and no
 leftover is known that would have to be let through.
@@ -182,16 +186,18 @@ def _write(
         "start_weights": None,
         "val_miou": None,
         "seconds": None,
+        "code": None,
+        "environment": {"device": {"type": "unknown", "name": trainer}},
+    }
+    imported = {
         "code": code_version(),
-        "environment": {
-            **environment(torch.device("cpu")),
-            "device": {"type": "unknown", "name": trainer},
-        },
+        "environment": environment(torch.device("cpu")),
         "repeat": repeat,
     }
     write_bytes(output / "weights.pt", content)
     config, description = output / "config.json", to_json(job.model_dump(mode="json"))
     if not config.exists() or config.read_text() != description:
         write_text(config, description)
+    write_json(output / "imported.json", imported)
     write_json(output / "train.json", manifest)
     return manifest

@@ -8,8 +8,8 @@ main=$1 venv=$2 kind=$3
 here=$(cd "$(dirname "$0")" && pwd)
 case $kind in
     servers)
-        packages=(postgresql)
-        found() { compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null; }
+        packages=(postgresql openssh-server)
+        found() { compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null && [ -x /usr/sbin/sshd ]; }
         ;;
     browser)
         packages=(chromium chromium-driver)
@@ -25,7 +25,7 @@ if ! found; then
         echo "error: these tests need ${packages[*]}; install them (as root on Debian this is done for you)" >&2
         exit 1
     fi
-    export DEBIAN_FRONTEND=noninteractive
+    export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 # no package starts its server
     apt-get install -y -q "${packages[@]}" >/dev/null ||
         { apt-get update -q >/dev/null && apt-get install -y -q "${packages[@]}" >/dev/null; }
 fi

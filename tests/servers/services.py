@@ -129,16 +129,28 @@ def postgresql(folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def mlflow_server(folder: Path, database: str, port: int | None = None) -> Iterator[Server]:
-    """A tracking server as docs/mlflow.md starts it for a team, artifacts beside it."""
+def mlflow_server(
+    folder: Path, database: str, port: int | None = None, password: str | None = None
+) -> Iterator[Server]:
+    """A tracking server as docs/mlflow.md starts it for a team, artifacts beside it.
+
+    password: of its user `admin`; then it has MLflow's own login.
+    """
     port = port or free_port()
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--artifacts-destination", str(folder / "artifacts"), "--workers", "2"]
+    environment = {"MLFLOW_BACKEND_STORE_URI": database, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    if password is not None:
+        command += ["--app-name", "basic-auth"]
+        (folder / "auth.ini").write_text(
+            "[mlflow]\ndefault_permission = EDIT\nadmin_username = admin\n"
+            f"admin_password = {password}\ndatabase_uri = sqlite:///{folder}/auth.db\n"
+        )
+        environment["MLFLOW_AUTH_CONFIG_PATH"] = str(folder / "auth.ini")
+        environment["MLFLOW_FLASK_SERVER_SECRET_KEY"] = "only-for-tests"
     log = folder / "mlflow.log"
-    process = start(
-        command, log, folder, MLFLOW_BACKEND_STORE_URI=database, MLFLOW_DISABLE_TELEMETRY="true"
-    )
+    process = start(command, log, folder, **environment)
     server = Server(process, url)
     try:
         wait_until(lambda: answers(f"{url}/health"), f"the MLflow server ({log})")
@@ -184,6 +196,40 @@ def s3(folder: Path) -> Iterator[dict[str, str]]:
 
         wait_until(made, f"the bucket ({log})")
         yield {"endpointurl": url, "AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret}
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@contextmanager
+def ssh(folder: Path) -> Iterator[dict[str, str]]:
+    """sshd of this user, with a host key and a user's key of its own: url and keyfile."""
+    folder.mkdir(parents=True)
+    for name in ("host_key", "user_key"):
+        command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)]
+        subprocess.run(command, check=True)
+    port = free_port()
+    (folder / "config").write_text(
+        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host_key\nPidFile none\n"
+        f"AuthorizedKeysFile {folder}/user_key.pub\nAuthenticationMethods publickey\n"
+        "StrictModes no\nUsePAM no\nSubsystem sftp internal-sftp\n"
+    )
+    if os.getuid() == 0:
+        Path("/run/sshd").mkdir(exist_ok=True)  # where sshd drops its privileges to
+    log = folder / "ssh.log"
+    process = start(["/usr/sbin/sshd", "-D", "-e", "-f", str(folder / "config")], log, folder)
+
+    def listens() -> bool:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), 2) as connection:
+            return connection.recv(3) == b"SSH"
+        return False
+
+    try:
+        wait_until(listens, f"sshd ({log})")
+        user = pwd.getpwuid(os.getuid()).pw_name
+        url = f"ssh://{user}@127.0.0.1:{port}{folder}/store"
+        yield {"url": url, "keyfile": str(folder / "user_key")}
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from mlflow import MlflowClient
+
+from tests.workflow.conftest import Clone
 
 TARGET = "reports/figure3.png"
 FILES = [TARGET, "reports/figure3.md", "reports/figure3.json"]
@@ -97,3 +102,37 @@ def test_a_figure_that_there_is_not_is_named(drawn):
     result = drawn.snakemake("reports/figure4.png")
     assert result.code != 0
     assert "reports/figure4.png: unknown figure; expected one of figure3" in result.text
+
+
+def test_mlflow_has_the_predictions_as_images_beside_their_runs(drawn, tmp_path):
+    client = MlflowClient(tracking_uri=f"sqlite:///{drawn.path}/mlflow.db")
+    experiment = client.get_experiment_by_name("dmnet")
+    runs = client.search_runs([experiment.experiment_id])
+    assert len(runs) == 3
+    for run in runs:
+        (manifest,) = drawn.path.glob(f"predictions/{run.data.tags['dmnet.key']}/*.json")
+        folder = manifest.with_suffix("")
+        images = client.list_artifacts(run.info.run_id, f"predictions/{folder.name}")
+        assert len(images) == int(run.data.tags["dmnet.images"]) == 4
+        for image in images:
+            file = Path(client.download_artifacts(run.info.run_id, image.path, str(tmp_path)))
+            assert file.read_bytes() == (folder / file.name).read_bytes()
+
+
+@pytest.mark.parametrize("command", ["dvc", "pipeline"])
+def test_a_clone_that_pulled_the_predictions_only_draws(drawn, tmp_path, command):
+    """It needs the images of the dataset, which are prepared here later than the predictions."""
+    first = drawn.copy(tmp_path / "first")
+    store = str(tmp_path / "store")
+    assert first.python("-m", "dvc", "remote", "add", "-d", "store", store).code == 0
+    first.git("add", "runs", "predictions", ".dvc/config")
+    first.git("commit", "-q", "-m", "runs")
+    assert first.python("-m", "dvc", "push").code == 0
+    first.git("clone", "-q", str(first.path), str(tmp_path / "second"))
+    second = Clone(tmp_path / "second")
+    assert second.python("-m", command, "pull").code == 0
+    result = second.snakemake(TARGET)
+    assert result.code == 0, result.text
+    assert result.jobs == {"prepare": 1, "figure": 1}
+    assert bytes_of(second) == bytes_of(first)
+    assert "Nothing to be done" in second.snakemake(TARGET).text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import socket
 import time
@@ -145,6 +146,28 @@ def test_published_values_stand_beside_measured_ones_and_tags_name_the_place(sma
     assert "Value" in tags["dmnet.columns"].split("; ")
     assert (tags["dmnet.source"], tags["dmnet.seed"]) == ("trained", "0")
     assert tags["dmnet.dvc"] in small.read(f"runs/{tags['dmnet.key']}.dvc")
+
+
+def test_per_class_ious_are_a_table_and_what_the_training_took_is_there(small, tmp_path):
+    client, runs = recorded(small)
+    for run in runs:
+        key = run.data.tags["dmnet.key"]
+        (path,) = small.path.glob(f"runs/{key}/evaluations/*.json")
+        result = small.json(path.relative_to(small.path))
+        (table,) = client.list_artifacts(run.info.run_id, "per_class_iou")
+        assert table.path.startswith(f"per_class_iou/{path.stem}-")
+        file = Path(client.download_artifacts(run.info.run_id, table.path, str(tmp_path)))
+        content = json.loads(file.read_text())
+        assert content["columns"] == ["class", "iou"]
+        assert [iou for _, iou in content["data"]] == result["per_class_iou"]
+        assert content["data"][0][0] == "background"
+        logged = json.loads(run.data.tags["mlflow.loggedArtifacts"])
+        assert logged == [{"path": table.path, "type": "table"}]
+        names, values = small.read(f"benchmarks/{key}/train.tsv").splitlines()[:2]
+        taken = dict(zip(names.split("\t"), values.split("\t"), strict=True))
+        assert run.data.metrics["system/seconds"] == float(taken["s"])
+        if taken["max_rss"] not in ("-", "NA"):  # not measured of a job that is too short
+            assert run.data.metrics["system/peak_memory_mib"] == float(taken["max_rss"])
 
 
 def test_git_sees_a_small_file_for_each_run_and_evaluation_and_nothing_else(whole):

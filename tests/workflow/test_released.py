@@ -13,6 +13,7 @@ import yaml
 from mlflow import MlflowClient
 
 from dmnet.files import sha256_file
+from tests.workflow.conftest import Clone
 
 TABLE = """\
 title: A zoo's table
@@ -90,6 +91,40 @@ def test_the_checkpoint_measures_what_its_run_did_and_nothing_is_trained(zoo, tm
     assert run.tags["dmnet.weights_sha256"] == ours["released"]["weights_sha256"]
     assert run.metrics["cell/zoo/ours/ours"] == zoo.trained
     assert run.metrics["cell/zoo/ours/published"] == 50.0
+
+
+def test_two_clones_that_imported_it_merge_and_a_third_evaluates_nothing(zoo, tmp_path):
+    """The two are at different commits, so that what tells where it was imported differs."""
+    first = zoo.copy(tmp_path / "first")
+    remote = ("remote", "add", "--default", "store", str(tmp_path / "store"))
+    assert first.python("-m", "dvc", *remote).code == 0
+    first.git("add", "runs", "params", ".dvc/config")
+    first.git("commit", "-q", "-m", "a zoo")
+    assert first.python("-m", "dvc", "push").code == 0
+    second, third = (Clone(tmp_path / name) for name in ("second", "third"))
+    first.git("clone", "-q", str(first.path), str(second.path))
+    for clone in (first, second):
+        clone.mirror = zoo.mirror
+        clone.write(f"{clone.path.name}.txt", "so that it is a merge\n")
+        clone.git("add", ".")
+        clone.git("commit", "-q", "-m", "another commit")
+        made = make(clone, "released")
+        assert made.code == 0, made.text
+        clone.git("add", "released")
+        clone.git("commit", "-q", "-m", "released")
+        assert clone.python("-m", "dvc", "push").code == 0
+    (imported,) = first.path.glob("released/*/imported.json")
+    name = imported.relative_to(first.path)
+    assert first.json(name)["code"]["commit"] != second.json(name)["code"]["commit"]
+    first.git("pull", "-q", "--no-rebase", "--no-edit", str(second.path), "HEAD")
+    first.git("clone", "-q", str(first.path), str(third.path))
+    third.mirror = tmp_path / "nowhere"
+    pulled = third.call("python", "-m", "pipeline", "pull")
+    assert pulled.code == 0, pulled.text
+    made = make(third, "released")
+    assert made.code == 0, made.text
+    assert made.jobs == {"report": 1}, made.text
+    assert third.read("reports/zoo.json") == first.read("reports/zoo.json")
 
 
 def test_released_and_retrained_stand_side_by_side(zoo, tmp_path):

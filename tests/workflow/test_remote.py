@@ -76,6 +76,32 @@ def test_runs_go_through_s3_and_nothing_is_trained_again(small, tmp_path):
         assert second.read(f"reports/{name}") == first.read(f"reports/{name}")
 
 
+@pytest.mark.servers
+def test_runs_go_through_ssh(small, tmp_path):
+    from tests.servers.services import ssh
+
+    with ssh(tmp_path / "ssh") as server:
+        first = with_remote(small.copy(tmp_path / "first"), server["url"])
+        second = fresh(first, tmp_path / "second")
+        for clone in (first, second):  # each user's own, which git does not take
+            keyfile = ("remote", "modify", "--local", "store", "keyfile", server["keyfile"])
+            assert dvc(clone, *keyfile).code == 0
+        pushed = dvc(first, "push")
+        assert pushed.code == 0, pushed.text
+        pulled = second.call(sys.executable, "-m", "pipeline", "pull")
+        assert pulled.code == 0, pulled.text
+        assert second.weights() == first.weights()
+        assert second.git("status", "--porcelain") == ""
+        other = tmp_path / "other_key"
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", other], check=True)
+        dvc(second, "remote", "modify", "--local", "store", "keyfile", str(other))
+        second.forget(".dvc/cache", "runs")
+        second.git("checkout", "-q", "--", "runs")
+        refused = second.call(sys.executable, "-m", "pipeline", "pull")
+        told_in_a_line(refused, "Permission denied", "`python -m pipeline pull` to go on")
+        assert not second.runs()
+
+
 def test_a_push_that_was_killed_is_repeated_and_complete(small, tmp_path):
     first = with_remote(small.copy(tmp_path / "first"), tmp_path / "store")
     push = subprocess.Popen(
@@ -190,8 +216,7 @@ def drop_commits(report):
             del run["commit"]
 
 
-@pytest.mark.parametrize("command", [("dvc", "pull"), ("pipeline", "pull")])
-@pytest.mark.parametrize("lost", ["run and evaluation", "run"])
+@pytest.mark.parametrize(("command", "lost"), [("dvc", "run and evaluation"), ("pipeline", "run")])
 def test_with_one_run_missing_in_the_remote_exactly_that_run_is_trained(
     small, tmp_path, command, lost
 ):
@@ -204,9 +229,9 @@ def test_with_one_run_missing_in_the_remote_exactly_that_run_is_trained(
         (evaluation,) = first.path.glob(f"runs/{key}.*.dvc")
         lose(store, evaluation)
     second = fresh(first, tmp_path / "second")
-    pulled = second.call(sys.executable, "-m", *command)
+    pulled = second.call(sys.executable, "-m", command, "pull")
     told_in_a_line(pulled, f"runs/{key}")
-    if command == ("pipeline", "pull"):
+    if command == "pipeline":
         told_in_a_line(pulled, "not in the DVC remote; all else is here", "exactly these again")
     assert sorted(second.runs()) == others, "all that the remote has came"
     assert planned(second) == ["Preparing dataset", f"Training {key}", f"Evaluating {key}"]

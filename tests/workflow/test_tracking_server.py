@@ -164,6 +164,44 @@ def test_a_server_that_refuses_is_told_in_one_line(small, tmp_path, status):
     assert "geheim" not in result.text and "Traceback" not in result.text
 
 
+def test_a_server_with_a_login_takes_the_record_and_the_password_stays_secret(
+    small, tmp_path, monkeypatch
+):
+    """As docs/mlflow.md starts one; the password stands in the environment, or in the address."""
+    clone = small.copy(tmp_path / "clone")
+    folder = tmp_path / "server"
+    folder.mkdir()
+    secret = "geheim-and-long!"
+    user = {"MLFLOW_TRACKING_USERNAME": "admin", "MLFLOW_TRACKING_PASSWORD": secret}
+    with mlflow_server(folder, f"sqlite:///{folder}/mlflow.db", password=secret) as server:
+        uri = {"MLFLOW_TRACKING_URI": server.url}
+        told = ""
+        for wrong in ({}, user | {"MLFLOW_TRACKING_PASSWORD": "geheim-but-wrong"}):
+            refused = clone.call(*RECORD, **uri, **wrong)
+            assert refused.code == 1 and "Traceback" not in refused.text
+            assert "3 of 3 finished runs not recorded" in refused.text
+            told += refused.text
+        recorded = clone.call(*RECORD, **uri, **user)
+        assert "3 finished runs, 3 newly recorded" in recorded.text, recorded.text
+        address = server.url.replace("://", "://admin:geheim-and-long%21@")
+        again = clone.call(*RECORD, MLFLOW_TRACKING_URI=address)
+        assert "3 finished runs, 0 newly recorded" in again.text, again.text
+        clone.forget("reports")
+        report = clone.snakemake("reports/three.md", **uri, **user)
+        assert report.code == 0, report.text
+        told += recorded.text + again.text + report.text
+        for name, value in user.items():
+            monkeypatch.setenv(name, value)
+        holds_each_run_and_step_once(server.url, clone)
+        client = MlflowClient(tracking_uri=server.url)
+        (experiment,) = client.search_experiments(filter_string="name = 'dmnet'")
+        for run in client.search_runs([experiment.experiment_id]):
+            assert "geheim" not in str(run.to_dictionary())
+    assert "geheim" not in told
+    for path in clone.path.rglob("*"):
+        assert not path.is_file() or b"geheim-" not in path.read_bytes() or "tests" in path.parts
+
+
 def test_a_database_that_hangs_costs_the_limit_and_no_more(small, tmp_path):
     clone = small.copy(tmp_path / "clone")
     with silent() as port:
