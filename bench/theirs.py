@@ -41,8 +41,19 @@ def build(case: Case, folder: Path) -> nn.Module:
     model = REGISTRY.build(ConfigDict(plain_norm(config.model.to_dict()) | {"pretrained": None}))
     model.init_weights()
     worker.spread_normalisation(model)
+    if case.kind == "evaluation":
+        moderate(model, worker.images(case, torch.device("cpu")))
     torch.save(model.state_dict(), folder / f"{case.model}.pt")
     return model
+
+
+@torch.no_grad()
+def moderate(model: Any, images: Tensor) -> None:
+    """Logits of a trained model's size. Random weights may give thousands, of which softmax makes
+    zeros and ones that rounding turns over."""
+    logits = model.eval()(images, mode="tensor")
+    for parameter in model.decode_head.conv_seg.parameters():
+        parameter.mul_(20 / (logits.max() - logits.min()))
 
 
 def plain_norm(config: Any) -> Any:
