@@ -28,7 +28,11 @@ class Case:
 
     @property
     def title(self) -> str:
-        return f"{MODELS[self.model].title}, {KINDS[self.kind]}, {self.size}"
+        return f"{self.model_title}, {KINDS[self.kind]}, {self.size}"
+
+    @property
+    def model_title(self) -> str:
+        return "any" if self.kind == "data" else MODELS[self.model].title
 
     @property
     def size(self) -> str:
@@ -51,7 +55,11 @@ KINDS = {
     "forward_optimised": "forward pass, optimised",  # ours in the form that dmnet/optimised gives
     "forward_bf16": "forward pass, optimised, bf16",  # the same, beside the reference in float32
     "train_step": "training step",  # forward, losses, backward, SGD; the loader is not in it
+    "evaluation": "6 scales and flip, label map",  # from a decoded picture; ours optimised
+    "data": "training batch from disk",  # PNG of 1024x2048, all augmentations; in this process
 }
+SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
+ON_DISK = (1024, 2048)  # the size of the files that `data` reads
 
 # What the sides' outputs may differ by: of the reference's range, or of a scalar's size.
 LIMIT, LIMIT_BF16 = 1e-5, 0.05
@@ -99,4 +107,6 @@ CASES = (
     Case("dmnet", "train_step", 2, 256, 256),
     Case("deeplabv3", "train_step", 2, 256, 256),
     Case("bisenetv2", "train_step", 2, 256, 512),
+    *(Case(model, "evaluation", 1, 256, 512) for model in MODELS),
+    Case("dmnet", "data", 4, 512, 1024),
 )

@@ -10,17 +10,22 @@ import torch
 from torch import Tensor
 
 from bench import worker
-from bench.cases import MODELS, Case
+from bench.cases import MODELS, ON_DISK, SCALES, Case
 from dmnet.config import (
     DatasetConfig,
     ExecutionConfig,
+    InferenceConfig,
     JobConfig,
     ModelConfig,
     RecipeConfig,
     RunConfig,
 )
+from dmnet.data.augment import normalise, resize_image, resize_label
+from dmnet.data.dataset import SegmentationDataset, training_batches
 from dmnet.data.manifest import Manifest
 from dmnet.importers.mmseg import to_ours
+from dmnet.inference.augmented import label_map, predict_scores
+from dmnet.inference.form import OPTIMISED, in_form
 from dmnet.memory import keep_large_blocks
 from dmnet.optimised import Options, optimised
 from dmnet.segmentor import Segmentor
@@ -68,21 +73,63 @@ class ForwardBf16(ForwardOptimised):
     options = Options(precision="bf16")
 
 
+class Evaluation(Forward):
+    """From a picture to its label map, as evaluations do it in their optimised form."""
+
+    protocol = InferenceConfig(scales=SCALES, flip=True)
+
+    def __init__(self, case: Case, folder: Path, device: torch.device) -> None:
+        super().__init__(case, folder, device)
+        self.model = in_form(self.model, OPTIMISED)
+        pixels = torch.from_numpy(worker.picture(case.height, case.width))
+        self.picture = pixels.permute(2, 0, 1).contiguous().to(device)
+        self.recipe = recipe(case)
+
+    def outputs(self) -> dict[str, Tensor]:
+        return {"probabilities": self._scores()}
+
+    def run(self) -> None:
+        label_map(self._scores())
+
+    def _scores(self) -> Tensor:
+        return predict_scores(
+            self.model, self.picture, self.recipe, self.protocol, OPTIMISED.pixels
+        )
+
+
+class Data:
+    """The trainer's own loader, decoding in this process."""
+
+    def __init__(self, case: Case, folder: Path, device: torch.device) -> None:
+        config = dataset_config(case)
+        pairs = worker.write_photographs(folder, case.batch, len(config.classes))
+        (folder / "lists").mkdir(exist_ok=True)
+        (folder / "lists" / "train.txt").write_text(
+            "".join(f"{image.name} {label.name}\n" for image, label in pairs)
+        )
+        manifest = no_data(config, folder)
+        self.recipe = recipe(case)
+        self.dataset = SegmentationDataset(manifest, "train", config.identity_of("train"))
+        self.batches = iter(training_batches(self.dataset, self.recipe, 0, 0, 0, False))
+
+    def outputs(self) -> dict[str, Tensor]:
+        """What is read, at three quarters of its size; augmentation draws other numbers here."""
+        image, label = self.dataset.read(0)
+        size = ON_DISK[0] * 3 // 4, ON_DISK[1] * 3 // 4
+        image = normalise(resize_image(image, size), self.recipe)
+        return {"image": image, "label": resize_label(label, size)}
+
+    def run(self) -> None:
+        next(self.batches)
+
+
 class TrainStep:
     """A trainer that is given its batches by hand: it never opens the data that it names."""
 
     def __init__(self, case: Case, folder: Path, device: torch.device) -> None:
         self.folder = tempfile.TemporaryDirectory()
         job = training_job(case)
-        manifest = Manifest(
-            folder=folder,
-            dataset=job.dataset.name,
-            layout=job.dataset.layout,
-            root=folder,
-            fingerprint="",
-            splits={},
-            stand_in=True,
-        )
+        manifest = no_data(job.dataset, folder)
         self.trainer = Trainer(job, Path(self.folder.name), manifest, folder)
         load_theirs(self.trainer.model, case, folder)
         self.trainer.model.train()
@@ -98,25 +145,50 @@ class TrainStep:
         self.trainer._step(self.images, self.labels)
 
 
-def training_job(case: Case) -> JobConfig:
-    """The published rows' kind of training, on a dataset that is only a name."""
-    dataset = DatasetConfig(
+def dataset_config(case: Case) -> DatasetConfig:
+    return DatasetConfig(
         name="none",
         title="none",
         layout="cityscapes",
         classes=tuple(str(number) for number in range(MODELS[case.model].classes)),
         splits={"train": "train", "val": "val"},
     )
+
+
+def no_data(config: DatasetConfig, folder: Path) -> Manifest:
+    """Of files that nobody prepared."""
+    return Manifest(
+        folder=folder,
+        dataset=config.name,
+        layout=config.layout,
+        root=folder,
+        fingerprint="",
+        splits={},
+        stand_in=True,
+    )
+
+
+def recipe(case: Case) -> RecipeConfig:
+    """mmsegmentation's on Cityscapes."""
+    return RecipeConfig(
+        **worker.SGD,
+        iterations=1_000_000,  # so the learning rate stays what it is on the other side
+        batch_size=case.batch,
+        crop_size=(case.height, case.width),
+        fit_size=ON_DISK,
+        cat_max_ratio=0.75,
+        photometric=True,
+        loss_average="all",
+    )
+
+
+def training_job(case: Case) -> JobConfig:
+    """The published rows' kind of training, on a dataset that is only a name."""
+    dataset = dataset_config(case)
     run = RunConfig(
         model=model_config(case),
         data=dataset.identity,
-        recipe=RecipeConfig(
-            **worker.SGD,
-            iterations=1_000_000,  # so the learning rate stays what it is on the other side
-            batch_size=case.batch,
-            crop_size=(case.height, case.width),
-            loss_average="all",
-        ),
+        recipe=recipe(case),
         cpu_threads=torch.get_num_threads(),
     )
     execution = ExecutionConfig(checkpoint_every=1, validate_every=1, log_every=1)
@@ -128,6 +200,8 @@ KINDS: dict[str, Callable[[Case, Path, torch.device], worker.Job]] = {
     "forward_optimised": ForwardOptimised,
     "forward_bf16": ForwardBf16,
     "train_step": TrainStep,
+    "evaluation": Evaluation,
+    "data": Data,
 }
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import platform
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from statistics import median
 from typing import Any
 
 import torch
 from tabulate import tabulate
 
-from bench.cases import KINDS, LIMIT, LIMIT_BF16, MODELS
+from bench.cases import KINDS, LIMIT, LIMIT_BF16, MODELS, Case
 from bench.run import Measured
 from bench.statistics import CONFIDENCE, median_interval, ratios
 from dmnet.provenance import code_version, device_name
@@ -49,10 +49,22 @@ def result(measured: Measured) -> dict[str, Any]:
         "reference": MODELS[measured.case.model].reference,
         "elapsed": elapsed,
         "cpu": compared(ours.cpu_seconds, theirs.cpu_seconds),
+        "images_per_second": {
+            side: measured.case.batch / elapsed[side] for side in ("ours", "theirs")
+        },
+        "peak_bytes": {"ours": largest(ours.peak_bytes), "theirs": largest(theirs.peak_bytes)},
         "verdict": verdict(*elapsed["interval"]),
         "error": measured.error,
         "rounds": {"ours": asdict(ours), "theirs": asdict(theirs)},
     }
+
+
+def largest(peaks: list[int | None]) -> int | None:
+    return max((peak for peak in peaks if peak is not None), default=None)
+
+
+def mebibytes(peak: int | None) -> str:
+    return "-" if peak is None else f"{peak / 2**20:.0f}"
 
 
 def compared(ours: list[float], theirs: list[float]) -> dict[str, Any]:
@@ -78,9 +90,9 @@ def verdict(low: float, high: float) -> str:
 def to_markdown(report: dict[str, Any]) -> str:
     rows = [
         [
-            MODELS[row["model"]].title,
-            KINDS[row["kind"]],
-            f"{row['batch']} x {row['height']} x {row['width']}",
+            case.model_title,
+            KINDS[case.kind],
+            case.size,
             f"{row['elapsed']['ours']:.3f}",
             f"{row['elapsed']['theirs']:.3f}",
             f"{row['elapsed']['ratio']:.2f}",
@@ -89,12 +101,14 @@ def to_markdown(report: dict[str, Any]) -> str:
             "{:.2f} ({:.2f} to {:.2f})".format(row["cpu"]["ratio"], *row["cpu"]["interval"]),
             len(row["rounds"]["ours"]["seconds"]),
             f"{row['error']:.0e}",
+            " / ".join(mebibytes(row["peak_bytes"][side]) for side in ("ours", "theirs")),
         ]
         for row in report["results"]
+        for case in [Case(**{field.name: row[field.name] for field in fields(Case)})]
     ]
     headers = ["Model", "What", "Images", "Ours (s)", "Reference (s)", "Reference / ours"]
     headers += [f"{report['confidence']:.0%} interval", "We are", "CPU time", "Rounds"]
-    headers.append("Difference")
+    headers += ["Difference", "Memory (MiB), ours / reference"]
     table = tabulate(rows, headers, tablefmt="pipe", disable_numparse=True)
     parts = ["# Speed beside mmsegmentation 1.2.2", introduction(report), table, EXPLANATION]
     return "\n\n".join(parts) + "\n"
@@ -132,5 +146,11 @@ A forward pass ends with the logits at the head's resolution; the reference's is
 row, in float32, and ours is that of the plain modules or of the form that `dmnet.optimised` builds
 from them. Ours runs in a process that keeps large blocks of memory, as `python -m dmnet` does.
 A training step is forward pass, losses, backward pass and SGD; loading and normalising images is in
-neither.
+neither. An evaluation goes from a decoded picture of that size to its label map: resized to six
+scales, mirrored, predicted, averaged; what is compared are the mean probabilities. A training batch
+is read from PNG files of 1024 x 2048 pixels (generated, and cached by the system), scaled, cropped
+to the size given, mirrored, distorted and normalised in one process without loader processes on
+either side; what is compared is a file's content at three quarters of its size, as the sides draw
+other random numbers. Memory is the most that a side's process, everything in it, occupied while it
+was measured (on a GPU: that PyTorch allocated); ours keeps large blocks between layers.
 """

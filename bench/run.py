@@ -22,10 +22,12 @@ LEAST_ROUNDS, MOST_ROUNDS = 5, 99
 
 @dataclass(frozen=True)
 class Times:
-    """One side's rounds: elapsed seconds, and the seconds that all its cores worked."""
+    """One side's rounds: elapsed seconds, the seconds that all its cores worked, and the most
+    memory that it occupied (None where the system does not say)."""
 
     seconds: list[float] = field(default_factory=list)
     cpu_seconds: list[float] = field(default_factory=list)
+    peak_bytes: list[int | None] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ def measure(ours: Peer, theirs: Peer, seconds: float) -> tuple[Times, Times]:
             answer = peer.ask("measure")
             times[peer.name].seconds.append(answer["seconds"])
             times[peer.name].cpu_seconds.append(answer["cpu_seconds"])
+            times[peer.name].peak_bytes.append(answer["peak_bytes"])
         order.reverse()
         rounds += 1
     return times[ours.name], times[theirs.name]

@@ -13,29 +13,47 @@ from typing import Any
 
 import mmseg
 import torch
-from mmengine.config import Config
+from mmcv.transforms import Compose, TestTimeAug
+from mmengine.config import Config, ConfigDict
+from mmengine.dataset import pseudo_collate
 from mmengine.optim import OptimWrapper
 from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
 from mmseg.registry import MODELS as REGISTRY
+from mmseg.registry import TRANSFORMS
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
 from bench import worker
-from bench.cases import MODELS, Case
+from bench.cases import MODELS, ON_DISK, SCALES, Case
 
 CONFIGS = Path(mmseg.__file__).parent / ".mim" / "configs"
 
 
+def configuration(case: Case) -> Any:
+    return Config.fromfile(CONFIGS / MODELS[case.model].reference)
+
+
 def build(case: Case, folder: Path) -> nn.Module:
     """The model with random weights, which lie in `folder` for the other side."""
-    config = Config.fromfile(CONFIGS / MODELS[case.model].reference)
+    config = configuration(case)
     torch.manual_seed(worker.WEIGHTS_SEED)
-    model = REGISTRY.build(plain_norm(config.model.to_dict()) | {"pretrained": None})
+    model = REGISTRY.build(ConfigDict(plain_norm(config.model.to_dict()) | {"pretrained": None}))
     model.init_weights()
     worker.spread_normalisation(model)
+    if case.kind == "evaluation":
+        moderate(model, worker.images(case, torch.device("cpu")))
     torch.save(model.state_dict(), folder / f"{case.model}.pt")
     return model
+
+
+@torch.no_grad()
+def moderate(model: Any, images: Tensor) -> None:
+    """Logits of a trained model's size. Random weights may give thousands, of which softmax makes
+    zeros and ones that rounding turns over."""
+    logits = model.eval()(images, mode="tensor")
+    for parameter in model.decode_head.conv_seg.parameters():
+        parameter.mul_(20 / (logits.max() - logits.min()))
 
 
 def plain_norm(config: Any) -> Any:
@@ -61,6 +79,66 @@ class Forward:
     def _forward(self) -> Tensor:
         logits: Tensor = self.model(self.images, mode="tensor")
         return logits
+
+
+class Evaluation:
+    """Its test-time augmentation of a decoded picture: resized, mirrored, predicted, merged."""
+
+    def __init__(self, case: Case, folder: Path, device: torch.device) -> None:
+        model = build(case, folder).to(device).eval()
+        self.model: Any = REGISTRY.build({"type": "SegTTAModel", "module": model}).eval()
+        resize = [{"type": "Resize", "scale_factor": s, "keep_ratio": True} for s in SCALES]
+        flip = [{"type": "RandomFlip", "prob": p, "direction": "horizontal"} for p in (0.0, 1.0)]
+        self.views = TestTimeAug([resize, flip, [{"type": "PackSegInputs"}]])
+        self.picture = worker.picture(case.height, case.width)[..., ::-1].copy()  # BGR
+
+    def outputs(self) -> dict[str, Tensor]:
+        """The mean that its merging makes a label map of."""
+        data = self._data()
+        with torch.no_grad():
+            results = [
+                self.model.module.test_step({"inputs": images, "data_samples": samples})[0]
+                for images, samples in zip(data["inputs"], data["data_samples"], strict=True)
+            ]
+        maps = [result.seg_logits.data.softmax(0) for result in results]
+        return {"probabilities": sum(maps[1:], maps[0]) / len(maps)}
+
+    def run(self) -> None:
+        with torch.no_grad():
+            self.model.test_step(self._data())
+
+    def _data(self) -> Any:
+        size = self.picture.shape[:2]
+        content = {"img": self.picture, "img_shape": size, "ori_shape": size, "img_path": ""}
+        return pseudo_collate([self.views(content)])
+
+
+class Data:
+    """Its training pipeline on files, then what its model does with a batch before the network."""
+
+    def __init__(self, case: Case, folder: Path, device: torch.device) -> None:
+        config = configuration(case)
+        self.pairs = worker.write_photographs(folder, case.batch, MODELS[case.model].classes)
+        self.pipeline = Compose([TRANSFORMS.build(step) for step in config.train_pipeline])
+        self.preprocess: Any = REGISTRY.build(config.model.data_preprocessor)
+
+    def outputs(self) -> dict[str, Tensor]:
+        height, width = (side * 3 // 4 for side in ON_DISK)
+        resize = {"type": "Resize", "scale": (width, height), "keep_ratio": True}
+        steps = [{"type": "LoadImageFromFile"}, {"type": "LoadAnnotations"}, resize]
+        steps.append({"type": "PackSegInputs"})
+        packed = Compose([TRANSFORMS.build(step) for step in steps])(self._files(0))
+        batch = self.preprocess(pseudo_collate([packed]), training=False)
+        return {"image": batch["inputs"][0], "label": packed["data_samples"].gt_sem_seg.data[0]}
+
+    def run(self) -> None:
+        samples = [self.pipeline(self._files(index)) for index in range(len(self.pairs))]
+        self.preprocess(pseudo_collate(samples), training=True)
+
+    def _files(self, index: int) -> dict[str, Any]:
+        image, label = (str(path) for path in self.pairs[index])
+        paths = {"img_path": image, "seg_map_path": label}
+        return {**paths, "label_map": None, "reduce_zero_label": False, "seg_fields": []}
 
 
 class TrainStep:
@@ -101,6 +179,8 @@ KINDS: dict[str, Callable[[Case, Path, torch.device], worker.Job]] = {
     "forward_optimised": Forward,
     "forward_bf16": Forward,
     "train_step": TrainStep,
+    "evaluation": Evaluation,
+    "data": Data,
 }
 
 

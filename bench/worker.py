@@ -3,27 +3,32 @@
     {"do": "machine"}                                 -> torch, device, threads
     {"do": "start", "case": {...}, "folder": "..."}   -> {}
     {"do": "outputs", "file": "..."}                  -> {}; what the sides must agree on
-    {"do": "measure"}                                 -> seconds and cpu_seconds of one run
+    {"do": "measure"}       -> seconds, cpu_seconds and peak_bytes (or null) of one run
 
 A failure is answered with {"error": "..."}. Whatever else is printed goes to stderr.
 """
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import json
 import os
+import re
 import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
-from bench.cases import Case
+from bench.cases import ON_DISK, Case
 
 WEIGHTS_SEED, INPUT_SEED = 0, 1
 # The rows' optimizer, with a learning rate at which untrained weights do not diverge.
@@ -59,6 +64,7 @@ def serve(make: Make) -> None:
                     answer = machine(device)
                 case "start":
                     job = None  # its memory is free before the next one takes its own
+                    give_back_memory()
                     job = make(Case(**request["case"]), Path(request["folder"]), device)
                 case "outputs" if job is not None:
                     outputs = {key: value.cpu() for key, value in job.outputs().items()}
@@ -89,13 +95,45 @@ def machine(device: torch.device) -> dict[str, Any]:
 def measure(job: Job, device: torch.device) -> dict[str, Any]:
     """One run, on a GPU until it has finished: how long it took, and how long cores worked."""
     synchronise(device)
+    restart_peak(device)
     started, worked = time.perf_counter(), time.process_time()
     job.run()
     synchronise(device)
     return {
         "seconds": time.perf_counter() - started,
         "cpu_seconds": time.process_time() - worked,
+        "peak_bytes": peak(device),
     }
+
+
+def give_back_memory() -> None:
+    """What the allocators keep of an earlier job is none of the next one's need."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)  # glibc
+
+
+def restart_peak(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        return
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")  # of VmHWM; see proc(5)
+
+
+def peak(device: torch.device) -> int | None:
+    """Bytes since `restart_peak`: on a GPU what PyTorch allocated, else what the process occupied;
+    None where the system does not say."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return None
+    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+    return int(found[1]) * 1024 if found else None
 
 
 def synchronise(device: torch.device) -> None:
@@ -116,6 +154,32 @@ def labels(case: Case, classes: int, device: torch.device) -> Tensor:
     squares = torch.randint(classes, shape, generator=generator)
     pixels = squares.repeat_interleave(32, 1).repeat_interleave(32, 2)
     return pixels[:, : case.height, : case.width].contiguous().to(device)
+
+
+def picture(height: int, width: int, seed: int = INPUT_SEED) -> np.ndarray:
+    """(height, width, 3) uint8, RGB: smooth colours and some noise, as large as PNG as a
+    photograph of that size."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 256, (height // 32, width // 32, 3), np.uint8)
+    smooth = Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+    noisy = np.asarray(smooth, np.float32) + rng.normal(0, 2, (height, width, 3))
+    return noisy.clip(0, 255).astype(np.uint8)
+
+
+def write_photographs(folder: Path, count: int, classes: int) -> list[tuple[Path, Path]]:
+    """Pairs of PNG files, photograph and label; whoever comes second finds them there."""
+    height, width = ON_DISK
+    pairs = []
+    for number in range(count):
+        image, label = folder / f"{number}.png", folder / f"{number}_label.png"
+        pairs.append((image, label))
+        if image.exists():
+            continue
+        Image.fromarray(picture(height, width, number)).save(image)
+        case = Case("", "data", 1, height, width)
+        pixels = labels(case, classes, torch.device("cpu"))[0]
+        Image.fromarray(pixels.numpy().astype(np.uint8)).save(label)
+    return pairs
 
 
 def spread_normalisation(model: nn.Module) -> None:

@@ -4,8 +4,10 @@
     s = gamma / sqrt(variance + eps), one per output channel
 
 Tensors keep their channels innermost (channels_last), so oneDNN reads and writes them as they lie.
-On a CPU oneDNN also applies the activation and adds the residual, and its weights are brought into
-its own layout once.
+On a CPU oneDNN also applies the activation and adds the residual. Which layout of the weights it
+works with depends on the image's size, and to get from one of its layouts to another takes it
+longer than the convolution itself; from ours, a few per cent of it. So they are laid out once for
+each of the first sizes, and from ours for every other image.
 """
 
 from __future__ import annotations
@@ -13,6 +15,8 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+MOST_SIZES = 4  # of images, that a layer keeps weights laid out for
 
 Weights = tuple[Tensor, Tensor]  # (outputs, inputs / groups, h, w) and (outputs,), float64
 
@@ -71,7 +75,7 @@ class FusedConv(nn.Module):
             self.repeats = like.out_channels // like.in_channels
             self.groups = like.out_channels
         self.relu, self.before, self.output = relu, before, output
-        self.packed: Tensor | None = None
+        self.packed: dict[tuple[int, ...], Tensor] = {}
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
         """`residual` is overwritten."""
@@ -93,15 +97,20 @@ class FusedConv(nn.Module):
         return y.relu_() if self.relu else y
 
     def _onednn(self, x: Tensor, residual: Tensor | None) -> Tensor:
-        ops = torch.ops.mkldnn
-        if self.packed is None:
-            self.packed = ops._reorder_convolution_weight(
-                self.weight, self.padding, self.stride, self.dilation, self.groups, list(x.shape)
-            )
+        ops, weight = torch.ops.mkldnn, self._laid_out(x)
         settings = (self.padding, self.stride, self.dilation, self.groups)
         unary = "relu" if self.relu else "none"
         if residual is None:
-            return ops._convolution_pointwise(x, self.packed, self.bias, *settings, unary, [], "")
+            return ops._convolution_pointwise(x, weight, self.bias, *settings, unary, [], "")
         return ops._convolution_pointwise_.binary(
-            residual, x, self.packed, self.bias, *settings, "add", 1.0, unary, [], ""
+            residual, x, weight, self.bias, *settings, "add", 1.0, unary, [], ""
         )
+
+    def _laid_out(self, x: Tensor) -> Tensor:
+        """The weights as oneDNN wants them for images of this size, or as they are."""
+        size = tuple(x.shape)
+        if size not in self.packed and len(self.packed) < MOST_SIZES:
+            self.packed[size] = torch.ops.mkldnn._reorder_convolution_weight(
+                self.weight, self.padding, self.stride, self.dilation, self.groups, list(size)
+            )
+        return self.packed.get(size, self.weight)

@@ -30,7 +30,7 @@ Tile = tuple[int, int]
 
 # Products of the direct convolution for one of Winograd's, from which the transforms pay.
 LEAST_SAVING = 2.2
-LEAST_TILES = 64  # that are multiplied at once
+AT_ONCE = 128  # tiles whose products are one operation; zeros fill up what is missing
 
 
 class WinogradConv(nn.Module):
@@ -66,25 +66,30 @@ class WinogradConv(nn.Module):
     def multiply(self, transformed: Tensor, tile: Tile) -> Tensor:
         """(tiles, g C) -> (tiles, g K): a 1x1 convolution with one group per product.
 
-        oneDNN lays its weights out in one way for few pixels and in another for many, and brings
-        them from one into the other very slowly. So the tiles are one row, never a short one.
+        oneDNN lays its weights out differently for different numbers of pixels, and takes ten times
+        as long as for the products to get from one layout to another. So it always gets as many.
         """
         groups = (tile[0] + 2) * (tile[1] + 2)
         settings = ([0, 0], [1, 1], [1, 1], groups)
         ops = torch.ops.mkldnn
-        count = len(transformed)
-        if count < LEAST_TILES:
-            transformed = F.pad(transformed, (0, 0, 0, LEAST_TILES - count))
-        row = transformed[None, None].permute(0, 3, 1, 2)  # (1, g C, 1, tiles)
         if tile not in self.filters:
             filters = transformed_filters(self.direct.weight, tile).flatten(0, 1)[:, :, None, None]
-            self.filters[tile] = ops._reorder_convolution_weight(
-                filters, *settings, list(row.shape)
+            shape = [1, transformed.shape[1], 1, AT_ONCE]
+            self.filters[tile] = ops._reorder_convolution_weight(filters, *settings, shape)
+        parts = []
+        for part in transformed.split(AT_ONCE):
+            row = F.pad(part, (0, 0, 0, AT_ONCE - len(part))) if len(part) < AT_ONCE else part
+            products = ops._convolution_pointwise(
+                row[None, None].permute(0, 3, 1, 2),
+                self.filters[tile],
+                None,
+                *settings,
+                "none",
+                [],
+                "",
             )
-        products: Tensor = ops._convolution_pointwise(
-            row, self.filters[tile], None, *settings, "none", [], ""
-        )
-        return products.permute(0, 2, 3, 1)[0, 0, :count]
+            parts.append(products.permute(0, 2, 3, 1)[0, 0, : len(part)])
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def tiles(height: int, width: int, tile: Tile, dilation: int) -> tuple[int, int]:

@@ -111,7 +111,7 @@ def test_the_report_says_what_was_measured_where() -> None:
         **{"cpu": "a processor", "cores": 2, "platform": "Linux", "load_average": [0.1, 0.1, 0.1]},
         **{"ours": worker, "theirs": worker},
     }
-    ours, theirs = Times([1.0] * 5, [2.0] * 5), Times([1.25] * 5, [3.0] * 5)
+    ours, theirs = Times([1.0] * 5, [2.0] * 5, [2**20] * 5), Times([1.25] * 5, [3.0] * 5)
     measured = Measured(CASES[0], ours, theirs, error=2e-6)
     report = to_report([measured], hardware)
     assert json.loads(json.dumps(report)) == report
@@ -121,5 +121,5 @@ def test_the_report_says_what_was_measured_where() -> None:
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert cells == [
         *("DMNet R-50-D8", "forward pass", "1 x 512 x 512", "1.000", "1.250", "1.25"),
-        *("1.25 to 1.25", "faster", "1.50 (1.50 to 1.50)", "5", "2e-06"),
+        *("1.25 to 1.25", "faster", "1.50 (1.50 to 1.50)", "5", "2e-06", "1 / -"),
     ]

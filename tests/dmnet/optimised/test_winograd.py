@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 import shutil
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from dmnet.optimised import winograd
+from dmnet.optimised import winograd, winograd_kernels
 from dmnet.optimised.conv import folded
 from dmnet.optimised.winograd import WinogradConv, best_tile, saving
 from dmnet.optimised.winograd_kernels import kernels
@@ -86,3 +87,49 @@ def test_the_tile_is_the_one_with_the_fewest_products() -> None:
     assert best_tile(64, 128, 12) == (3, 4)  # phases of 5 or 6 rows, 10 or 11 columns
     assert best_tile(64, 64, 36) is None  # phases of 1 or 2 rows: border more than anything
     assert best_tile(1, 1, 1) is None
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    if kernels() is None:
+        pytest.skip("no compiler")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return tmp_path / "dmnet"
+
+
+def compilations(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Where each library that is compiled from now on goes."""
+    found: list[Path] = []
+    compile_into = winograd_kernels.compile_into
+
+    def watched(library: Path, compiler: str, text: str) -> None:
+        found.append(library)
+        compile_into(library, compiler, text)
+
+    monkeypatch.setattr(winograd_kernels, "compile_into", watched)
+    return found
+
+
+def test_the_second_process_does_not_compile(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = compilations(monkeypatch)
+    assert kernels.__wrapped__() is not None and kernels.__wrapped__() is not None
+    assert found == list(cache.iterdir())  # one, and nothing beside it
+    assert cache.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("why", ["damaged", "others may write", "a file in its place"])
+def test_without_a_cache_they_are_compiled_for_this_process(
+    why: str, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if why == "damaged":
+        monkeypatch.setattr(winograd_kernels, "fingerprint", lambda *_: "damaged")
+        cache.mkdir(mode=0o700)
+        (cache / "winograd-damaged.so").write_bytes(b"no library")
+    elif why == "others may write":
+        cache.mkdir()
+        cache.chmod(0o777)
+    else:
+        cache.write_text("")
+    found = compilations(monkeypatch)
+    assert kernels.__wrapped__() is not None
+    assert found[-1].parent != cache
