@@ -48,6 +48,7 @@ bench-scale: $(READY)
 # Where the seconds of Table 2 at `mini` go; writes docs/seconds.md.
 bench-table2: $(READY)
 	$(RUN) python -m bench.table2 $(ARGS)
+
 # The same training with the tracking server refusing, hanging or gone, round by round.
 bench-tracking: $(READY)
 	$(RUN) python -m bench.tracking $(ARGS)
