@@ -28,7 +28,8 @@ def optimised(model: Segmentor, options: Options | None = None) -> Segmentor:
     """The same function in evaluation mode, faster; `model` is left as it is.
 
     Its logits, (n, classes, h', w') float32 like the model's, differ by rounding (bf16: by more).
-    It has no auxiliary heads, no parameters and no gradients: for inference only.
+    It has no auxiliary heads, no parameters and no gradients: for inference only, on the device
+    that `model` is on.
     """
     options = options or Options()
     result = copy.deepcopy(model).eval()
@@ -99,7 +100,7 @@ class Build:
     ) -> nn.Module:
         least = self.options.winograd_from
         fits = least is not None and winograd_fits(like, before, least)
-        if fits and self.dtype is torch.float32:
+        if fits and self.dtype is torch.float32 and like.weight.device.type == "cpu":
             return WinogradConv(weights, like, relu, self.options.kernels)
         return FusedConv(weights, like, relu, before, self.dtype)
 

@@ -165,3 +165,13 @@ def test_without_onednn_it_is_pytorch_s_own_convolution(
     monkeypatch.setattr(conv, "by_onednn", lambda _: False)
     monkeypatch.setattr(winograd, "by_onednn", lambda _: False)
     compare(trained(RESNET, settings), Options(winograd_from=1), (2, 41, 64))
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_on_another_device_it_is_folded_and_merged_only(settings: dict[str, Any]) -> None:
+    """The device without values stands for a GPU: nothing made for CPUs is built or called."""
+    model = trained(RESNET, settings).to("meta")
+    form = optimised(model, Options(winograd_from=1))
+    assert not any(isinstance(module, WinogradConv) for module in form.modules())
+    pictures = torch.empty(2, 3, 33, 49, device="meta")
+    assert form(pictures).main.shape == model(pictures).main.shape
