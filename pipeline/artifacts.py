@@ -164,11 +164,13 @@ def pull(keys: Iterable[str] | None = None, results: bool = False, root: Path = 
             f"a clone that has it, or let Snakemake make it again{also}"
         )
     if absent:
-        reason = "not in the DVC remote" if lacking else "did not come, though DVC reports no error"
+        reason = "missing or damaged in the DVC remote"
+        if not lacking:
+            reason = "did not come, though DVC reports no error"
         raise RecordError(
             f"{', '.join(absent)}: {reason}; all else is here, and Snakemake makes exactly these "
             "again where a report needs them; to have them instead `dvc push` from a clone that "
-            f"does, then {GO_ON}"
+            f"does (a damaged object in the remote has to be deleted first), then {GO_ON}"
         )
     runs = [entry for entry in wanted if entry.is_run]
     what = "results (no weights)" if results else "runs"
@@ -216,7 +218,8 @@ def _absent(entry: Entry, results: bool, root: Path) -> list[str]:
 def _drop_damaged(entry: Entry, before: set[str], root: Path) -> list[str]:
     """Remove what came and is not what the entry names, here and in the cache; its paths.
 
-    DVC itself believes a remote unless the remote's option `verify` is set.
+    DVC itself notices that of a single file, but believes a remote on those of a folder unless the
+    remote's option `verify` is set.
     """
     expected, dropped = entry.files(root), []
     for path in _here(entry, root):

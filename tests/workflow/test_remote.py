@@ -172,7 +172,7 @@ def test_a_damaged_object_in_the_remote_is_never_used(small, tmp_path):
     damage(first, largest)
     second = fresh(first, tmp_path / "second")
     pulled = second.call(sys.executable, "-m", "pipeline", "pull")
-    told_in_a_line(pulled, "weights.pt: came damaged from the DVC remote")
+    told_in_a_line(pulled, "weights.pt: missing or damaged in the DVC remote")
     assert len(list(second.path.glob("runs/*/weights.pt"))) == 2
     verified = second.call(sys.executable, "-m", "pipeline", "verify")
     assert "weights.pt: not here" in verified.text, verified.text
@@ -191,7 +191,7 @@ def test_a_damaged_result_in_the_remote_is_measured_again(small, tmp_path):
     damage(first, tmp_path / "store" / "files" / "md5" / digest[:2] / digest[2:])
     second = fresh(first, tmp_path / "second")
     pulled = second.call(sys.executable, "-m", "pipeline", "pull")
-    told_in_a_line(pulled, f"{result.relative_to(first.path).as_posix()}: came damaged")
+    told_in_a_line(pulled, f"runs/{key}.{result.stem}: missing or damaged in the DVC remote")
     made = second.snakemake("reports/three.md")
     assert made.code == 0 and made.jobs.get("evaluate") == 1 and "train" not in made.jobs, made.text
     assert second.read("reports/three.json") == first.read("reports/three.json")
@@ -232,7 +232,9 @@ def test_with_one_run_missing_in_the_remote_exactly_that_run_is_trained(
     pulled = second.call(sys.executable, "-m", command, "pull")
     told_in_a_line(pulled, f"runs/{key}")
     if command == "pipeline":
-        told_in_a_line(pulled, "not in the DVC remote; all else is here", "exactly these again")
+        told_in_a_line(
+            pulled, "missing or damaged in the DVC remote; all else is here", "exactly these again"
+        )
     assert sorted(second.runs()) == others, "all that the remote has came"
     assert planned(second) == ["Preparing dataset", f"Training {key}", f"Evaluating {key}"]
     result = second.snakemake("reports/three.md")
