@@ -231,7 +231,7 @@ def _evaluation(
     value = "none: no such class" if measured.value is None else f"{measured.value:.2f}"
     lines += [
         ("images", _text(_at(measured.metrics, "images"))),
-        ("measured on", _text(_at(measured.metrics, "device"))),
+        ("measured on", measured.measured_on),
         (_metric(cell), value),
     ]
     return lines

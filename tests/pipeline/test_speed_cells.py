@@ -13,7 +13,7 @@ from pipeline.failures import failure_of
 from pipeline.page import linked, render_page
 from pipeline.plan import render_plan
 from pipeline.render import render_markdown
-from pipeline.report import build_report, cells_of
+from pipeline.report import build_report, cells_of, device_text
 from pipeline.results import read_cell
 from pipeline.show import render_show
 from pipeline.specs import Params
@@ -112,6 +112,16 @@ def test_a_preset_replaces_values_of_a_protocol_by_its_name(zoo, edit):
     edit("presets/toy.yaml", "fit_size: [16, 24]", "fit: [16, 24]")
     with pytest.raises(Exception, match=r"presets/toy.yaml: inference 'plain': unknown key `fit`"):
         zoo()
+
+
+def test_speed_is_that_of_the_form_that_evaluations_use(zoo, edit):
+    (plain,) = {speed.config.optimised for speed in zoo().speeds.values()}
+    edit("presets/toy.yaml", "execution:", "optimised_from: 40\nexecution:")
+    (fast,) = {speed.config.optimised for speed in zoo().speeds.values()}
+    assert (plain, fast) == (False, True)
+    content = {"device": {"type": "cuda", "name": "a GPU"}, "form": "optimised"}
+    assert device_text(content) == "cuda, a GPU, optimised form"
+    assert device_text(content | {"form": "plain"}) == "cuda, a GPU"
 
 
 def test_a_presets_numbers_for_a_recipe_hold_for_those_that_extend_it(zoo, edit, folder):
