@@ -107,7 +107,7 @@ class Data:
         (folder / "lists" / "train.txt").write_text(
             "".join(f"{image.name} {label.name}\n" for image, label in pairs)
         )
-        manifest = no_data(config, folder)
+        manifest = unprepared(config, folder, {"train": case.batch})
         self.recipe = recipe(case)
         self.dataset = SegmentationDataset(manifest, "train", config.identity_of("train"))
         self.batches = iter(training_batches(self.dataset, self.recipe, 0, 0, 0, False))
@@ -129,7 +129,7 @@ class TrainStep:
     def __init__(self, case: Case, folder: Path, device: torch.device) -> None:
         self.folder = tempfile.TemporaryDirectory()
         job = training_job(case)
-        manifest = no_data(job.dataset, folder)
+        manifest = unprepared(job.dataset, folder, {})
         self.trainer = Trainer(job, Path(self.folder.name), manifest, folder)
         load_theirs(self.trainer.model, case, folder)
         self.trainer.model.train()
@@ -155,7 +155,7 @@ def dataset_config(case: Case) -> DatasetConfig:
     )
 
 
-def no_data(config: DatasetConfig, folder: Path) -> Manifest:
+def unprepared(config: DatasetConfig, folder: Path, splits: dict[str, int]) -> Manifest:
     """Of files that nobody prepared."""
     return Manifest(
         folder=folder,
@@ -163,7 +163,7 @@ def no_data(config: DatasetConfig, folder: Path) -> Manifest:
         layout=config.layout,
         root=folder,
         fingerprint="",
-        splits={},
+        splits=splits,
         stand_in=True,
     )
 

@@ -198,6 +198,11 @@ def number_text(cell: dict[str, Any]) -> str:
 def notes_of(report: dict[str, Any]) -> list[str]:
     notes = list(report["notes"])
     notes.insert(0, _meaning_of_difference(report))
+    if any("optimised" in measured["evaluated_on"] for measured in _measurements(report)):
+        notes.append(
+            "Evaluated in the optimised form (dmnet/inference/form.py), whose scores differ from "
+            "the plain modules' by rounding; the preset's `optimised_from` switches it."
+        )
     for cells in report["same_weights"]:
         notes.append(
             f"{' and '.join(cells)} were trained apart and ended with the same weights, bit for "
@@ -211,6 +216,12 @@ def notes_of(report: dict[str, Any]) -> list[str]:
         if cell["note"]:
             notes.append(f"{cell['cell']}: {cell['note']}")
     return notes
+
+
+def _measurements(report: dict[str, Any]) -> list[dict[str, Any]]:
+    """Every evaluation behind a number, on trained and on released weights."""
+    found = [run for cell in cells_of(report) for run in cell["runs"]]
+    return found + [cell["released"] for cell in cells_of(report) if cell["released"]]
 
 
 def _origins(report: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from pipeline.experiments import Cell, Experiment, settings_with_origin
 from pipeline.official import official_notes
 from pipeline.ranking import rank_agreements
-from pipeline.results import CellResult, read_cell, weights_of
+from pipeline.results import CellResult, in_words, read_cell, weights_of
 from pipeline.settings import ORIGINS, Setting
 from pipeline.tables import DEFAULTS, CellSpec
 from pipeline.verdict import Rules, Verdict, judge
@@ -120,7 +120,7 @@ def _cell(result: CellResult, verdict: Verdict | None) -> dict[str, Any]:
                 "modified": run.trained["code"]["modified"],
                 "trained_on": run.trained["environment"]["device"]["type"],
                 "processes": run.trained.get("processes", [1]),
-                "evaluated_on": run.metrics["device"],
+                "evaluated_on": run.measured_on,
             }
             for seed, run in enumerate(result.runs)
         ],
@@ -140,7 +140,7 @@ def _released(result: CellResult) -> dict[str, Any] | None:
         "run": result.released.evaluation.run_key,
         "evaluation": result.released.evaluation.name,
         "weights_sha256": result.released.metrics["weights_sha256"],
-        "evaluated_on": result.released.metrics["device"],
+        "evaluated_on": result.released.measured_on,
         "checkpoint": file["name"],
         "file": file["file"],
         "file_sha256": file["sha256"],
@@ -167,6 +167,7 @@ def device_text(speed: dict[str, Any]) -> str:
     if device.get("type") == "cpu" and threads:
         parts.append(f"{threads} thread{'' if threads == 1 else 's'}")
     name = ", ".join(str(part) for part in parts if part) or "an unknown device"
+    name = in_words(name, speed.get("form"))
     kind = speed.get("memory_kind")
     return f"{name} (memory: {kind})" if kind else name
 

@@ -25,6 +25,16 @@ class RunResult:
     metrics: dict[str, Any]
     trained: dict[str, Any]
 
+    @property
+    def measured_on(self) -> str:
+        """The device, and the model's form unless it is the plain one: "cpu, optimised form"."""
+        return in_words(self.metrics.get("device", "unknown device"), self.metrics.get("form"))
+
+
+def in_words(device: str, form: str | None) -> str:
+    """`form` as dmnet/inference/form.py calls it; results from before there were two have none."""
+    return device if form in (None, "plain") else f"{device}, {form} form"
+
 
 @dataclass(frozen=True)
 class CellResult:

@@ -43,14 +43,15 @@ def fitted_size(
 def resize_image(image: Tensor, size: tuple[int, int]) -> Tensor:
     """(3, h, w) uint8 -> (3, *size) uint8, by OpenCV's bilinear, which does not antialias.
 
-    The reference toolboxes resize with OpenCV; its fixed-point arithmetic differs from other
-    libraries' by one gray level at every fourth pixel, enough to change label maps.
+    Its memory has the colours innermost. The reference toolboxes resize with OpenCV; its
+    fixed-point arithmetic differs from other libraries' by one gray level at every fourth pixel,
+    enough to change label maps.
     """
     if tuple(image.shape[-2:]) == size:
         return image
     pixels = np.ascontiguousarray(image.permute(1, 2, 0).cpu().numpy())
     resized = cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_LINEAR)
-    return torch.from_numpy(resized).permute(2, 0, 1).contiguous().to(image.device)
+    return torch.from_numpy(resized).permute(2, 0, 1).to(image.device)
 
 
 def resize_label(label: Tensor, size: tuple[int, int]) -> Tensor:
@@ -69,7 +70,8 @@ def normalise(image: Tensor, recipe: RecipeConfig) -> Tensor:
         torch.tensor(values, dtype=torch.float32, device=image.device).view(3, 1, 1)
         for values in (recipe.mean, recipe.std)
     )
-    return (image - mean).div_(std)
+    # Rows innermost from here on, as the network's first convolution reads them.
+    return image.contiguous().float().sub(mean).div_(std)
 
 
 def augment(

@@ -91,8 +91,8 @@ class SegmentationDataset:
 
 
 def _image(path: Path) -> Tensor:
-    """(3, h, w) uint8."""
-    return torch.from_numpy(read_image(path)).permute(2, 0, 1).contiguous()
+    """(3, h, w) uint8; colours innermost in memory, as decoded and as OpenCV wants them."""
+    return torch.from_numpy(read_image(path)).permute(2, 0, 1)
 
 
 UNKNOWN = -1

@@ -45,7 +45,7 @@ def read_image(path: Path) -> npt.NDArray[np.uint8]:
                     f"{path}: image of mode {image.mode}; expected 8 bits per channel "
                     "(grayscale, RGB or CMYK); convert the file"
                 )
-            return np.array(image.convert("RGB"), dtype=np.uint8)
+            return np.array(image if image.mode == "RGB" else image.convert("RGB"), dtype=np.uint8)
     except FileNotFoundError:
         raise _missing(path, "image") from None
     except _UNREADABLE as error:

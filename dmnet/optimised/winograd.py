@@ -9,13 +9,14 @@
 
 A tile of 4 x 4 pixels takes 36 products per pair of channels instead of 144. Which tiles waste the
 least at the border depends on the image and the dilation, so height and width each choose among
-2, 3 and 4 when they see the image, and where too little is saved the direct convolution stays.
+2, 3 and 4 when they see the image (among those they chose before, when these are many), and where
+too little is saved the direct convolution stays.
 """
 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -30,6 +31,9 @@ Tile = tuple[int, int]
 
 # Products of the direct convolution for one of Winograd's, from which the transforms pay.
 LEAST_SAVING = 2.2
+# Kinds of tiles that a layer has filters for, those of the first images. Each kind takes up to four
+# times the memory of the weights.
+MOST_TILES = 2
 AT_ONCE = 128  # tiles whose products are one operation; zeros fill up what is missing
 
 
@@ -46,7 +50,7 @@ class WinogradConv(nn.Module):
         self.filters: dict[Tile, Tensor] = {}
 
     def forward(self, *maps: Tensor) -> Tensor:
-        tile = best_tile(maps[0].shape[2], maps[0].shape[3], self.dilation)
+        tile = self.tile_for(maps[0].shape[2], maps[0].shape[3])
         if tile is None or not by_onednn(maps[0]):
             return self.direct(torch.cat(maps, 1) if len(maps) > 1 else maps[0])
         images = [m.float().permute(0, 2, 3, 1).contiguous() for m in maps]  # (n, h, w, C_i)
@@ -62,6 +66,13 @@ class WinogradConv(nn.Module):
             products.view(shape), self.direct.bias, tile, (h, w), self.relu
         )
         return result.permute(0, 3, 1, 2)
+
+    def tile_for(self, height: int, width: int) -> Tile | None:
+        """The best one, or the best of those whose filters are there when there are enough."""
+        best = best_tile(height, width, self.dilation)
+        if best is None or best in self.filters or len(self.filters) < MOST_TILES:
+            return best
+        return best_tile(height, width, self.dilation, self.filters)
 
     def multiply(self, transformed: Tensor, tile: Tile) -> Tensor:
         """(tiles, g C) -> (tiles, g K): a 1x1 convolution with one group per product.
@@ -104,10 +115,14 @@ def saving(height: int, width: int, tile: Tile, dilation: int) -> float:
     return 9 * height * width / products
 
 
-def best_tile(height: int, width: int, dilation: int) -> Tile | None:
+def best_tile(
+    height: int, width: int, dilation: int, among: Iterable[Tile] | None = None
+) -> Tile | None:
     """The tile with the fewest products, or None where the direct convolution stays."""
-    pairs = [(down, across) for down in POINTS for across in POINTS]
-    best = max(pairs, key=lambda tile: saving(height, width, tile, dilation))
+    every = ((down, across) for down in POINTS for across in POINTS)
+    best = max(
+        every if among is None else among, key=lambda tile: saving(height, width, tile, dilation)
+    )
     return best if saving(height, width, best, dilation) >= LEAST_SAVING else None
 
 

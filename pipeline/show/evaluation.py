@@ -53,7 +53,7 @@ def evaluation_lines(
     value = "none: no such class" if measured.value is None else f"{measured.value:.2f}"
     lines += [
         ("images", recorded(entry_at(measured.metrics, "images"))),
-        ("measured on", recorded(entry_at(measured.metrics, "device"))),
+        ("measured on", measured.measured_on),
         (metric_name(cell), value),
     ]
     return lines

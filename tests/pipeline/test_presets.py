@@ -83,3 +83,10 @@ def test_a_fault_of_the_extended_preset_names_that_one(folder):
     (folder / "site.yaml").write_text("title: ours\nextends: base\n")
     with pytest.raises(DMNetError, match=r"base\.yaml: unknown key `judge`"):
         load_preset(folder, "site")
+
+
+def test_mini_s_evaluations_are_plain_and_those_of_photographs_are_optimised():
+    """At mini, building the optimised form would take longer than it saves."""
+    found = {name: load_preset(PRESETS, name).optimised_from for name in ("mini", "smoke")}
+    assert found == {"mini": None, "smoke": None}
+    assert all(load_preset(PRESETS, name).optimised_from for name in ("small", "paper"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipeline.render import render_markdown
-from pipeline.report import build_report
+from pipeline.report import build_report, cells_of
 
 
 @pytest.fixture
@@ -94,6 +94,15 @@ def test_uncommitted_changes_are_told(build, finish, tmp_path):
     finish(experiment.cells[0].evaluations[0], 0.5, code)
     text = render_markdown(build_report(experiment, "toy", tmp_path))
     assert "`aaaaaaaaaaaa` with uncommitted changes" in text
+
+
+def test_the_form_of_the_evaluations_is_told_where_it_is_not_the_plain_one(build, finish, tmp_path):
+    experiment = build("toy")
+    for form, told in (("plain", False), ("optimised", True)):
+        finish(experiment.cells[0].evaluations[0], 0.5, form=form)
+        report = build_report(experiment, "toy", tmp_path)
+        assert ("Evaluated in the optimised form" in render_markdown(report)) is told
+    assert cells_of(report)[0]["runs"][0]["evaluated_on"] == "cpu, optimised form"
 
 
 def test_values_chosen_by_the_tables_own_cells_are_listed(markdown):

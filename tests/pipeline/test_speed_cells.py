@@ -13,7 +13,7 @@ from pipeline.failures import failure_of
 from pipeline.page import linked, render_page
 from pipeline.plan import render_plan
 from pipeline.render import render_markdown
-from pipeline.report import build_report, cells_of
+from pipeline.report import build_report, cells_of, device_text
 from pipeline.results import read_cell
 from pipeline.show import render_show
 from pipeline.specs import Params
@@ -37,6 +37,16 @@ def measured(zoo, finish, tmp_path):
     }
     path.write_text(json.dumps(content))
     return experiment
+
+
+def test_speed_is_that_of_the_form_that_evaluations_use(zoo, edit):
+    (plain,) = {speed.config.optimised for speed in zoo().speeds.values()}
+    edit("presets/toy.yaml", "execution:", "optimised_from: 40\nexecution:")
+    (fast,) = {speed.config.optimised for speed in zoo().speeds.values()}
+    assert (plain, fast) == (False, True)
+    content = {"device": {"type": "cuda", "name": "a GPU"}, "form": "optimised"}
+    assert device_text(content) == "cuda, a GPU, optimised form"
+    assert device_text(content | {"form": "plain"}) == "cuda, a GPU"
 
 
 # ------------------------------------------------------------------------------------- reports

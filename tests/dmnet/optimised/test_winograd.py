@@ -81,6 +81,18 @@ def test_relu_keeps_what_is_not_a_number() -> None:
     assert bool(WinogradConv(folded(conv, None), conv, True)(x).isnan().all())
 
 
+@torch.no_grad()
+def test_filters_are_kept_for_few_kinds_of_tiles() -> None:
+    """Images of ever new sizes make no ever larger model."""
+    conv = make(16, 16, 4)
+    fast, chosen = WinogradConv(folded(conv, None), conv, True), set()
+    for side in (64, 48, 45, 36, 33, 29, 28, 24, 20):
+        x = torch.randn(1, 16, side, side + 8)
+        chosen.add(best_tile(side, side + 8, 4))
+        assert error(conv, x, fast(x)) < 2e-6
+    assert len(chosen) > len(fast.filters) == winograd.MOST_TILES
+
+
 def test_the_tile_is_the_one_with_the_fewest_products() -> None:
     assert best_tile(64, 64, 4) == (4, 4)
     assert saving(64, 64, (4, 4), 4) == 4

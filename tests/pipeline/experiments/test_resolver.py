@@ -70,6 +70,15 @@ def test_the_name_of_an_evaluation_changes_with_its_protocol(build, edit):
     assert after.path != before.path
 
 
+def test_a_preset_says_from_how_many_views_on_evaluations_are_optimised(build, edit):
+    """One number; the run stays, its evaluations are others, as scores differ by rounding."""
+    before = build("toy").cells[0].evaluations[0]
+    edit("presets/toy.yaml", "execution:", "optimised_from: 40\nexecution:")
+    after = build("toy").cells[0].evaluations[0]
+    assert before.config.optimised_from is None and after.config.optimised_from == 40
+    assert after.run_key == before.run_key and after.name != before.name
+
+
 def test_a_batch_that_cannot_be_divided_is_refused_before_anything_runs(build, edit):
     edit("presets/full.yaml", "log_every: 1", "log_every: 1, processes: 3")
     with pytest.raises(SpecError, match=r"presets/full.yaml: .*4 images cannot be divided"):
