@@ -74,9 +74,12 @@ class SegmentationDataset:
             )
         if int(indices.max(initial=0)) >= len(self._lookup) or int(indices.min(initial=0)) < 0:
             raise self._out_of_range(label_path, int(indices.max()))
-        label = torch.from_numpy(self._lookup[indices])
-        if bool((label == UNKNOWN).any()):
-            raise self._out_of_range(label_path, int(indices[label.numpy() == UNKNOWN][0]))
+        values = np.flatnonzero(np.bincount(indices.ravel()))  # that occur
+        mapped = self._lookup[values]
+        if (mapped == UNKNOWN).any():
+            raise self._out_of_range(label_path, int(values[mapped == UNKNOWN][0]))
+        unchanged = bool((mapped == values).all())  # as mostly, which saves looking up each pixel
+        label = torch.from_numpy(indices.astype(np.int64) if unchanged else self._lookup[indices])
         if self.load_scale != 1.0:
             height, width = label.shape
             size = scaled_size(height, width, self.load_scale)
