@@ -26,7 +26,7 @@ import torch
 from dmnet.config import RecipeConfig, SpeedConfig, content_hash
 from dmnet.errors import ConfigError, RunError
 from dmnet.inference.augmented import average_scores, label_map, make_views
-from dmnet.inference.form import OPTIMISED, PLAIN, in_form
+from dmnet.inference.form import form_on, in_form
 from dmnet.losses import segmentation_losses
 from dmnet.provenance import code_version, environment
 from dmnet.segmentor import Segmentor
@@ -54,7 +54,7 @@ def measure(config: SpeedConfig) -> dict[str, Any]:
         "seconds": {"median": median, "min": min(seconds), "max": max(seconds)},
         "images": config.images,
         "warmup": config.warmup,
-        "form": (OPTIMISED if config.optimised else PLAIN).name,
+        "form": form_on(device, config.optimised).name,
         **memory,
         "device": {**where["device"], "threads": torch.get_num_threads()},
         "packages": where["packages"],
@@ -68,7 +68,7 @@ def prediction_seconds(config: SpeedConfig, device: torch.device) -> list[float]
     size = config.image_size
     with out_of_memory_is_one_line(f"predicting one image of {in_words(size)}", "image_size"):
         torch.manual_seed(0)
-        form = OPTIMISED if config.optimised else PLAIN
+        form = form_on(device, config.optimised)
         model = in_form(Segmentor(config.model, config.classes).to(device).eval(), form)
         picture = torch.randint(0, 256, (3, *size), dtype=torch.uint8)
         # Of the recipe only mean and deviation are used, which do not change the speed.

@@ -4,11 +4,15 @@ The plain modules (one view or window at a time) are the definition. The optimis
 `dmnet.optimised`, with several views or windows in one forward pass. Its scores differ from the
 plain ones by rounding (1e-6 of their range), which can turn a label where two classes tie, so the
 form is part of what an evaluation is, and every result says which it was.
+
+It is for CPUs: what it gives on a GPU has not been measured, so there the plain modules predict.
 """
 
 from __future__ import annotations
 
 from typing import Literal, NamedTuple
+
+import torch
 
 from dmnet.config import EvaluationConfig
 from dmnet.inference.augmented import number_of_views
@@ -26,14 +30,18 @@ PLAIN = Form("plain", 0)
 OPTIMISED = Form("optimised", 2**21)  # the maps of so many take some 3 GiB
 
 
-def form_of(evaluation: EvaluationConfig, images: int) -> Form:
+def form_of(evaluation: EvaluationConfig, images: int, device: torch.device) -> Form:
     """Building the optimised form takes as long as some views, so it has to serve enough of them.
 
     Their number is that of `images` times the protocol's scales and mirror images.
     """
     least = evaluation.optimised_from
     views = images * number_of_views(evaluation.inference)
-    return PLAIN if least is None or views < least else OPTIMISED
+    return form_on(device, least is not None and views >= least)
+
+
+def form_on(device: torch.device, optimised: bool) -> Form:
+    return OPTIMISED if optimised and device.type == "cpu" else PLAIN
 
 
 def in_form(model: Segmentor, form: Form) -> Segmentor:

@@ -78,6 +78,6 @@ def open_trained(run_dir: Path, evaluation: EvaluationConfig, data: Path) -> Tra
         manifest, evaluation.split, evaluation.data, evaluation.load_scale
     )
     device = pick_device()
-    form = form_of(evaluation, len(dataset))
+    form = form_of(evaluation, len(dataset), device)
     model = in_form(model.to(device), form)
     return TrainedRun(job, evaluation, digest, model, manifest, dataset, device, form)

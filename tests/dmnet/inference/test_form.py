@@ -26,6 +26,7 @@ from dmnet.inference.form import OPTIMISED, PLAIN, form_of, in_form
 from dmnet.segmentor import Logits, Segmentor
 
 LIMIT = 1e-5  # of the scores' range
+CPU = torch.device("cpu")
 RECIPE = RecipeConfig(lr=0.1, weight_decay=0, iterations=1, batch_size=1, crop_size=(8, 8))
 WINDOWS = {"mode": "slide", "window": (32, 40), "stride": (20, 24)}
 PROTOCOLS: list[dict[str, Any]] = [
@@ -127,9 +128,10 @@ def test_the_form_follows_from_the_number_of_views(
     stripes_data: tuple[DatasetConfig, Path],
 ) -> None:
     config = stripes_data[0]
-    assert form_of(evaluation(config), 10**6) == PLAIN
-    assert form_of(evaluation(config, optimised_from=40), 9) == PLAIN  # 9 x 2 x 2 views
-    assert form_of(evaluation(config, optimised_from=40), 10) == OPTIMISED
+    assert form_of(evaluation(config), 10**6, CPU) == PLAIN
+    assert form_of(evaluation(config, optimised_from=40), 9, CPU) == PLAIN  # 9 x 2 x 2 views
+    assert form_of(evaluation(config, optimised_from=40), 10, CPU) == OPTIMISED
+    assert form_of(evaluation(config, optimised_from=40), 10, torch.device("cuda")) == PLAIN
 
 
 def test_the_form_is_part_of_what_an_evaluation_is(
