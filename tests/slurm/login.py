@@ -53,7 +53,9 @@ class Login:
     ) -> subprocess.Popen[bytes]:
         environment = self.environment
         profiles = ["--profile", "profiles/slurm", "--profile", "site.yaml"]
-        command = ["snakemake", *profiles, target, "--config", f"preset={preset}", *options]
+        # A shell makes what it runs in the background deaf to Ctrl-C; in a terminal it is not.
+        snakemake = ["env", "--default-signal=INT", "snakemake"]
+        command = [*snakemake, *profiles, target, "--config", f"preset={preset}", *options]
         with self.clone.output_file.open("a") as output:
             process = subprocess.Popen(
                 command,
