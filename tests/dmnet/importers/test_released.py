@@ -137,6 +137,7 @@ def test_an_imported_checkpoint_is_evaluated_like_a_run(
     folder = release.released / job.run.key
     assert sorted(file.name for file in folder.iterdir()) == [
         "config.json",
+        "imported.json",
         "train.json",
         "weights.pt",
     ]
