@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.error
@@ -85,8 +86,16 @@ def start(command: list[str], log: Path, cwd: Path, **environment: str) -> subpr
 
 
 @contextmanager
-def postgresql(folder: Path) -> Iterator[str]:
-    """A PostgreSQL of its own; its SQLAlchemy address. Root cannot run it, so `postgres` does."""
+def postgresql() -> Iterator[str]:
+    """A PostgreSQL of its own; its SQLAlchemy address. Root cannot run it, so `postgres` does.
+
+    Its folder is not pytest's, which every new session of pytest closes to other users.
+    """
+    with tempfile.TemporaryDirectory(prefix="postgresql-") as name:
+        yield from _postgresql(Path(name))
+
+
+def _postgresql(folder: Path) -> Iterator[str]:
     (programs, *_) = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
     data, sockets = folder / "pgdata", folder / "pgsocket"
     for path in (data, sockets):
@@ -100,9 +109,7 @@ def postgresql(folder: Path) -> Iterator[str]:
         )
         for path in (data, sockets):
             shutil.chown(path, user, user)
-        for path in (folder, *folder.parents):  # the folder of a test is root's alone
-            if path.owner() == "root" and not path.stat().st_mode & 0o001:
-                path.chmod(path.stat().st_mode | 0o011)
+        folder.chmod(0o711)
     password = folder / "password"
     password.write_text("only-for-tests\n")
     password.chmod(0o644)

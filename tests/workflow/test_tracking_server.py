@@ -26,8 +26,8 @@ RECORD = (sys.executable, "-m", "pipeline", "record", "--no-dvc", "--preset", "t
 
 
 @pytest.fixture(scope="module")
-def database(tmp_path_factory):
-    with postgresql(tmp_path_factory.mktemp("database") / "pg") as uri:
+def database():
+    with postgresql() as uri:
         yield uri
 
 
