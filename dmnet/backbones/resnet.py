@@ -7,7 +7,7 @@
 The first block of a dilated stage keeps the dilation of the stage before it, as in the dilated
 ResNets that the paper cites and in torchvision. Parameter names are torchvision's, so its ImageNet
 weights load as they are (plain stem, width 64); tests/dmnet/backbones compares with its ResNet.
-torchvision itself is not imported: it brings PyTorch's compiler along, which would be a third of an
+torchvision itself is not imported: it brings PyTorch's compiler along, nearly half of an
 evaluation's start.
 """
 
