@@ -134,7 +134,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
         run.job.run.recipe,
         evaluation.inference,
         run.device,
-        pixels=run.form.pixels,
+        form=run.form,
     )
     result: dict[str, Any] = {**run.origin, **matrix.summary()}
     write_json(arguments.output, result)

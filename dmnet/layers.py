@@ -76,10 +76,17 @@ def initialise(module: nn.Module) -> None:
     """
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d) and layer.bias is None:
-            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+            he_normal(layer.weight)
         elif isinstance(layer, nn.BatchNorm2d):
             nn.init.ones_(layer.weight)
             nn.init.zeros_(layer.bias)
+
+
+def he_normal(weight: Tensor) -> None:
+    """He initialisation by the number of outputs, for a ReLU; in place."""
+    if weight.is_meta:  # no values; and drawing none takes PyTorch's compiler, a second to import
+        return
+    nn.init.kaiming_normal_(weight, mode="fan_out", nonlinearity="relu")
 
 
 def reset_to_torch(module: nn.Module) -> None:
@@ -92,7 +99,8 @@ def reset_to_torch(module: nn.Module) -> None:
 def classifier(channels: int, classes: int) -> nn.Conv2d:
     """The 1x1 convolution to one score map per class; weights from N(0, 0.01), as in the zoos."""
     layer = nn.Conv2d(channels, classes, 1)
-    nn.init.normal_(layer.weight, std=0.01)
+    if not layer.weight.is_meta:  # as in `he_normal`
+        nn.init.normal_(layer.weight, std=0.01)
     assert layer.bias is not None
     nn.init.zeros_(layer.bias)
     return layer

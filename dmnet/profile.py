@@ -1,8 +1,8 @@
-"""What a multi-scale module costs: parameters and multiply-accumulates, by PyTorch's own counter.
+"""What a multi-scale module costs: parameters and multiply-accumulates, by PyTorch's own formulas.
 
 Counted are the branches that a head is trained with, without backbone, 3x3 bottleneck and
 classifier (Table 3 of the paper), on tensors of the meta device, which take no memory. One
-multiply-accumulate is two FLOPs of the counter; it counts convolutions, not normalisation,
+multiply-accumulate is two FLOPs of theirs; they count convolutions, not normalisation,
 activation or pooling.
 """
 
@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from dmnet.backbones import build_backbone
 from dmnet.config import ProfileConfig
 from dmnet.errors import ConfigError
+from dmnet.flops import CountFlops
 from dmnet.heads import build_head
 from dmnet.heads.multi_branch import MultiBranchHead
 
@@ -31,12 +31,12 @@ def profile_branches(config: ProfileConfig) -> dict[str, int]:
             raise ConfigError(f"head {config.model.head.name!r} has no branches to count")
         features = backbone(torch.empty(1, 3, *config.input_size))
         x, context = features[-1], features[head.context_stage - 2]
-        with FlopCounterMode(display=False) as counter:
+        with CountFlops() as counter:
             for branch in head.branches:
                 branch(x, context)
     convolutions = [m for m in head.branches.modules() if isinstance(m, nn.Conv2d)]
     return {
         "convolution_weights": sum(conv.weight.numel() for conv in convolutions),
         "parameters": sum(parameter.numel() for parameter in head.branches.parameters()),
-        "macs": int(counter.get_total_flops()) // 2,
+        "macs": counter.flops // 2,
     }

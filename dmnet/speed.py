@@ -27,10 +27,10 @@ from dmnet.config import RecipeConfig, SpeedConfig, content_hash
 from dmnet.errors import ConfigError, RunError
 from dmnet.inference.augmented import average_scores, label_map, make_views
 from dmnet.inference.form import form_on, in_form
-from dmnet.losses import segmentation_losses
 from dmnet.provenance import code_version, environment
 from dmnet.segmentor import Segmentor
-from dmnet.training.trainer import pick_device
+from dmnet.training.processes import pick_device
+from dmnet.training.step import Stepper
 
 TRAINING_STEPS = 3  # the second is the first that has the optimizer's momentum beside it
 IGNORED = -100  # no class of any dataset
@@ -83,7 +83,7 @@ def prediction_seconds(config: SpeedConfig, device: torch.device) -> list[float]
         for _ in range(config.warmup + config.images):
             synchronise(device)
             start = time.perf_counter()
-            label_map(average_scores(model, views, size, config.inference, form.pixels))
+            label_map(average_scores(model, views, size, config.inference, form))
             synchronise(device)
             seconds.append(time.perf_counter() - start)
     return seconds[config.warmup :]
@@ -127,22 +127,23 @@ def peak_of_training(config: SpeedConfig, threads: int) -> dict[str, Any]:
 
 
 def train_steps(config: SpeedConfig, device: torch.device) -> None:
-    """Forward, losses of all heads, backward and SGD with momentum, on random pixels and labels."""
+    """The trainer's own steps, of all heads and with momentum, on random pixels and labels."""
     torch.manual_seed(0)
+    recipe = RecipeConfig(
+        lr=1e-3,
+        weight_decay=5e-4,
+        iterations=TRAINING_STEPS,
+        batch_size=config.batch_size,
+        crop_size=config.crop_size,
+        precision=config.precision,
+    )
     model = Segmentor(config.model, config.classes).to(device).train()
-    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9, weight_decay=5e-4)
-    amp = config.precision == "amp" and device.type == "cuda"
-    scaler = torch.amp.GradScaler(device.type, enabled=amp)
+    stepper = Stepper(model, recipe, IGNORED, device, accelerated=device.type == "cuda")
     shape = (config.batch_size, *config.crop_size)
-    for _ in range(TRAINING_STEPS):
-        images = torch.randn(shape[0], 3, *shape[1:]).to(device)
-        labels = torch.randint(0, config.classes, shape).to(device)
-        with torch.autocast(device.type, enabled=amp):
-            losses = segmentation_losses(model, model(images), labels, IGNORED)
-        optimizer.zero_grad(set_to_none=True)
-        scaler.scale(losses.total).backward()
-        scaler.step(optimizer)
-        scaler.update()
+    for number in range(TRAINING_STEPS):
+        images = torch.randn(shape[0], 3, *shape[1:])
+        labels = torch.randint(0, config.classes, shape, dtype=torch.uint8)
+        stepper.step(images, labels, number)
 
 
 def process_memory(name: str) -> int:

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from dmnet.config import BiSeNetV2Config
-from dmnet.layers import ConvBn, ConvBnRelu, initialise, resize_bilinear
+from dmnet.layers import ConvBn, ConvBnRelu, he_normal, initialise, resize_bilinear
 
 
 class BiSeNetV2(nn.Module):
@@ -163,7 +163,7 @@ class GuidedAggregation(nn.Module):
 def separable(channels: int) -> nn.Sequential:
     """Depthwise 3x3 with BN, then 1x1 with a bias and nothing after it."""
     pointwise = nn.Conv2d(channels, channels, 1)
-    nn.init.kaiming_normal_(pointwise.weight, mode="fan_out", nonlinearity="relu")
+    he_normal(pointwise.weight)
     assert pointwise.bias is not None
     nn.init.zeros_(pointwise.bias)
     return nn.Sequential(ConvBn(channels, channels, 3, groups=channels), pointwise)

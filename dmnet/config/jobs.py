@@ -42,7 +42,8 @@ class RunConfig(Section):
 
 
 class ExecutionConfig(Section):
-    """How a run is carried out; none of it may change a weight, `processes` by rounding only.
+    """How a run is carried out; none of it may change a weight, but by rounding `processes`
+    and, on a GPU, `accelerated`.
 
     What would change weights, `recipe.bn_parts` has to say: dmnet/training/share.py refuses it.
     """
@@ -55,6 +56,7 @@ class ExecutionConfig(Section):
     processes: int = Field(1, ge=1)  # that share a batch, over all nodes; one GPU each
     nodes: int = Field(1, ge=1)
     accumulate: int = Field(1, ge=1)  # parts of a batch, one after the other, before an update
+    accelerated: bool = True  # on a GPU: channels innermost, an update in one kernel; rounds so
 
     @model_validator(mode="after")
     def _nodes(self) -> ExecutionConfig:
@@ -87,6 +89,11 @@ class InferenceConfig(Section):
         ):
             raise ValueError("`stride` must not be larger than `window`: pixels would be left out")
         return self
+
+    @property
+    def views(self) -> int:
+        """What the network sees of one image: it at each scale, and mirrored."""
+        return len(self.scales) * (2 if self.flip else 1)
 
 
 class JobConfig(Section):

@@ -1,6 +1,6 @@
 """Random scale, crop, mirror image (section 4.1) and colours of one sample, from one generator.
 
-    image (h, w, 3) uint8, label (h, w) -> image (3, H, W) float32 normalised, label (H, W) int64
+    image (h, w, 3) uint8, label (h, w) uint8 -> image (3, H, W) float32 normalised, label (H, W)
 
 The generator belongs to the sample, not to the worker that happens to load it, so the batches do
 not depend on the number of workers or on where a run was interrupted.
@@ -55,13 +55,11 @@ def resize_image(image: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def resize_label(label: Tensor, size: tuple[int, int]) -> Tensor:
-    """(h, w) int64 -> size, by the nearest neighbour: labels are never mixed."""
+    """(h, w) uint8 -> size, by the nearest neighbour: labels are never mixed."""
     if tuple(label.shape[-2:]) == size:
         return label
-    # OpenCV has no 64-bit integers; labels fit into 16 bits.
-    pixels = label.cpu().numpy().astype(np.int16)
-    resized = cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_NEAREST)
-    return torch.from_numpy(resized.astype(np.int64)).to(label.device)
+    resized = cv2.resize(label.numpy(), size[::-1], interpolation=cv2.INTER_NEAREST)
+    return torch.from_numpy(resized)
 
 
 def normalise(image: Tensor, recipe: RecipeConfig) -> Tensor:

@@ -38,7 +38,7 @@ class Window(NamedTuple):
 def draw_window(
     label: Tensor, recipe: RecipeConfig, ignore_index: int, rng: np.random.Generator
 ) -> Window:
-    """The crop of one sample. label: (h, w) int64; at most `crop_size`, and within the label."""
+    """The crop of one sample. label: (h, w) uint8; at most `crop_size`, and within the label."""
     if recipe.conventions == "mmsegmentation":
         window = _draw(label, recipe, rng)
         if recipe.cat_max_ratio < 1:

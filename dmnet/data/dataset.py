@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -18,7 +19,7 @@ from dmnet.errors import DataError
 
 
 class SegmentationDataset:
-    """Decoded samples of one split: image (3, h, w) uint8 and label (h, w) int64.
+    """Decoded samples of one split: image (3, h, w) uint8 and label (h, w) uint8.
 
     Labels are mapped by `label_map` and checked: a value that is neither a class nor
     `ignore_index` raises DataError, as does a label of another size than its image.
@@ -72,14 +73,15 @@ class SegmentationDataset:
                 f"{label_path}: {indices.shape[1]}x{indices.shape[0]} pixels, but its image has "
                 f"{image.shape[2]}x{image.shape[1]}; prepare the dataset again"
             )
-        if int(indices.max(initial=0)) >= len(self._lookup) or int(indices.min(initial=0)) < 0:
-            raise self._out_of_range(label_path, int(indices.max()))
-        values = np.flatnonzero(np.bincount(indices.ravel()))  # that occur
-        mapped = self._lookup[values]
-        if (mapped == UNKNOWN).any():
-            raise self._out_of_range(label_path, int(values[mapped == UNKNOWN][0]))
-        unchanged = bool((mapped == values).all())  # as mostly, which saves looking up each pixel
-        label = torch.from_numpy(indices.astype(np.int64) if unchanged else self._lookup[indices])
+        if indices.dtype != np.uint8:
+            if int(indices.max(initial=0)) >= len(self._lookup) or int(indices.min(initial=0)) < 0:
+                raise self._out_of_range(label_path, int(indices.max()))
+            indices = indices.astype(np.uint8)
+        occurs = cv2.calcHist([indices], [0], None, [256], [0, 256]).ravel() > 0
+        unknown = np.flatnonzero(occurs & (self._lookup == UNKNOWN))
+        if unknown.size:
+            raise self._out_of_range(label_path, int(unknown[0]))
+        label = torch.from_numpy(cv2.LUT(indices, self._lookup.astype(np.uint8)))
         if self.load_scale != 1.0:
             height, width = label.shape
             size = scaled_size(height, width, self.load_scale)
@@ -189,7 +191,7 @@ def training_batches(
     pin_memory: bool,
     share: Callable[[list[Address]], list[Address]] | None = None,
 ) -> DataLoader[tuple[Tensor, Tensor]]:
-    """Batches (images (n, 3, H, W) float32, labels (n, H, W) int64) from iteration `start` on.
+    """Batches (images (n, 3, H, W) float32, labels (n, H, W) uint8) from iteration `start` on.
 
     share: what this process takes of a batch's addresses; None: all.
     """

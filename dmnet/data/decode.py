@@ -5,10 +5,13 @@ Both functions decode the whole file, so a truncated one is always found here.
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from pathlib import Path
+from typing import Literal
 
+import kornia_rs.io
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
@@ -25,6 +28,7 @@ _UNREADABLE = (
     zlib.error,
     Image.DecompressionBombError,
 )
+PNG = b"\x89PNG\r\n\x1a\n"
 _IMAGE_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK")
 _LABEL_MODES = ("P", "L", "I;16", "I")
 
@@ -38,7 +42,11 @@ def read_image(path: Path) -> npt.NDArray[np.uint8]:
     Raises DataError when the file is missing, damaged, or has more than 8 bits per channel.
     """
     try:
-        with Image.open(path, formats=("JPEG", "PNG")) as image:
+        content = path.read_bytes()
+        pixels = _plain_png(content, colours=3)
+        if pixels is not None:
+            return pixels
+        with Image.open(io.BytesIO(content), formats=("JPEG", "PNG")) as image:
             image.load()
             if image.mode not in _IMAGE_MODES:
                 raise DataError(
@@ -61,7 +69,11 @@ def read_label(path: Path) -> npt.NDArray[np.integer]:
     or grays of less than 8 bits, which PNG decoders stretch to 0..255.
     """
     try:
-        with Image.open(path, formats=("PNG",)) as image:
+        content = path.read_bytes()
+        pixels = _plain_png(content, colours=1)
+        if pixels is not None:
+            return pixels[..., 0]
+        with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
             raw_mode = _raw_mode(image)
             image.load()
             if image.mode not in _LABEL_MODES or raw_mode in ("L;2", "L;4"):
@@ -75,6 +87,21 @@ def read_label(path: Path) -> npt.NDArray[np.integer]:
         raise _missing(path, "label") from None
     except _UNREADABLE as error:
         raise _damaged(path, "a PNG label", error) from error
+
+
+def _plain_png(content: bytes, colours: Literal[1, 3]) -> npt.NDArray[np.uint8] | None:
+    """A grayscale or RGB PNG of 8 bits as (height, width, colours), by a decoder some three times
+    as fast as Pillow's, and stricter; None for all other files. Raises ValueError for damage."""
+    if len(content) < 26 or content[:8] != PNG or content[12:16] != b"IHDR":
+        return None
+    width, height, bits, kind = struct.unpack(">IIBB", content[16:26])
+    if (bits, kind) != (8, 2 if colours == 3 else 0) or height * width > Image.MAX_IMAGE_PIXELS:
+        return None
+    try:
+        mode = "rgb" if colours == 3 else "mono"
+        return np.asarray(kornia_rs.io.decode_image_png_u8(content, (height, width), mode))
+    except Exception as error:  # nothing narrower is documented
+        raise ValueError(str(error)) from error
 
 
 def _raw_mode(image: Image.Image) -> str:

@@ -21,6 +21,7 @@ from torch import Tensor
 
 BRIGHTNESS = 32.0  # gray levels
 CONTRAST = SATURATION = (0.5, 1.5)
+LEVELS = np.arange(256)
 HUE = 18  # OpenCV's 8-bit hue counts 180 steps to the circle
 
 ChannelOrder = Literal["rgb", "bgr"]
@@ -30,18 +31,16 @@ def distort(image: Tensor, rng: np.random.Generator, taken_for: ChannelOrder = "
     """(3, h, w) uint8 RGB -> the same, distorted. `taken_for`: the order that HSV assumes."""
     pixels = np.ascontiguousarray(image.permute(1, 2, 0).numpy())
     if _coin(rng):
-        pixels = _linear(pixels, offset=float(rng.uniform(-BRIGHTNESS, BRIGHTNESS)))
+        pixels = cv2.LUT(pixels, _line(offset=float(rng.uniform(-BRIGHTNESS, BRIGHTNESS))))
     contrast_first = _coin(rng)
     if contrast_first:
         pixels = _contrast(pixels, rng)
     if _coin(rng):
-        hsv = _to_hsv(pixels, taken_for)
-        hsv[..., 1] = _linear(hsv[..., 1], factor=float(rng.uniform(*SATURATION)))
-        pixels = _from_hsv(hsv, taken_for)
+        saturation = _line(factor=float(rng.uniform(*SATURATION)))
+        pixels = _in_hsv(pixels, [LEVELS, saturation, LEVELS], taken_for)
     if _coin(rng):
-        hsv = _to_hsv(pixels, taken_for)
-        hsv[..., 0] = (hsv[..., 0].astype(np.int16) + int(rng.integers(-HUE, HUE))) % 180
-        pixels = _from_hsv(hsv, taken_for)
+        hue = (LEVELS + int(rng.integers(-HUE, HUE))) % 180
+        pixels = _in_hsv(pixels, [hue, LEVELS, LEVELS], taken_for)
     if not contrast_first:
         pixels = _contrast(pixels, rng)
     return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
@@ -54,18 +53,21 @@ def _coin(rng: np.random.Generator) -> bool:
 def _contrast(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     if not _coin(rng):
         return pixels
-    return _linear(pixels, factor=float(rng.uniform(*CONTRAST)))
+    return cv2.LUT(pixels, _line(factor=float(rng.uniform(*CONTRAST))))
 
 
-def _linear(pixels: np.ndarray, factor: float = 1.0, offset: float = 0.0) -> np.ndarray:
-    """pixels x factor + offset in float32, clipped; the fraction is cut off, not rounded."""
-    values = pixels.astype(np.float32) * np.float32(factor) + np.float32(offset)
+def _line(factor: float = 1.0, offset: float = 0.0) -> np.ndarray:
+    """(256,) uint8: level x factor + offset in float32, clipped; the fraction is cut off."""
+    values = LEVELS.astype(np.float32) * np.float32(factor) + np.float32(offset)
     return np.clip(values, 0, 255).astype(np.uint8)
 
 
-def _to_hsv(pixels: np.ndarray, order: ChannelOrder) -> np.ndarray:
-    return cv2.cvtColor(pixels, cv2.COLOR_RGB2HSV if order == "rgb" else cv2.COLOR_BGR2HSV)
-
-
-def _from_hsv(hsv: np.ndarray, order: ChannelOrder) -> np.ndarray:
-    return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB if order == "rgb" else cv2.COLOR_HSV2BGR)
+def _in_hsv(pixels: np.ndarray, tables: list[np.ndarray], order: ChannelOrder) -> np.ndarray:
+    """Each of hue, saturation and value looked up in its table (256,)."""
+    there, back = (
+        (cv2.COLOR_RGB2HSV, cv2.COLOR_HSV2RGB)
+        if order == "rgb"
+        else (cv2.COLOR_BGR2HSV, cv2.COLOR_HSV2BGR)
+    )
+    lookup = np.stack(tables, axis=-1).astype(np.uint8)[:, None]
+    return cv2.cvtColor(cv2.LUT(cv2.cvtColor(pixels, there), lookup), back)

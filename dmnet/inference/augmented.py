@@ -23,7 +23,8 @@ from torch import Tensor
 
 from dmnet.config import InferenceConfig, RecipeConfig
 from dmnet.data.augment import normalise, resize_image, scaled_size
-from dmnet.inference.windows import head_scores, image_logits, resized
+from dmnet.inference.form import PLAIN, Form
+from dmnet.inference.windows import head_logits, head_scores, image_logits, resized
 from dmnet.segmentor import Segmentor
 
 
@@ -38,17 +39,16 @@ def predict_scores(
     picture: Tensor,
     recipe: RecipeConfig,
     config: InferenceConfig,
-    pixels: int = 0,
+    form: Form = PLAIN,
 ) -> Tensor:
     """One picture (3, h, w) uint8 -> scores (classes, h, w), averaged by the protocol.
 
     The scores are probabilities or logits as `config.average` says. In mmsegmentation's order a
-    single prediction stays logits, whose order of classes is the same. `pixels` is what views or
-    windows of one size may have together to go through the network at once.
+    single prediction stays logits, whose order of classes is the same. `form` is that of `model`.
     """
     views = make_views(picture, recipe, config, model.config.align_corners)
     height, width = picture.shape[-2:]
-    return average_scores(model, views, (height, width), config, pixels)[0]
+    return average_scores(model, views, (height, width), config, form)[0]
 
 
 @torch.no_grad()
@@ -57,17 +57,19 @@ def average_scores(
     views: Iterable[View],
     size: tuple[int, int],
     config: InferenceConfig,
-    pixels: int = 0,
+    form: Form = PLAIN,
 ) -> Tensor:
     """Mean scores (n, classes, *size) of the views; of a single one without a copy."""
-    score = coarse_view_scores if config.conventions == "sssegmentation" else fine_view_scores
+    # sssegmentation's become probabilities before they are resized, a single view's stay logits.
+    resized_first = config.conventions == "mmsegmentation" and config.views > 1
+    to_probabilities = resized_first and config.average == "probabilities"
     total: Tensor | None = None
-    for some in together(views, pixels):
-        for scores in score(model, some, size, config, pixels):
-            total = scores if total is None else total + scores
+    for some in together(views, form.pixels):
+        for scores in view_scores(model, some, size, config, form):
+            own = scores.softmax(1) if to_probabilities else scores
+            total = own if total is None else total + own
     assert total is not None
-    count = number_of_views(config)
-    return total / count if count > 1 else total
+    return total / config.views if config.views > 1 else total
 
 
 def label_map(scores: Tensor) -> Tensor:
@@ -98,38 +100,31 @@ def joined(views: Sequence[View]) -> Tensor:
     return views[0].images if len(views) == 1 else torch.cat([view.images for view in views])
 
 
-def fine_view_scores(
+def view_scores(
     model: Segmentor,
     views: Sequence[View],
     size: tuple[int, int],
     config: InferenceConfig,
-    pixels: int,
+    form: Form,
 ) -> Iterator[Tensor]:
-    """mmsegmentation's: logits at the view's size, resized to `size`, then probabilities."""
-    logits = image_logits(model, joined(views), config, pixels)
-    for view, own in zip(views, logits.chunk(len(views)), strict=True):
-        scores = own.flip(-1) if view.mirrored else own
-        scores = resized(scores, size, model.config.align_corners)
-        single = number_of_views(config) == 1 or config.average == "logits"
-        yield scores if single else scores.softmax(1)
+    """Scores (n, classes, *size) of each view, mirrored back.
 
+    mmsegmentation's are logits at the view's size, resized to `size`; sssegmentation's are logits
+    or probabilities at the head's size, resized to `size` at once.
+    """
+    images, align_corners = joined(views), model.config.align_corners
+    between = (images.shape[2], images.shape[3])
+    coarse = config.conventions == "sssegmentation"
+    twice = config.mode == "whole" and not coarse and between != size
+    if twice and form.name == "optimised":
+        from dmnet.optimised.resize import resized_through
 
-def coarse_view_scores(
-    model: Segmentor,
-    views: Sequence[View],
-    size: tuple[int, int],
-    config: InferenceConfig,
-    pixels: int,
-) -> Iterator[Tensor]:
-    """sssegmentation's: logits or probabilities at the head's size, resized to `size` at once."""
-    scores = head_scores(model, joined(views), config, pixels)
-    for view, part in zip(views, scores.chunk(len(views)), strict=True):
-        own = part.flip(-1) if view.mirrored else part
-        yield resized(own, size, model.config.align_corners)
-
-
-def number_of_views(config: InferenceConfig) -> int:
-    return len(config.scales) * (2 if config.flip else 1)
+        for view, logits in zip(views, head_logits(model, images).chunk(len(views)), strict=True):
+            yield resized_through(logits, between, size, align_corners, view.mirrored)
+        return
+    predicted = (head_scores if coarse else image_logits)(model, images, config, form.pixels)
+    for view, scores in zip(views, predicted.chunk(len(views)), strict=True):
+        yield resized(scores.flip(-1) if view.mirrored else scores, size, align_corners)
 
 
 def make_views(

@@ -12,6 +12,7 @@ from dmnet.data.dataset import SegmentationDataset
 from dmnet.errors import DataError
 from dmnet.inference.ahead import read_ahead
 from dmnet.inference.augmented import label_map, predict_scores
+from dmnet.inference.form import PLAIN, Form
 from dmnet.inference.metrics import ConfusionMatrix
 from dmnet.segmentor import Segmentor
 
@@ -26,12 +27,12 @@ def evaluate(
     rank: int = 0,
     processes: int = 1,
     total: Callable[[np.ndarray], np.ndarray] = lambda counts: counts,
-    pixels: int = 0,
+    form: Form = PLAIN,
 ) -> ConfusionMatrix:
     """Images keep their loaded size and go through one at a time, as sizes differ.
 
-    Of one image, views and windows of one size go through together up to `pixels`; the next ones
-    are read meanwhile.
+    `form` is that of `model`: whether of one image several views or windows go through together.
+    The next images are read meanwhile.
     The model is left in the mode (training or evaluation) it came in. Of several processes, each
     takes every `processes`-th image from `rank` on, and `total` adds up their counts.
     """
@@ -40,7 +41,7 @@ def evaluate(
     matrix = ConfusionMatrix.empty(dataset.data.classes)
     try:
         for image, label in read_ahead(dataset.read, range(rank, len(dataset), processes)):
-            scores = predict_scores(model, image.to(device), recipe, inference, pixels)
+            scores = predict_scores(model, image.to(device), recipe, inference, form)
             matrix.add(label_map(scores), label, dataset.data.ignore_index)
     finally:
         model.train(was_training)

@@ -1,9 +1,10 @@
 """In which form a trained model predicts: as it was trained, or optimised.
 
 The plain modules (one view or window at a time) are the definition. The optimised form is that of
-`dmnet.optimised`, with several views or windows in one forward pass. Its scores differ from the
-plain ones by rounding (1e-6 of their range), which can turn a label where two classes tie, so the
-form is part of what an evaluation is, and every result says which it was.
+`dmnet.optimised`, with several views or windows in one forward pass and the two resizings of a
+view's scores in one. Its scores differ from the plain ones by rounding (1e-6 of their range), which
+can turn a label where two classes tie, so the form is part of what an evaluation is, and every
+result says which it was.
 
 It is for CPUs: what it gives on a GPU has not been measured, so there the plain modules predict.
 """
@@ -15,7 +16,6 @@ from typing import Literal, NamedTuple
 import torch
 
 from dmnet.config import EvaluationConfig
-from dmnet.inference.augmented import number_of_views
 from dmnet.segmentor import Segmentor
 
 
@@ -27,7 +27,7 @@ class Form(NamedTuple):
 
 
 PLAIN = Form("plain", 0)
-OPTIMISED = Form("optimised", 2**21)  # the maps of so many take some 3 GiB
+OPTIMISED = Form("optimised", 2**21)  # measured: heads on ResNet-50 then take 3.6 GiB
 
 
 def form_of(evaluation: EvaluationConfig, images: int, device: torch.device) -> Form:
@@ -36,7 +36,7 @@ def form_of(evaluation: EvaluationConfig, images: int, device: torch.device) -> 
     Their number is that of `images` times the protocol's scales and mirror images.
     """
     least = evaluation.optimised_from
-    views = images * number_of_views(evaluation.inference)
+    views = images * evaluation.inference.views
     return form_on(device, least is not None and views >= least)
 
 

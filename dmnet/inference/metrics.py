@@ -32,7 +32,7 @@ class ConfusionMatrix:
         On the predictions' device, which only the counts leave. Raises DataError for a label or
         prediction that is no class: it would be counted elsewhere.
         """
-        labels = labels.to(predictions.device)
+        labels = labels.to(predictions.device, torch.int64)
         labelled = labels != ignore_index
         for name, values in (("label", labels), ("prediction", predictions)):
             low, high = torch.where(labelled, values, 0).aminmax()

@@ -18,7 +18,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -74,7 +73,7 @@ def predict(trained: TrainedRun, output: Path) -> dict[str, Any]:
 
 @torch.no_grad()
 def predict_labels(trained: TrainedRun, image: Tensor, size: tuple[int, int]) -> Tensor:
-    """A loaded image -> class indices (*size) int64, on the CPU; `size` is its size on disk.
+    """A loaded image -> class indices (*size) uint8, on the CPU; `size` is its size on disk.
 
     Scores are computed at the loaded size, as `evaluate` does; where `load_scale` is not 1, the
     label map (not the scores) is then resized by the nearest neighbour.
@@ -84,14 +83,14 @@ def predict_labels(trained: TrainedRun, image: Tensor, size: tuple[int, int]) ->
         image.to(trained.device),
         trained.job.run.recipe,
         trained.evaluation.inference,
-        trained.form.pixels,
+        trained.form,
     )
-    return resize_label(label_map(scores).cpu(), size)
+    return resize_label(label_map(scores).to(torch.uint8).cpu(), size)
 
 
 def encode(labels: Tensor) -> bytes:
-    """Class indices (h, w), at most 256 classes -> a palette PNG; equal labels, equal bytes."""
-    image = Image.fromarray(labels.numpy().astype(np.uint8))
+    """Class indices (h, w) uint8 -> a palette PNG; equal labels, equal bytes."""
+    image = Image.fromarray(labels.numpy())
     image.putpalette(palette())
     stream = io.BytesIO()
     image.save(stream, "PNG")

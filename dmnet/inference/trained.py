@@ -18,7 +18,7 @@ from dmnet.errors import ConfigError, RunError
 from dmnet.files import read_json
 from dmnet.inference.form import Form, form_of, in_form
 from dmnet.segmentor import Segmentor
-from dmnet.training.trainer import pick_device
+from dmnet.training.processes import pick_device
 from dmnet.weights import load_trained
 
 

@@ -6,6 +6,7 @@
     residual   the sum at a block's end, written by its last convolution
     heads      parallel 1x1 reductions in one; no concatenation
     winograd, winograd_matrices, winograd_kernels   3x3 convolutions with fewer multiplications
+    resize     a view's scores resized twice at once
 
 The plain modules are the definition; these compute the same up to rounding, and
 tests/dmnet/optimised compares them for every backbone and head.

@@ -66,6 +66,18 @@ class Processes:
             self.sum([0.0])
 
 
+ALONE = Processes()
+
+
+def pick_device(processes: Processes = ALONE) -> torch.device:
+    """Of several processes each has the GPU of its number on this machine."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    return (
+        torch.device("cuda", processes.local_rank) if processes.count > 1 else torch.device("cuda")
+    )
+
+
 def under_torchrun() -> bool:
     """Whether torchrun (or a program that sets the same variables) started this process."""
     return "RANK" in os.environ and "WORLD_SIZE" in os.environ

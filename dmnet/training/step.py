@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -11,15 +12,17 @@ from torch import Tensor, nn
 from dmnet.config import RecipeConfig
 from dmnet.losses import Losses, count_pixels, segmentation_losses
 from dmnet.segmentor import Segmentor
+from dmnet.training.acceleration import load_optimizer, memory_layout
 from dmnet.training.amp import loss_scaler, uses_amp
-from dmnet.training.processes import Processes
+from dmnet.training.optimizer import SGD
+from dmnet.training.processes import ALONE, Processes
 from dmnet.training.schedule import lr_at
 from dmnet.training.share import Share
 from dmnet.training.shared_layers import set_piece, share_layers
 
 
 class Stepper:
-    """Steps of one model by one recipe. `optimizer` and `scaler` hold the state to be resumed.
+    """Steps of one model by one recipe.
 
     Weight decay applies to every parameter, batch normalisation and biases included, and gradients
     are not clipped, as in both zoos.
@@ -36,11 +39,15 @@ class Stepper:
         device: torch.device,
         processes: Processes | None = None,
         accumulate: int = 1,
+        accelerated: bool = False,
     ) -> None:
-        """Raises ConfigError where the division of the batch does not fit the recipe."""
+        """accelerated: as in `dmnet.training.acceleration`.
+
+        Raises ConfigError where the division of the batch does not fit the recipe.
+        """
         self.model, self.recipe = model, recipe
         self.ignore_index, self.device = ignore_index, device
-        self.processes = processes or Processes()
+        self.processes = processes or ALONE
         self.share = Share(self.processes.rank, self.processes.count, accumulate)
         self.share.check(recipe)
         share_layers(model, recipe.sync_bn, device, self.share)
@@ -48,11 +55,15 @@ class Stepper:
         if self.ohem is not None and self.share.pieces > 1:
             parts = self.ohem.parts // self.share.pieces
             self.ohem = self.ohem.model_copy(update={"parts": parts})
-        self.optimizer = torch.optim.SGD(
+        self.layout = memory_layout(accelerated)
+        # Before the optimizer, whose state is laid out like it. PyTorch's stubs lack this form.
+        model.to(memory_format=self.layout)  # type: ignore[call-overload]
+        self.optimizer = SGD(
             model.parameters(),
             lr=recipe.lr,
             momentum=recipe.momentum,
             weight_decay=recipe.weight_decay,
+            fused=accelerated,
         )
         self.amp = uses_amp(recipe, device)
         self.scaler = loss_scaler(recipe, device, self.amp)
@@ -70,7 +81,7 @@ class Stepper:
     ) -> tuple[Losses, float]:
         """Update the model with one batch; returns the batch's losses and the learning rate.
 
-        images (n, 3, h, w) normalised, labels (n, h, w): this process's share of the batch.
+        images (n, 3, h, w) normalised, labels (n, h, w) uint8: this process's share of the batch.
         iteration: 0-based, for the schedule. seed: of dropout, in every part of the batch the
         same, as every part draws for the whole. The model must be in training mode.
         """
@@ -78,8 +89,8 @@ class Stepper:
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         divisor = self._divisor(labels)
-        images = images.to(self.device, non_blocking=True)
-        labels = labels.to(self.device, non_blocking=True)
+        images = images.to(self.device, non_blocking=True).contiguous(memory_format=self.layout)
+        labels = labels.to(self.device, non_blocking=True).long()  # as the losses want them
         self.optimizer.zero_grad(set_to_none=True)
         parts = self.share.accumulate
         losses = []
@@ -90,6 +101,14 @@ class Stepper:
         self.scaler.step(self.optimizer)
         self.scaler.update(self.recipe.loss_scale)
         return self._whole(losses), lr
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run needs besides the model."""
+        return {"optimizer": self.optimizer.state_dict(), "scaler": self.scaler.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        load_optimizer(self.optimizer, state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
 
     def settle(self) -> None:
         """Give every process the first one's statistics, which are those that are saved."""

@@ -35,10 +35,11 @@ from dmnet.files import read_json, write_json
 from dmnet.inference.evaluate import evaluate
 from dmnet.provenance import code_version, environment
 from dmnet.segmentor import Segmentor
+from dmnet.training.acceleration import is_accelerated
 from dmnet.training.finished import finished_run, write_finished
 from dmnet.training.history import History
 from dmnet.training.lock import run_lock
-from dmnet.training.processes import Processes
+from dmnet.training.processes import ALONE, Processes, pick_device
 from dmnet.training.progress import Progress
 from dmnet.training.resume import ResumeStates
 from dmnet.training.start_weights import load_parent, load_start_weights
@@ -47,7 +48,6 @@ from dmnet.training.wall_clock import WallClock
 
 log = logging.getLogger(__name__)
 
-ALONE = Processes()
 # What the first process tells the others, which hold no lock.
 WAITING, TRAIN, DONE = "waiting", "train", "done"
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -57,14 +57,6 @@ class InterruptedRunError(DMNetError):
     """The run was asked to stop (SIGTERM, SIGINT); its state is saved and it can go on."""
 
     common = True
-
-
-def pick_device(processes: Processes = ALONE) -> torch.device:
-    if not torch.cuda.is_available():
-        return torch.device("cpu")
-    return (
-        torch.device("cuda", processes.local_rank) if processes.count > 1 else torch.device("cuda")
-    )
 
 
 def train(
@@ -148,12 +140,13 @@ class Trainer:
             self.device,
             self.processes,
             job.execution.accumulate,
+            is_accelerated(job.execution, self.device),
         )
         self.clock = WallClock(end)
         self.counts = [self.processes.count]  # of the processes, over all attempts
         self.iteration = 0  # finished iterations
         self.seconds = 0.0  # spent on them in earlier attempts
-        self.sums: dict[str, float] = {}  # of the losses since the last history row
+        self.sums: dict[str, Tensor | float] = {}  # of the losses since the last history row
         self.val_miou: float | None = None
         self.validated = 0  # iterations when last validated
         self.saved = 0  # and saved
@@ -211,7 +204,8 @@ class Trainer:
         parts = {"total": losses.total, "main": losses.main, "auxiliary": losses.auxiliary}
         for name, loss in parts.items():
             if loss is not None:
-                self.sums[name] = self.sums.get(name, 0.0) + float(loss.detach())
+                # On the device, as asking for a number would wait for the whole step.
+                self.sums[name] = self.sums.get(name, 0.0) + loss.detach().double()
         self.sums["iterations"] = self.sums.get("iterations", 0) + 1
 
     def _after_step(self) -> None:
@@ -295,8 +289,8 @@ class Trainer:
     # ------------------------------------------------------------------------ history and state
 
     def _log(self) -> None:
-        count = self.sums.pop("iterations")
-        row = {name: total / count for name, total in self.sums.items()}
+        count = float(self.sums.pop("iterations"))
+        row = {name: float(total) / count for name, total in self.sums.items()}
         self.sums = {}
         loss = row.pop("total")
         if not math.isfinite(loss):
@@ -344,9 +338,8 @@ class Trainer:
             {
                 "iteration": self.iteration,
                 "model": self.model.state_dict(),
-                "optimizer": self.stepper.optimizer.state_dict(),
-                "scaler": self.stepper.scaler.state_dict(),
-                "sums": self.sums,
+                **self.stepper.state_dict(),
+                "sums": {name: float(total) for name, total in self.sums.items()},
                 "seconds": self.progress.seconds,
                 "val_miou": self.val_miou,
                 "validated": self.validated,
@@ -368,8 +361,7 @@ class Trainer:
         counts = state.get("processes", [1])
         self.counts = counts if counts[-1] == self.processes.count else [*counts, *self.counts]
         self.model.load_state_dict(state["model"])
-        self.stepper.optimizer.load_state_dict(state["optimizer"])
-        self.stepper.scaler.load_state_dict(state["scaler"])
+        self.stepper.load_state_dict(state)
         log.info("going on from iteration %d of %d", self.iteration, self.recipe.iterations)
 
     def _finish(self) -> dict[str, Any]:

@@ -317,7 +317,7 @@ def test_how_a_run_is_executed_is_outside_the_key(
     execution = {
         **dict(zip(names, every, strict=True)),
         "workers": workers,
-        **{"processes": 4, "nodes": 2, "accumulate": 2},
+        **{"processes": 4, "nodes": 2, "accumulate": 2, "accelerated": False},
         "cache_mib": cache,
     }
     assert set(execution) == set(ExecutionConfig.model_fields)

@@ -23,3 +23,30 @@ def test_the_modules_that_evaluate_and_train_import_neither_torchvision_nor_the_
         "assert not {'torchvision', 'torch._dynamo'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)
+
+
+STEP = """
+import sys, torch
+from dmnet.config import ModelConfig, RecipeConfig
+from dmnet.flops import training_cost
+from dmnet.segmentor import Segmentor
+from dmnet.training.step import Stepper
+
+torch.manual_seed(0)
+backbone = {"name": "resnet", "depth": 50, "width": 4}
+config = ModelConfig.model_validate(
+    {"backbone": backbone, "head": {"name": "dmnet", "channels": 4}}
+)
+training_cost(config, 3, 32, 32)
+recipe = RecipeConfig(
+    iterations=4, batch_size=2, crop_size=(32, 32), lr=0.1, momentum=0.9, weight_decay=0
+)
+one = Stepper(Segmentor(config, 3).train(), recipe, 255, torch.device("cpu"))
+one.step(torch.randn(2, 3, 32, 32), torch.zeros(2, 32, 32, dtype=torch.uint8), 0)
+one.load_state_dict(one.state_dict())
+assert "torch._dynamo" not in sys.modules
+"""
+
+
+def test_neither_counting_nor_a_step_of_training_imports_the_compiler() -> None:
+    subprocess.run([sys.executable, "-c", STEP], cwd=ROOT, check=True, timeout=60)

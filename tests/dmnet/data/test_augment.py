@@ -35,7 +35,7 @@ def recipe(**values: Any) -> RecipeConfig:
 
 def sample(height: int, width: int) -> tuple[Tensor, Tensor]:
     """Every pixel has its own label (below 255) and the same value in all channels of the image."""
-    label = (torch.arange(height * width) % 251).reshape(height, width)
+    label = (torch.arange(height * width) % 251).to(torch.uint8).reshape(height, width)
     return label.to(torch.uint8).expand(3, -1, -1).contiguous(), label
 
 
@@ -55,7 +55,7 @@ def test_every_image_comes_out_at_the_crop_size(
 ) -> None:
     image, label = draw(recipe(scale_range=(low, 2.0), flip=0.5), (height, width), seed)
     assert image.shape == (3, 16, 24) and image.dtype == torch.float32
-    assert label.shape == (16, 24) and label.dtype == torch.int64
+    assert label.shape == (16, 24) and label.dtype == torch.uint8
 
 
 @settings(max_examples=30, deadline=None)
@@ -116,7 +116,11 @@ def test_scales_are_uniform_between_the_bounds() -> None:
 
 
 def test_labels_are_never_mixed_when_scaled() -> None:
-    label = torch.tensor([[0, 20], [7, IGNORE]]).repeat_interleave(6, 0).repeat_interleave(6, 1)
+    label = (
+        torch.tensor([[0, 20], [7, IGNORE]], dtype=torch.uint8)
+        .repeat_interleave(6, 0)
+        .repeat_interleave(6, 1)
+    )
     for size in ((5, 7), (13, 29)):
         assert set(resize_label(label, size).unique().tolist()) == {0, 7, 20, IGNORE}
 

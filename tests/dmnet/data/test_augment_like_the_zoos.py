@@ -153,7 +153,7 @@ class Counted:
     ],
 )
 def test_how_often_a_crop_is_drawn(zoo: str, ratio: float, label: str, crops: int) -> None:
-    labels = torch.zeros(64, 64, dtype=torch.int64)
+    labels = torch.zeros(64, 64, dtype=torch.uint8)
     if label == "checkered":
         labels[::2] = 1
     rng: Any = Counted()
@@ -190,7 +190,7 @@ def test_margins(zoo: str, size: tuple[int, int], expected: tuple[int, int, int,
 
 def test_a_batch_of_lying_and_turned_samples_is_refused_in_words() -> None:
     def sample(height: int, width: int) -> tuple[Tensor, Tensor]:
-        return torch.zeros(3, height, width), torch.zeros(height, width, dtype=torch.int64)
+        return torch.zeros(3, height, width), torch.zeros(height, width, dtype=torch.uint8)
 
     images, labels = stack_samples([sample(40, 24), sample(40, 24)])
     assert images.shape == (2, 3, 40, 24) and labels.shape == (2, 40, 24)
@@ -201,7 +201,7 @@ def test_a_batch_of_lying_and_turned_samples_is_refused_in_words() -> None:
 def test_parts_that_are_off_draw_no_numbers() -> None:
     """So recipes from before these parts keep their samples."""
     image = torch.randint(0, 256, (3, 40, 60), dtype=torch.uint8)
-    label = torch.zeros(40, 60, dtype=torch.int64)
+    label = torch.zeros(40, 60, dtype=torch.uint8)
     off = recipe("mmsegmentation", crop_size=(16, 24), cat_max_ratio=1.0, photometric=False)
     rng, expected = np.random.default_rng(5), np.random.default_rng(5)
     augment(image, label, off, IGNORE, rng)

@@ -80,9 +80,9 @@ def test_a_sample_is_an_image_and_its_labels_after_the_label_map(
 ) -> None:
     image, label = make_dataset().read(1)
     stored = np.array(Image.open(source / "train" / "train_1.png"))
-    indices = np.array(Image.open(source / "trainannot" / "train_1.png")).astype(np.int64)
+    indices = np.array(Image.open(source / "trainannot" / "train_1.png"))
     assert image.dtype == torch.uint8 and np.array_equal(image.permute(1, 2, 0).numpy(), stored)
-    assert label.dtype == torch.int64
+    assert label.dtype == torch.uint8
     assert (indices[0] == 11).all() and bool((label[0] == 255).all())
     assert np.array_equal(label[1:].numpy(), indices[1:])
 
@@ -142,7 +142,7 @@ def test_augmentation_leaves_the_cached_sample_as_it_was(make_dataset: MakeDatas
 
 def test_a_full_cache_keeps_reading_from_disk(make_dataset: MakeDataset) -> None:
     plain, cached = make_dataset(), make_dataset(cache_mib=1)
-    cached._cache_bytes_left = 10 * 12 * (3 + 8) + 1  # room for one sample
+    cached._cache_bytes_left = 10 * 12 * (3 + 1) + 1  # room for one sample
     for _ in range(2):
         assert equal([plain.read(i) for i in range(3)], [cached.read(i) for i in range(3)])
     assert len(cached._cache) == 1

@@ -34,6 +34,48 @@ def test_png_keeps_its_pixels(tmp_path: Path) -> None:
     assert np.array_equal(read_image(tmp_path / "image.png"), pixels)
 
 
+@pytest.mark.parametrize("colours", [1, 3])
+def test_plain_png_is_decoded_as_pillow_does(tmp_path: Path, colours: int) -> None:
+    """By another decoder, whatever Pillow wrote: a key colour or an interlacing changes nothing."""
+    rng = np.random.default_rng(0)
+    path = tmp_path / "file.png"
+    for height, width in ((1, 1), (5, 7), (64, 96)):
+        pixels = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+        image = Image.fromarray(pixels if colours == 3 else pixels[..., 0])
+        key = tuple(pixels[0, 0].tolist()) if colours == 3 else int(pixels[0, 0, 0])
+        for options in ({}, {"transparency": key}, {"compress_level": 0}):
+            image.save(path, **options)
+            read = (read_image if colours == 3 else read_label)(path)
+            assert np.array_equal(read, np.array(image))
+            assert read.dtype == np.uint8 and read.flags.writeable and read.flags.c_contiguous
+
+
+@pytest.mark.parametrize("reader", [read_image, read_label])
+def test_damaged_png_is_refused_or_intact(tmp_path: Path, reader) -> None:  # type: ignore[no-untyped-def]
+    """Cut off, or with a single flipped bit: nearly all are refused; none gives other pixels."""
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (32, 48, 3), dtype=np.uint8)
+    expected = pixels if reader is read_image else pixels[..., 0]
+    path, refused = tmp_path / "file.png", 0
+    Image.fromarray(np.ascontiguousarray(expected)).save(path)
+    intact = path.read_bytes()
+    for trial in range(1000):
+        damaged = bytearray(intact)
+        if trial % 2:
+            del damaged[rng.integers(1, len(intact)) :]
+        else:
+            damaged[rng.integers(len(intact))] ^= 1 << rng.integers(8)
+        path.write_bytes(damaged)
+        try:
+            found = reader(path)
+        except DataError as error:
+            assert "file.png" in str(error)
+            refused += 1
+        else:
+            assert np.array_equal(found, expected), trial
+    assert refused > 970
+
+
 def test_exif_orientation_is_ignored(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # to be shown turned by a quarter

@@ -22,7 +22,7 @@ from dmnet.data.dataset import SegmentationDataset
 from dmnet.data.manifest import Manifest
 from dmnet.inference.augmented import label_map, predict_scores
 from dmnet.inference.evaluate import evaluate
-from dmnet.inference.form import OPTIMISED, PLAIN, form_of, in_form
+from dmnet.inference.form import OPTIMISED, PLAIN, Form, form_of, in_form
 from dmnet.segmentor import Logits, Segmentor
 
 LIMIT = 1e-5  # of the scores' range
@@ -66,7 +66,7 @@ def test_every_protocol_gives_the_plain_scores(
     )
     plain = predict_scores(model, picture, RECIPE, protocol)
     fast = in_form(model, OPTIMISED)
-    scores = predict_scores(fast, picture, RECIPE, protocol, OPTIMISED.pixels)
+    scores = predict_scores(fast, picture, RECIPE, protocol, OPTIMISED)
     assert scores.shape == plain.shape
     assert float((scores - plain).abs().max()) <= LIMIT * float(plain.max() - plain.min())
 
@@ -84,7 +84,7 @@ def passes(protocol: dict[str, Any], pixels: int, model: Segmentor, picture: Ten
             return logits
 
     watched: Any = Watched()
-    predict_scores(watched, picture, RECIPE, InferenceConfig(**protocol), pixels)
+    predict_scores(watched, picture, RECIPE, InferenceConfig(**protocol), Form("optimised", pixels))
     return found
 
 
@@ -115,7 +115,7 @@ def test_counts_are_the_same_in_both_forms(
     protocol, cpu = InferenceConfig(**values), torch.device("cpu")
     plain = evaluate(model, dataset, RECIPE, protocol, cpu)
     fast = in_form(model, OPTIMISED)
-    ours = evaluate(fast, dataset, RECIPE, protocol, cpu, pixels=OPTIMISED.pixels)
+    ours = evaluate(fast, dataset, RECIPE, protocol, cpu, form=OPTIMISED)
     assert np.array_equal(ours.counts, plain.counts) and plain.counts.sum() > 0
 
 

@@ -1,0 +1,46 @@
+"""SGD is PyTorch's, step by step and in what it saves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from dmnet.training.optimizer import SGD
+
+SETTINGS = {"lr": 0.1, "momentum": 0.9, "weight_decay": 5e-4}
+
+
+def trained(kind: Any, steps: int, state: Any = None) -> tuple[list[torch.Tensor], Any]:
+    """Weights and state after some steps, with `state` taken up before the last one."""
+    torch.manual_seed(0)
+    parameters = [torch.nn.Parameter(torch.randn(shape)) for shape in ((4, 3), (4,))]
+    optimizer = kind(parameters, **SETTINGS)
+    for step in range(steps):
+        if step == steps - 1 and state is not None:
+            optimizer.load_state_dict(state)
+        optimizer.zero_grad(set_to_none=True)
+        sum((p**2).sum() + p.sin().sum() for p in parameters).backward()
+        optimizer.step()
+    return parameters, optimizer.state_dict()
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_weights_and_state_are_those_of_torch_optim(resumed: bool) -> None:
+    states = [trained(torch.optim.SGD, 2)[1] if resumed else None for _ in range(2)]
+    ours, own = trained(SGD, 4, states[0])
+    theirs, their = trained(torch.optim.SGD, 4, states[1])
+    for one, other in zip(ours, theirs, strict=True):
+        assert torch.equal(one, other)
+    assert own["param_groups"] == their["param_groups"]
+    for index, values in their["state"].items():
+        assert torch.equal(own["state"][index]["momentum_buffer"], values["momentum_buffer"])
+
+
+def test_a_step_leaves_no_gradients_of_its_own() -> None:
+    parameter = torch.nn.Parameter(torch.ones(2))
+    optimizer = SGD([parameter], **SETTINGS)
+    parameter.sum().backward()
+    optimizer.step()
+    assert parameter.is_leaf and parameter.grad_fn is None
