@@ -1,5 +1,6 @@
-# After the jobs: MLflow and DVC take a record. Neither can fail, slow or alter a job. Where a job
-# failed, the tables that miss it are written with what there is, and say which cell failed.
+# After the jobs: MLflow and DVC take a record, unless `--config record=no` was given. Neither can
+# fail, slow or alter a job. Where a job failed, the tables that miss it are written with what there
+# is, and say which cell failed.
 
 
 onstart:
@@ -7,9 +8,11 @@ onstart:
 
 
 onsuccess:
-    shell("{study.python} -m pipeline record {study.options} || true")
+    if study.record:
+        shell("{study.python} -m pipeline record {study.options} || true")
 
 
 onerror:
     shell("{study.python} -m pipeline partial {study.options} || true")
-    shell("{study.python} -m pipeline record {study.options} --no-dvc || true")
+    if study.record:
+        shell("{study.python} -m pipeline record {study.options} --no-dvc || true")

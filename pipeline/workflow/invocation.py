@@ -15,7 +15,9 @@ DEFAULTS: dict[str, Any] = {
     "sources": "data/sources",
     "source": "trained",
     "mirror": "",
+    "record": "yes",
 }
+YES_OR_NO = {"yes": True, "no": False, "true": True, "false": False}  # as Snakemake hands them on
 
 
 @dataclass(frozen=True)
@@ -25,22 +27,27 @@ class Invocation:
     sources: str  # the folder of the real datasets
     source: str
     mirror: str  # a folder of released checkpoints, or empty
+    record: bool  # whether MLflow and DVC are told of the runs afterwards
 
     @classmethod
     def read(cls, config: Mapping[str, Any]) -> Invocation:
-        """Raises SpecError for an unknown key."""
+        """Raises SpecError for an unknown key, or a value that cannot be."""
         for key in config:
             if key not in DEFAULTS:
                 raise SpecError(
                     f"--config {key}=...: unknown key; expected one of {', '.join(DEFAULTS)}"
                 )
         values = {**DEFAULTS, **config}
+        answer = YES_OR_NO.get(str(values["record"]).lower())
+        if answer is None:
+            raise SpecError(f"--config record={values['record']}: expected yes or no")
         return cls(
             str(values["preset"]),
             values["seeds"],
             str(values["sources"]),
             str(values["source"]),
             str(values["mirror"]),
+            answer,
         )
 
     @property

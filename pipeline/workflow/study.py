@@ -47,6 +47,7 @@ class Workflow:
         self.options = invocation.options
         self.repeat = invocation.repeat
         self.from_mirror = invocation.from_mirror
+        self.record = invocation.record
         # This interpreter: a rule must not depend on what `python` means in the user's shell.
         self.python = shlex.quote(sys.executable)
         # What jobs run in, so that a failed one leaves a mark; LOG COMMAND follow.

@@ -55,7 +55,7 @@ class Login:
         profiles = ["--profile", "profiles/slurm", "--profile", "site.yaml"]
         # A shell makes what it runs in the background deaf to Ctrl-C; in a terminal it is not.
         snakemake = ["env", "--default-signal=INT", "snakemake"]
-        command = [*snakemake, *profiles, target, "--config", f"preset={preset}", *options]
+        command = [*snakemake, *profiles, target, *self.clone.config(preset), *options]
         with self.clone.output_file.open("a") as output:
             process = subprocess.Popen(
                 command,

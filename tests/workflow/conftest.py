@@ -83,6 +83,8 @@ class Finished:
 class Clone:
     """A copy of the checkout in which commands run."""
 
+    record = True  # whether Snakemake tells MLflow and DVC of the runs
+
     def __init__(self, path: Path) -> None:
         self.path = path
 
@@ -109,8 +111,11 @@ class Clone:
     def snakemake(self, *arguments: str, preset: str = "tiny", **environment: str) -> Finished:
         command = ["snakemake", "--cores", "2", *arguments]
         if "--config" not in arguments:
-            command += ["--config", f"preset={preset}"]
+            command += self.config(preset)
         return self.call(*command, **environment)
+
+    def config(self, preset: str) -> list[str]:
+        return ["--config", f"preset={preset}", *([] if self.record else ["record=no"])]
 
     def python(self, *arguments: str, **environment: str) -> Finished:
         return self.call(sys.executable, *arguments, **environment)
@@ -120,7 +125,7 @@ class Clone:
 
     def start(self, *arguments: str, preset: str = "tiny") -> subprocess.Popen[str]:
         """Snakemake in the background, in a process group of its own; output in `output.txt`."""
-        command = ["snakemake", "--cores", "2", *arguments, "--config", f"preset={preset}"]
+        command = ["snakemake", "--cores", "2", *arguments, *self.config(preset)]
         with self.output_file.open("a") as output:
             return subprocess.Popen(
                 command,
@@ -296,6 +301,12 @@ def undisturbed(small: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone
     assert result.code == 0, result.text
     assert len(clone.runs()) == 1
     return clone
+
+
+@pytest.fixture
+def unrecorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests that look at no record, which takes longer than their jobs."""
+    monkeypatch.setattr(Clone, "record", False)
 
 
 @pytest.fixture

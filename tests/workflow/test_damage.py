@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("unrecorded")
+
 
 @pytest.fixture
 def damaged(small, tmp_path):

@@ -12,6 +12,7 @@ import subprocess
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("unrecorded")
 TABLE = "params/tables/one.yaml"
 TINY = "params/presets/tiny.yaml"
 DATASET = "params/datasets/tiny.yaml"
@@ -37,6 +38,7 @@ def assert_refused(result, *words):
     [
         (["preset=nope"], ["`preset`", "'nope'", "mini, paper, small, tiny"]),
         (["preset=tiny", "sedes=3"], ["sedes", "preset, seeds, sources"]),
+        (["preset=tiny", "record=perhaps"], ["record=perhaps", "expected yes or no"]),
         (["preset=tiny", "seeds=0"], ["`seeds`", "0", "at least 1"]),
         (["preset=tiny", "seeds=many"], ["`seeds`", "'many'", "whole number"]),
         (["preset=tiny", "seeds=1.5"], ["`seeds`", "1.5", "whole number"]),

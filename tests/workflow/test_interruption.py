@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("unrecorded")
 TARGET = "reports/one.md"
 ITERATIONS = 160  # of preset `long`
 

@@ -24,6 +24,7 @@ def reported(small, tmp_path_factory):
         (clone.path / f"params/tables/{name}.yaml").unlink()
     (clone.path / "params/figures/figure3.yaml").unlink()  # it shows cells of those tables
     clone.write("params/claims.yaml", CLAIMS)
+    clone.record = False
     result = clone.snakemake("reports/overview.html")
     assert result.code == 0, result.text
     assert "train" not in result.jobs

@@ -14,6 +14,7 @@ def failed(small_template, tmp_path_factory):
         "model: fcn, published",
         "model: fcn, with: {recipe.weight_decay: 1.0e+30}, published",
     )
+    clone.record = False
     clone.result = clone.snakemake("--keep-going", "reports/three.md")
     return clone
 

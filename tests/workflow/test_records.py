@@ -127,7 +127,8 @@ def test_a_server_that_refuses_or_hangs_costs_seconds_and_its_password_stays_sec
         port = server.getsockname()[1] if hangs else 9
         uri = f"http://someone:geheim%21@127.0.0.1:{port}"
         started = time.monotonic()
-        result = clone.pipeline("record", "--no-dvc", MLFLOW_TRACKING_URI=uri)
+        settings = {"MLFLOW_TRACKING_URI": uri, "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
+        result = clone.pipeline("record", "--no-dvc", **settings)
     assert result.code == 1
     (line,) = [line for line in result.text.splitlines() if line.startswith("error: ")]
     assert line.startswith(f"error: MLflow at http://someone:***@127.0.0.1:{port}")
@@ -220,3 +221,18 @@ def test_a_colleagues_clone_needs_only_git_and_dvc_pull(small, tmp_path):
     assert clone.weights() == small.weights()
     assert "going on from" not in result.text and "6/6" not in result.text, "nothing was trained"
     assert clone.read("reports/three.json") == small.read("reports/three.json")
+
+
+def test_a_workflow_told_to_leave_no_record_leaves_it_to_the_command(small, tmp_path):
+    clone = small.copy(tmp_path / "clone")
+    clone.forget("reports", "mlartifacts")
+    for path in (*clone.path.glob("mlflow.db*"), *clone.path.glob("runs/*.dvc")):
+        path.unlink()
+    settings = ("--config", "preset=tiny", "record=no")
+    result = clone.snakemake("reports/three.md", *settings)
+    assert result.code == 0, result.text
+    assert "MLflow" not in result.text and "DVC" not in result.text
+    assert not (clone.path / "mlflow.db").exists() and not list(clone.path.glob("runs/*.dvc"))
+    told = clone.pipeline("record").text
+    assert "3 runs tracked" in told and "3 newly recorded" in told
+    assert "Nothing to be done" in clone.snakemake("reports/three.md").text

@@ -92,6 +92,7 @@ def told(request, cluster, tmp_path_factory):
         clone = clones[begins_with].copy(tmp_path_factory.mktemp(name[:30]) / "clone")
         if begins_with == "undisturbed":
             clone.forget_runs()
+            clone.record = False  # of the others
         nodes = pairs.get()
         login, began = Login(clone, cluster, nodes), time.monotonic()
         try:

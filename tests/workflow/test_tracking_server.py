@@ -130,7 +130,7 @@ def test_it_dies_or_hangs_in_the_middle_of_a_record(small, tmp_path, how):
         job = subprocess.Popen(
             RECORD,
             cwd=clone.path,
-            env=clone.environment(MLFLOW_TRACKING_URI=uri),
+            env=clone.environment(MLFLOW_TRACKING_URI=uri, MLFLOW_HTTP_REQUEST_TIMEOUT="20"),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -23,6 +23,7 @@ def zoo(template, tmp_path_factory):
     clone.write("params/tables/zoo.yaml", ROW)
     clone.git("add", "-A")
     clone.git("commit", "-q", "-m", "a zoo's row")
+    clone.record = False
     clone.first = clone.snakemake("reports/zoo.md")
     assert clone.first.code == 0, clone.first.text
     return clone

@@ -1,0 +1,18 @@
+"""MLflow: every run with its parameters, curves, results and tags, while it trains and after.
+
+    ingestion   one call: which runs, in which order, until when
+    store       the experiment in MLflow: found, written, doubles removed
+    runs        what of a run's files MLflow is told
+
+The only package that imports mlflow. Ingestion reads the files of `runs/` and may be repeated, run
+late, on another machine or by many at once: an MLflow run is found by key and weights (while it
+trains: by key and clone), every point has time 0, so that MLflow itself refuses a second one, and
+of two that were created at the same moment all sides keep the same one.
+
+The one setting is MLflow's own: MLFLOW_TRACKING_URI (default sqlite:///mlflow.db, artifacts in
+mlartifacts/). A password in it is neither printed nor recorded.
+"""
+
+from pipeline.tracking.ingestion import DEFAULT_URI, ingest
+
+__all__ = ["DEFAULT_URI", "ingest"]
