@@ -8,7 +8,10 @@ import os
 import sys
 from pathlib import Path
 
-from bench.cases import CASES, KINDS, MODELS
+import torch
+
+from bench.cases import CASES, GPUS_ONLY, KINDS, MODELS
+from bench.limits import measure_limits
 from bench.peer import ROOT, BenchError, Peer
 from bench.report import machine, result, to_markdown, to_report
 from bench.run import measure_cases
@@ -24,7 +27,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="half the image sides, few rounds")
     parser.add_argument("--model", choices=MODELS, action="append", help="only this; repeatable")
     parser.add_argument("--kind", choices=KINDS, action="append", help="only this; repeatable")
-    parser.add_argument("--seconds", type=float, help="for each measurement (60; --quick: 5)")
+    parser.add_argument("--seconds", type=float, help="for each measurement (20; --quick: 5)")
     parser.add_argument(
         "--threads", type=int, default=len(os.sched_getaffinity(0)), help="(every core)"
     )
@@ -33,17 +36,21 @@ def arguments() -> argparse.Namespace:
 
 
 def run(options: argparse.Namespace) -> None:
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     cases = [
         case.halved() if options.quick else case
         for case in CASES
         if case.model in (options.model or MODELS) and case.kind in (options.kind or KINDS)
+        if device.type == "cuda" or case.kind not in GPUS_ONLY
     ]
     if not cases:
-        raise BenchError("--model and --kind leave nothing to measure; leave one of them out")
+        raise BenchError(
+            "--model and --kind leave nothing to measure on this device; leave one of them out"
+        )
     python = options.reference.absolute() / "bin" / "python"
     if not python.exists():
         raise BenchError(f"{python}: missing; run tests/reference/install.sh {options.reference}")
-    seconds = options.seconds or (5.0 if options.quick else 60.0)
+    seconds = options.seconds or (5.0 if options.quick else 20.0)
     logs, site = ROOT / "logs" / "bench", ROOT / "tests" / "reference" / "site"
     threads = options.threads
     with (
@@ -65,7 +72,8 @@ def run(options: argparse.Namespace) -> None:
                 shown["elapsed"]["ratio"],
                 shown["verdict"],
             )
-    report = to_report(measured, machine(*both))
+    limits = measure_limits(device, threads, logs)
+    report = to_report(measured, machine(*both), limits)
     write_json(options.output / "bench.json", report)
     write_text(options.output / "bench.md", to_markdown(report))
     log.info("%s", options.output / "bench.md")

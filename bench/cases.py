@@ -40,7 +40,7 @@ class Case:
 
     @property
     def limit(self) -> float:
-        return LIMIT_BF16 if self.kind == "forward_bf16" else LIMIT
+        return LIMIT_HALF if self.kind in IN_HALF else LIMIT
 
     def halved(self) -> Case:
         """The same with an image of half the height and width."""
@@ -55,14 +55,17 @@ KINDS = {
     "forward_optimised": "forward pass, optimised",  # ours in the form that dmnet/optimised gives
     "forward_bf16": "forward pass, optimised, bf16",  # the same, beside the reference in float32
     "train_step": "training step",  # forward, losses, backward, SGD; the loader is not in it
+    "train_step_amp": "training step, mixed precision",  # the same, beside float32; GPUs only
     "evaluation": "6 scales and flip, label map",  # from a decoded picture; ours optimised
     "data": "training batch from disk",  # PNG of 1024x2048, all augmentations; in this process
 }
+IN_HALF = ("forward_bf16", "train_step_amp")  # ours, in 16 bits
+GPUS_ONLY = ("train_step_amp",)
 SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
 ON_DISK = (1024, 2048)  # the size of the files that `data` reads
 
 # What the sides' outputs may differ by: of the reference's range, or of a scalar's size.
-LIMIT, LIMIT_BF16 = 1e-5, 0.05
+LIMIT, LIMIT_HALF = 1e-5, 0.05
 
 RESNET = {"name": "resnet", "depth": 50, "stem": "deep", "output_stride": 8}
 STAGE4 = {"stage4": {"head": {"name": "fcn", "channels": 256}, "stage": 4, "weight": 0.4}}
@@ -104,9 +107,11 @@ CASES = (
         for height, width in ((512, 512), (512, 1024))
         for kind in ("forward", "forward_optimised", "forward_bf16")
     ),
-    Case("dmnet", "train_step", 2, 256, 256),
-    Case("deeplabv3", "train_step", 2, 256, 256),
-    Case("bisenetv2", "train_step", 2, 256, 512),
+    *(
+        Case(model, kind, 2, 256, width)
+        for model, width in (("dmnet", 256), ("deeplabv3", 256), ("bisenetv2", 512))
+        for kind in ("train_step", "train_step_amp")
+    ),
     *(Case(model, "evaluation", 1, 256, 512) for model in MODELS),
     Case("dmnet", "data", 4, 512, 1024),
 )

@@ -5,8 +5,9 @@
     bf16        the same, computed in bfloat16; no evaluation uses it
 
 Each evaluates the whole split. A difference of mIoU is against the plain form; `changed` is the
-part of all pixels whose label differs from it. Seconds hold reading the images, not building the
-form.
+part of all pixels whose label differs from it. Seconds hold building the form and reading the
+images. "Pays from" is the number of views (images x scales x mirror images) from which on a form
+has been faster than the plain one, what it took to build it and to get going included.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import argparse
 import logging
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,7 +29,7 @@ from dmnet.errors import DMNetError
 from dmnet.files import read_json, write_json
 from dmnet.inference.ahead import read_ahead
 from dmnet.inference.augmented import label_map, predict_scores
-from dmnet.inference.form import OPTIMISED
+from dmnet.inference.form import OPTIMISED, PLAIN, Form
 from dmnet.inference.metrics import ConfusionMatrix
 from dmnet.inference.trained import TrainedRun, open_trained
 from dmnet.memory import keep_large_blocks
@@ -44,40 +45,54 @@ PROTOCOLS = {
 class Measured(NamedTuple):
     labels: list[Tensor]  # (h, w) int64 per image
     miou: float  # per cent
-    seconds: float
+    ends: list[float]  # seconds from the start to the end of each image
 
 
-def forms(model: Segmentor) -> Iterator[tuple[str, Segmentor, int]]:
-    """Name, model and the pixels of one forward pass."""
-    yield "plain", model, 0
-    yield "optimised", optimised(model), OPTIMISED.pixels
-    yield "bf16", optimised(model, Options(precision="bf16")), OPTIMISED.pixels
+def forms(model: Segmentor) -> Iterator[tuple[str, Callable[[], Segmentor], Form]]:
+    """Name, how the model is built, what else belongs to it."""
+    yield "plain", lambda: model, PLAIN
+    yield "optimised", lambda: optimised(model), OPTIMISED
+    yield "bf16", lambda: optimised(model, Options(precision="bf16")), OPTIMISED
 
 
 @torch.no_grad()
-def measure(run: TrainedRun, model: Segmentor, protocol: InferenceConfig, pixels: int) -> Measured:
+def measure(
+    run: TrainedRun, build: Callable[[], Segmentor], protocol: InferenceConfig, form: Form
+) -> Measured:
     dataset, recipe = run.dataset, run.job.run.recipe
     matrix, labels = ConfusionMatrix.empty(dataset.data.classes), []
-    started = time.perf_counter()
+    started, ends = time.perf_counter(), []
+    model = build()
     for image, label in read_ahead(dataset.read, range(len(dataset))):
-        predicted = label_map(predict_scores(model, image.to(run.device), recipe, protocol, pixels))
+        predicted = label_map(predict_scores(model, image.to(run.device), recipe, protocol, form))
         matrix.add(predicted, label, dataset.data.ignore_index)
         labels.append(predicted.cpu())
-    return Measured(labels, 100 * matrix.miou(), time.perf_counter() - started)
+        ends.append(time.perf_counter() - started)
+    return Measured(labels, 100 * matrix.miou(), ends)
+
+
+def pays_from(ends: list[float], plain: list[float]) -> int | None:
+    """The number of images from which on `ends` are the earlier ones; None: not even the last."""
+    images = len(ends)
+    while images and ends[images - 1] < plain[images - 1]:
+        images -= 1
+    return images + 1 if images < len(ends) else None
 
 
 def rows(run: TrainedRun, name: str, protocol: InferenceConfig) -> Iterator[dict[str, Any]]:
     plain: Measured | None = None
-    for form, model, pixels in forms(run.model):
-        found = measure(run, model, protocol, pixels)
+    for title, build, form in forms(run.model):
+        found = measure(run, build, protocol, form)
         plain = plain or found
         pairs = list(zip(found.labels, plain.labels, strict=True))
         changed = sum(int((ours != theirs).sum()) for ours, theirs in pairs)
+        images = pays_from(found.ends, plain.ends)
         yield {
-            **{"protocol": name, "form": form, "miou": found.miou},
+            **{"protocol": name, "form": title, "miou": found.miou},
             "difference": found.miou - plain.miou,
             "changed": changed / sum(labels.numel() for labels in found.labels),
-            "seconds": found.seconds,
+            "seconds": found.ends[-1],
+            "pays_from": images and images * protocol.views,
         }
 
 
@@ -85,6 +100,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.forms", description=__doc__)
     parser.add_argument("--run", type=Path, required=True, help="runs/<key> or released/<key>")
     parser.add_argument("--data", type=Path, required=True, help="data/<name>, prepared")
+    parser.add_argument("--protocol", choices=PROTOCOLS, action="append", help="only this")
     parser.add_argument("--output", type=Path, help="JSON, written")
     options = parser.parse_args()
     config = read_json(options.run / "config.json")
@@ -98,7 +114,8 @@ def main() -> None:
         }
     )
     run = open_trained(options.run, evaluation, options.data)
-    found = [row for name, protocol in PROTOCOLS.items() for row in rows(run, name, protocol)]
+    chosen = options.protocol or list(PROTOCOLS)
+    found = [row for name in chosen for row in rows(run, name, PROTOCOLS[name])]
     table = [
         [
             row["protocol"],
@@ -107,10 +124,11 @@ def main() -> None:
             f"{row['difference']:+.4f}",
             f"{100 * row['changed']:.4f} %",
             f"{row['seconds']:.1f}",
+            "-" if row["pays_from"] is None else f"{row['pays_from']} views",
         ]
         for row in found
     ]
-    headers = ["Protocol", "Form", "mIoU", "Difference", "Labels changed", "Seconds"]
+    headers = ["Protocol", "Form", "mIoU", "Difference", "Labels changed", "Seconds", "Pays from"]
     print(f"{run.job.run.key}, {len(run.dataset)} images, {torch.get_num_threads()} threads\n")
     print(tabulate(table, headers, tablefmt="pipe", disable_numparse=True))
     if options.output is not None:

@@ -92,9 +92,7 @@ class Evaluation(Forward):
         label_map(self._scores())
 
     def _scores(self) -> Tensor:
-        return predict_scores(
-            self.model, self.picture, self.recipe, self.protocol, OPTIMISED.pixels
-        )
+        return predict_scores(self.model, self.picture, self.recipe, self.protocol, OPTIMISED)
 
 
 class Data:
@@ -139,7 +137,7 @@ class TrainStep:
     def outputs(self) -> dict[str, Tensor]:
         with worker.without_dropout(self.trainer.model):
             self.run()
-        return {"loss": torch.tensor(self.trainer.sums["total"], dtype=torch.float64)}
+        return {"loss": torch.as_tensor(self.trainer.sums["total"])}
 
     def run(self) -> None:
         self.trainer._step(self.images, self.labels)
@@ -179,6 +177,7 @@ def recipe(case: Case) -> RecipeConfig:
         cat_max_ratio=0.75,
         photometric=True,
         loss_average="all",
+        precision="amp" if case.kind == "train_step_amp" else "fp32",
     )
 
 
@@ -200,6 +199,7 @@ KINDS: dict[str, Callable[[Case, Path, torch.device], worker.Job]] = {
     "forward_optimised": ForwardOptimised,
     "forward_bf16": ForwardBf16,
     "train_step": TrainStep,
+    "train_step_amp": TrainStep,
     "evaluation": Evaluation,
     "data": Data,
 }

@@ -11,8 +11,10 @@ from typing import Any
 import torch
 from tabulate import tabulate
 
-from bench.cases import KINDS, LIMIT, LIMIT_BF16, MODELS, Case
+from bench.cases import KINDS, LIMIT, LIMIT_HALF, MODELS, Case
+from bench.limits import Limits, flops
 from bench.run import Measured
+from bench.shares import loaders_share, machines_share
 from bench.statistics import CONFIDENCE, median_interval, ratios
 from dmnet.provenance import code_version, device_name
 
@@ -31,10 +33,11 @@ def machine(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def to_report(measured: list[Measured], hardware: dict[str, Any]) -> dict[str, Any]:
+def to_report(measured: list[Measured], hardware: dict[str, Any], limits: Limits) -> dict[str, Any]:
     """The content of `bench.json`; seconds and ratios are medians over the rounds."""
     return {
         "machine": hardware,
+        "limits": limits._asdict(),
         "code": code_version(),
         "confidence": CONFIDENCE,
         "results": [result(row) for row in measured],
@@ -53,6 +56,7 @@ def result(measured: Measured) -> dict[str, Any]:
             side: measured.case.batch / elapsed[side] for side in ("ours", "theirs")
         },
         "peak_bytes": {"ours": largest(ours.peak_bytes), "theirs": largest(theirs.peak_bytes)},
+        "flops": flops(measured.case),
         "verdict": verdict(*elapsed["interval"]),
         "error": measured.error,
         "rounds": {"ours": asdict(ours), "theirs": asdict(theirs)},
@@ -88,6 +92,9 @@ def verdict(low: float, high: float) -> str:
 
 
 def to_markdown(report: dict[str, Any]) -> str:
+    cases = [
+        Case(**{field.name: row[field.name] for field in fields(Case)}) for row in report["results"]
+    ]
     rows = [
         [
             case.model_title,
@@ -103,14 +110,14 @@ def to_markdown(report: dict[str, Any]) -> str:
             f"{row['error']:.0e}",
             " / ".join(mebibytes(row["peak_bytes"][side]) for side in ("ours", "theirs")),
         ]
-        for row in report["results"]
-        for case in [Case(**{field.name: row[field.name] for field in fields(Case)})]
+        for case, row in zip(cases, report["results"], strict=True)
     ]
     headers = ["Model", "What", "Images", "Ours (s)", "Reference (s)", "Reference / ours"]
     headers += [f"{report['confidence']:.0%} interval", "We are", "CPU time", "Rounds"]
     headers += ["Difference", "Memory (MiB), ours / reference"]
     table = tabulate(rows, headers, tablefmt="pipe", disable_numparse=True)
     parts = ["# Speed beside mmsegmentation 1.2.2", introduction(report), table, EXPLANATION]
+    parts += machines_share(cases, report) + loaders_share(cases, report)
     return "\n\n".join(parts) + "\n"
 
 
@@ -140,7 +147,7 @@ is above 1, slower if all of it is below, as fast if none of it is below {1 - MA
 unclear, and more `--seconds` make it narrower. CPU time is the same ratio for the seconds that all
 cores together worked, which tells more where other work shares the cores. Before measuring, the
 outputs (logits, or the loss without dropout) must differ by at most {LIMIT:g} of their
-range (bf16: {LIMIT_BF16:g}).
+range (in 16 bits: {LIMIT_HALF:g}).
 
 A forward pass ends with the logits at the head's resolution; the reference's is the same in every
 row, in float32, and ours is that of the plain modules or of the form that `dmnet.optimised` builds

@@ -179,6 +179,7 @@ KINDS: dict[str, Callable[[Case, Path, torch.device], worker.Job]] = {
     "forward_optimised": Forward,
     "forward_bf16": Forward,
     "train_step": TrainStep,
+    "train_step_amp": TrainStep,
     "evaluation": Evaluation,
     "data": Data,
 }

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from bench.cases import CASES, KINDS, MODELS, Case
+from bench.limits import Limits
 from bench.peer import BenchError, Peer
 from bench.report import to_markdown, to_report, verdict
 from bench.run import Measured, Times, difference, measure_cases
@@ -105,6 +106,9 @@ def test_the_verdict_needs_the_whole_interval(interval: tuple[float, float], wor
     assert verdict(*interval) == word
 
 
+LIMITS = Limits(fp32=400e9, bf16=1600e9, copy=10e9, disk=None)
+
+
 def test_the_report_says_what_was_measured_where() -> None:
     worker = {"torch": "2.13.0", "device": "CPU", "threads": 2}
     hardware = {
@@ -113,7 +117,7 @@ def test_the_report_says_what_was_measured_where() -> None:
     }
     ours, theirs = Times([1.0] * 5, [2.0] * 5, [2**20] * 5), Times([1.25] * 5, [3.0] * 5)
     measured = Measured(CASES[0], ours, theirs, error=2e-6)
-    report = to_report([measured], hardware)
+    report = to_report([measured], hardware, LIMITS)
     assert json.loads(json.dumps(report)) == report
     text = to_markdown(report)
     assert "a processor, 2 cores" in text
