@@ -53,8 +53,9 @@ bench-table2: $(READY)
 bench-tracking: $(READY)
 	$(RUN) python -m bench.tracking $(ARGS)
 
+# A file's tests stay in one process, as they share what they begin with.
 test: $(READY)
-	$(RUN) python -m pytest $(ARGS)
+	$(RUN) python -m pytest -n 2 --dist loadfile $(ARGS)
 
 # Needs root and Debian (or its packages of SLURM, munge and MariaDB); see tests/slurm/README.md.
 test-slow: $(READY)
