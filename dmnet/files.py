@@ -15,6 +15,8 @@ from typing import Any, BinaryIO
 
 from dmnet.errors import RunError
 
+TEMPORARY = ".tmp"
+
 
 @contextmanager
 def atomic_write(path: Path, size: int | None = None) -> Iterator[BinaryIO]:
@@ -27,7 +29,7 @@ def atomic_write(path: Path, size: int | None = None) -> Iterator[BinaryIO]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(
-            dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"
+            dir=path.parent, prefix=f".{path.name}.", suffix=TEMPORARY
         )
         with os.fdopen(descriptor, "wb") as stream:
             yield stream
@@ -51,6 +53,16 @@ def atomic_write(path: Path, size: int | None = None) -> Iterator[BinaryIO]:
     finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
+
+
+def remove_unfinished(folder: Path, *names: str) -> None:
+    """Remove what a killed `atomic_write` left of these files of `folder` (`*`: of all).
+
+    Only for a caller that knows that nobody writes them now.
+    """
+    for name in names:
+        for temporary in folder.glob(f".{name}.*{TEMPORARY}"):
+            temporary.unlink(missing_ok=True)
 
 
 def _space(folder: Path, size: int | None) -> str:

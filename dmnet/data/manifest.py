@@ -26,7 +26,7 @@ import numpy as np
 from dmnet.config import DataIdentity, DatasetConfig
 from dmnet.data.decode import read_image, read_label
 from dmnet.errors import DataError
-from dmnet.files import sha256_file, write_json, write_text
+from dmnet.files import remove_unfinished, sha256_file, write_json, write_text
 
 MANIFEST = "manifest.json"
 CHECKSUMS = "checksums.sha256"
@@ -160,9 +160,7 @@ def clear(folder: Path) -> None:
     """Remove a manifest, its lists and checksums, and what a killed writer left of them."""
     (folder / MANIFEST).unlink(missing_ok=True)
     (folder / CHECKSUMS).unlink(missing_ok=True)
-    for name in (MANIFEST, CHECKSUMS):
-        for leftover in folder.glob(f".{name}.*.tmp"):
-            leftover.unlink(missing_ok=True)
+    remove_unfinished(folder, MANIFEST, CHECKSUMS)
     if (folder / LISTS).exists():
         shutil.rmtree(folder / LISTS)
 

@@ -31,7 +31,7 @@ from dmnet.config import InferenceConfig, JobConfig
 from dmnet.data.dataset import SegmentationDataset, training_batches
 from dmnet.data.manifest import Manifest
 from dmnet.errors import DMNetError, OutOfTimeError, RunError
-from dmnet.files import read_json, write_json
+from dmnet.files import read_json, remove_unfinished, write_json
 from dmnet.inference.evaluate import evaluate
 from dmnet.provenance import code_version, environment
 from dmnet.segmentor import Segmentor
@@ -50,6 +50,7 @@ log = logging.getLogger(__name__)
 
 # What the first process tells the others, which hold no lock.
 WAITING, TRAIN, DONE = "waiting", "train", "done"
+WRITTEN = ("history.jsonl", "progress.json", "weights.pt", "finished.json", "train.json")
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -87,6 +88,8 @@ def train(
 
     lock = run_dir.parent / ".locks" / f"{job.run.key}.lock"
     with run_lock(lock, while_waiting=lambda: processes.from_first(WAITING)):
+        remove_unfinished(run_dir, *WRITTEN)
+        remove_unfinished(run_dir / "resume", "*")
         finished = finished_run(run_dir, job.run.key, manifest.fingerprint)
         if finished is not None and job.run.parent is not None:
             # Trained again with other data or on another machine, the parent has other weights.

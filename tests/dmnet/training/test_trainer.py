@@ -280,6 +280,33 @@ def test_a_run_killed_at_a_random_moment_goes_on_to_the_same_weights(
     assert results(trained(tmp_path, job, drawn_data[1])) == results(uninterrupted(job)), moment
 
 
+@pytest.mark.parametrize(
+    "file", ["progress.json", "resume/state-00000003.pt", "weights.pt", "train.json"]
+)
+def test_what_an_attempt_killed_while_it_wrote_left_is_removed_by_the_next(
+    file: str, tmp_path: Path, drawn_data: Prepared, make_job: MakeJob
+) -> None:
+    job = make_job(drawn_data[0])
+    written = run_dir(tmp_path, job) / file
+    measured = run_dir(tmp_path, job) / "evaluations" / "whole.json"
+    for path in (written, measured):
+        killed_while_it_writes(path)
+    trained(tmp_path, job, drawn_data[1])
+    (left,) = (tmp_path / "runs").rglob("*.tmp")
+    assert left.parent == measured.parent  # which another process may be writing
+
+
+def killed_while_it_writes(path: Path) -> None:
+    script = (
+        "import os, pathlib, signal, sys; from dmnet.files import atomic_write\n"
+        "with atomic_write(pathlib.Path(sys.argv[1])) as stream:\n"
+        "    stream.write(b'half'); stream.flush(); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    killed = subprocess.run([sys.executable, "-c", script, path], check=False, cwd=ROOT)
+    assert killed.returncode == -signal.SIGKILL
+    assert list(path.parent.glob("*.tmp"))
+
+
 # --------------------------------------------------------------- what is finished, stays so
 
 
