@@ -22,6 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from dmnet.collector import uncollected
 from dmnet.config import (
     CheckpointConfig,
     DatasetConfig,
@@ -82,7 +83,7 @@ def train(arguments: argparse.Namespace) -> None:
 
 
 def fetch(arguments: argparse.Namespace) -> None:
-    from dmnet.importers.published import fetch as fetch_published
+    from dmnet.importers.fetching import fetch as fetch_published
 
     found = fetch_published(wanted_files(arguments), arguments.weights, arguments.mirror)
     print(found.path)
@@ -114,7 +115,7 @@ def import_(arguments: argparse.Namespace) -> None:
             f"expected a folder of that name, such as released/{job.run.key}"
         )
     if arguments.fetch:
-        from dmnet.importers.published import fetch as fetch_published
+        from dmnet.importers.fetching import fetch as fetch_published
 
         fetch_published(job.run.checkpoint.files, arguments.weights, arguments.mirror)
     manifest = import_released(job, arguments.weights, arguments.output, arguments.repeat)
@@ -281,6 +282,9 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     keep_large_blocks()
+    if arguments.action is not prepare:  # which needs no PyTorch
+        with uncollected():
+            import torch  # noqa: F401 - it alone: what else a command imports is small
     arguments.command_line = sys.argv[1:] if argv is None else argv
     prefix = f"[{arguments.label}] " if arguments.label else ""
     if os.environ.get("WORLD_SIZE", "1") != "1":

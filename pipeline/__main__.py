@@ -27,6 +27,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from dmnet.collector import collect_rarely
 from dmnet.errors import DMNetError
 from dmnet.files import read_json, to_json, write_bytes, write_text
 from pipeline.errors import SpecError
@@ -318,6 +319,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
+    collect_rarely()
     try:
         arguments.action(arguments)
     except DMNetError as error:

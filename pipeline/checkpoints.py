@@ -38,10 +38,10 @@ def fetch_checkpoints(
     """Fetch the checkpoints whose name fits `pattern` (`*` and `?` as in a shell) into `weights`.
 
     One that cannot be had does not keep the others away; a server that does not answer does.
-    mirror and wait: as in dmnet.importers.published.fetch. Raises SpecError when no name fits,
+    mirror and wait: as in dmnet.importers.fetching.fetch. Raises SpecError when no name fits,
     CheckpointError when any is lacking in the end, RunError when `weights` cannot be written.
     """
-    from dmnet.importers.published import BACK_OFF, NoNetworkError, fetch
+    from dmnet.importers.fetching import BACK_OFF, NoNetworkError, fetch
 
     checkpoints = load_checkpoints(params)
     names = fnmatch.filter(checkpoints, pattern)

@@ -9,7 +9,8 @@ import pytest
 
 from dmnet.config import PublishedFile
 from dmnet.errors import CheckpointError
-from dmnet.importers.published import NoNetworkError, fetch, require
+from dmnet.importers.fetching import NoNetworkError, fetch
+from dmnet.importers.published import require
 
 README = b"the file of the README"
 PACKAGE = b"the file of the released package"
