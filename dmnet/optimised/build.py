@@ -100,8 +100,8 @@ class Build:
     ) -> nn.Module:
         least = self.options.winograd_from
         fits = least is not None and winograd_fits(like, before, least)
-        if fits and self.dtype is torch.float32 and like.weight.device.type == "cpu":
-            return WinogradConv(weights, like, relu, self.options.kernels)
+        if fits and like.weight.device.type == "cpu":
+            return WinogradConv(weights, like, relu, self.options.kernels, self.dtype)
         return FusedConv(weights, like, relu, before, self.dtype)
 
     def bottleneck(self, block: Bottleneck) -> FusedResidual:

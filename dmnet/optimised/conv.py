@@ -12,6 +12,8 @@ each of the first sizes, and from ours for every other image.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -41,6 +43,25 @@ def folded(conv: nn.Conv2d, bn: nn.BatchNorm2d | None) -> Weights:
 def by_onednn(x: Tensor) -> bool:
     """Whether oneDNN's own operations, which PyTorch has on most CPUs, can take it."""
     return x.device.type == "cpu" and torch.backends.mkldnn.is_available()
+
+
+def concatenated(maps: Sequence[Tensor]) -> Tensor:
+    """(n, c_i, h, w) -> (n, sum of c_i, h, w) with the channels innermost.
+
+    torch.cat may move them outermost, as the strides of a single image leave its layout open; to
+    move them back takes longer than the convolution's own reading.
+    """
+    n, _, h, w = maps[0].shape
+    channels = [part.shape[1] for part in maps]
+    result = torch.empty(
+        (n, sum(channels), h, w),
+        dtype=maps[0].dtype,
+        device=maps[0].device,
+        memory_format=torch.channels_last,
+    )
+    for part, place in zip(maps, result.split(channels, dim=1), strict=True):
+        place.copy_(part)
+    return result
 
 
 class FusedConv(nn.Module):

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from dmnet.heads.dmnet import DynamicConvolutionalModule
 from dmnet.layers import same_padding
-from dmnet.optimised.conv import FusedConv, folded, scale_and_shift
+from dmnet.optimised.conv import FusedConv, concatenated, folded, scale_and_shift
 from dmnet.optimised.winograd import WinogradConv
 
 
@@ -49,25 +49,6 @@ class MergedHead(nn.Module):
             y = self.bottleneck(concatenated([x, *scales]))
         logits: Tensor = self.classifier(y)
         return logits
-
-
-def concatenated(maps: Sequence[Tensor]) -> Tensor:
-    """(n, c_i, h, w) -> (n, sum of c_i, h, w) with the channels innermost.
-
-    torch.cat may move them outermost, as the strides of a single image leave its layout open; to
-    move them back takes longer than the convolution's own reading.
-    """
-    n, _, h, w = maps[0].shape
-    channels = [part.shape[1] for part in maps]
-    result = torch.empty(
-        (n, sum(channels), h, w),
-        dtype=maps[0].dtype,
-        device=maps[0].device,
-        memory_format=torch.channels_last,
-    )
-    for part, place in zip(maps, result.split(channels, dim=1), strict=True):
-        place.copy_(part)
-    return result
 
 
 class FixedFilters(nn.Module):

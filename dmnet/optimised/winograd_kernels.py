@@ -19,7 +19,7 @@ from fractions import Fraction
 from functools import cache
 from pathlib import Path
 
-from dmnet.optimised.winograd_matrices import POINTS, Matrix, matrices
+from dmnet.optimised.winograd_matrices import TILES, Matrix, matrices
 
 log = logging.getLogger(__name__)
 
@@ -30,32 +30,49 @@ FLAGS = ("-O3", "-march=native", "-ffp-contract=fast", "-fopenmp", "-shared", "-
 HEADER = """
 typedef float lane __attribute__((vector_size(64), aligned(4)));
 typedef int bits __attribute__((vector_size(64), aligned(4)));
+typedef unsigned int words __attribute__((vector_size(64), aligned(4)));
+typedef unsigned short bf16;
+typedef bf16 halves __attribute__((vector_size(32), aligned(2)));
 static const float zeros[65536];
+
+static inline lane load_float(const float *x) { return *(const lane *)x; }
+static inline void store_float(float *x, lane value) { *(lane *)x = value; }
+
+static inline lane load_bf16(const bf16 *x) {
+    return (lane)(__builtin_convertvector(*(const halves *)x, words) << 16);
+}
+static inline void store_bf16(bf16 *x, lane value) {  // the nearest, of two the even one
+    words w = (words)value, rounded = (w + 0x7fff + ((w >> 16) & 1)) >> 16;
+    words none = (words)(value != value);
+    rounded = (none & (w >> 16 | 0x40)) | (~none & rounded);
+    *(halves *)x = __builtin_convertvector(rounded, halves);
+}
 """
 
 # A tile's channels are innermost, so every operation works on 16 of them.
 INPUT = """
-void input_{h}x{w}(const float *x, float *v, long n, long height, long width, long channels,
-                   long dilation, long down, long across, long all, long offset, int threads) {{
+void input_{type}_{h}x{w}(const {type} *x, {type} *v, long n, long height, long width,
+                          long channels, long dilation, long down, long across, long all,
+                          long offset, int threads) {{
     long d = dilation, tiles = n * down * d * across * d;
     #pragma omp parallel for num_threads(threads) schedule(static)
     for (long tile = 0; tile < tiles; tile++) {{
         long t = tile, q = t % d, tx = (t /= d) % across, p = (t /= across) % d;
         long ty = (t /= d) % down, image = t / down;
-        const float *at[{a}][{b}];
+        const {type} *at[{a}][{b}];
         for (int i = 0; i < {a}; i++)
             for (int j = 0; j < {b}; j++) {{
                 long row = (ty * {h} + i - 1) * d + p, column = (tx * {w} + j - 1) * d + q;
                 int inside = row >= 0 && row < height && column >= 0 && column < width;
                 at[i][j] = inside ? x + ((image * height + row) * width + column) * channels
-                                  : zeros;
+                                  : (const {type} *)zeros;
             }}
-        float *out = v + tile * {a} * {b} * all + offset;
+        {type} *out = v + tile * {a} * {b} * all + offset;
         for (long c = 0; c < channels; c += 16) {{
             lane u[{a}][{b}];
             for (int j = 0; j < {b}; j++) {{
                 lane s[{a}];
-                for (int i = 0; i < {a}; i++) s[i] = *(const lane *)(at[i][j] + c);
+                for (int i = 0; i < {a}; i++) s[i] = load_{type}(at[i][j] + c);
                 {rows}
             }}
             for (int i = 0; i < {a}; i++) {{
@@ -68,20 +85,21 @@ void input_{h}x{w}(const float *x, float *v, long n, long height, long width, lo
 """
 
 OUTPUT = """
-void output_{h}x{w}(const float *y, float *out, const float *bias, long n, long height, long width,
-                    long channels, long dilation, long down, long across, int relu, int threads) {{
+void output_{type}_{h}x{w}(const {type} *y, {type} *out, const float *bias, long n, long height,
+                           long width, long channels, long dilation, long down, long across,
+                           int relu, int threads) {{
     long d = dilation, tiles = n * down * d * across * d;
     #pragma omp parallel for num_threads(threads) schedule(static)
     for (long tile = 0; tile < tiles; tile++) {{
         long t = tile, q = t % d, tx = (t /= d) % across, p = (t /= across) % d;
         long ty = (t /= d) % down, image = t / down;
-        const float *in = y + tile * {a} * {b} * channels;
+        const {type} *in = y + tile * {a} * {b} * channels;
         for (long c = 0; c < channels; c += 16) {{
             lane u[{h}][{b}], shift = *(const lane *)(bias + c);
             for (int j = 0; j < {b}; j++) {{
                 lane s[{a}];
                 for (int i = 0; i < {a}; i++)
-                    s[i] = *(const lane *)(in + (i * {b} + j) * channels + c);
+                    s[i] = load_{type}(in + (i * {b} + j) * channels + c);
                 {rows}
             }}
             for (int i = 0; i < {h}; i++) {{
@@ -92,8 +110,8 @@ void output_{h}x{w}(const float *y, float *out, const float *bias, long n, long 
                     if (row >= height || column >= width) continue;
                     lane value = r[j] + shift;
                     if (relu) value = (lane)((bits)value & ~(value < 0));  // keeps NaN
-                    *(lane *)(out + ((image * height + row) * width + column) * channels + c)
-                        = value;
+                    store_{type}(out + ((image * height + row) * width + column) * channels + c,
+                                 value);
                 }}
             }}
         }}
@@ -103,35 +121,33 @@ void output_{h}x{w}(const float *y, float *out, const float *bias, long n, long 
 
 
 def source() -> str:
-    """The C file: both transforms for every pair of tile sizes."""
+    """The C file: both transforms for every type and its pairs of tile sizes."""
     text = [HEADER]
-    for h in POINTS:
-        for w in POINTS:
-            sizes = {"h": h, "w": w, "a": h + 2, "b": w + 2}
-            store = "*(lane *)(out + (i * {b} + {{}}) * all + c)".format(**sizes)
+    for kind, tiles in TILES.items():
+        for h, w in tiles:
+            sizes = {"type": kind, "h": h, "w": w, "a": h + 2, "b": w + 2}
+            store = "store_{type}(out + (i * {b} + {{}}) * all + c, {{}});".format(**sizes)
             text.append(
                 INPUT.format(
                     **sizes,
-                    rows=products(matrices(h).input, "u[{}][j]"),
+                    rows=products(matrices(h).input, "u[{}][j] = {};"),
                     columns=products(matrices(w).input, store),
                 )
             )
             text.append(
                 OUTPUT.format(
                     **sizes,
-                    rows=products(matrices(h).output, "u[{}][j]"),
-                    columns=products(matrices(w).output, "r[{}]"),
+                    rows=products(matrices(h).output, "u[{}][j] = {};"),
+                    columns=products(matrices(w).output, "r[{}] = {};"),
                 )
             )
     return "".join(text)
 
 
-def products(matrix: Matrix, target: str) -> str:
-    """`target` i = sum over j of matrix[i][j] s[j], as statements; zeros are left out."""
+def products(matrix: Matrix, statement: str) -> str:
+    """`statement` of i and the sum over j of matrix[i][j] s[j] for every i; zeros are left out."""
     return " ".join(
-        f"{target.format(i)} = "
-        + " + ".join(f"{literal(c)} * s[{j}]" for j, c in enumerate(row) if c)
-        + ";"
+        statement.format(i, " + ".join(f"{literal(c)} * s[{j}]" for j, c in enumerate(row) if c))
         for i, row in enumerate(matrix)
     )
 

@@ -19,6 +19,12 @@ POINTS: dict[int, tuple[Fraction, ...]] = {
     m: tuple(map(Fraction, points.split()))
     for m, points in {2: "0 1 -1", 3: "0 2/3 -2/3 3/2", 4: "0 2/3 -2/3 3/2 -3/2"}.items()
 }
+Tile = tuple[int, int]
+# By C's name of the maps' type. In bf16 the larger ones would round several times as much.
+TILES: dict[str, tuple[Tile, ...]] = {
+    "float": tuple((down, across) for down in POINTS for across in POINTS),
+    "bf16": ((2, 2),),
+}
 Matrix = tuple[tuple[Fraction, ...], ...]
 
 
@@ -36,10 +42,10 @@ def matrices(m: int) -> Matrices:
     filters, inputs = [], []
     for p in points:
         others = [q for q in points if q != p]
-        product = one
+        differences = one
         for q in others:
-            product *= p - q
-        filters.append([p**k / product for k in range(3)])
+            differences *= p - q
+        filters.append([p**k / differences for k in range(3)])
         inputs.append([*polynomial(others), zero])
     filters.append([zero, zero, one])
     inputs.append(polynomial(points))

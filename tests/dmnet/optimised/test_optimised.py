@@ -149,11 +149,12 @@ def test_narrow_networks_keep_the_direct_convolution_by_default() -> None:
     assert winograds(Options(winograd_from=1)) == 16
 
 
-def test_bf16_stays_near_and_gives_float32() -> None:
+@pytest.mark.parametrize("winograd_from", [None, 1])
+def test_bf16_stays_near_and_gives_float32(winograd_from: int | None) -> None:
     model = trained(RESNET, {"name": "dmnet"})
-    x = images(1, 64, 64)
+    options, x = Options(winograd_from=winograd_from, precision="bf16"), images(1, 64, 64)
     with torch.no_grad():
-        error = difference(optimised(model, Options(precision="bf16"))(x).main, model(x).main)
+        error = difference(optimised(model, options)(x).main, model(x).main)
     assert 1e-5 < error < 0.1
 
 

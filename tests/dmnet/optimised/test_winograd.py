@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from dmnet.optimised import winograd, winograd_kernels
-from dmnet.optimised.conv import folded
+from dmnet.optimised.conv import FusedConv, folded
 from dmnet.optimised.winograd import WinogradConv, best_tile, saving
 from dmnet.optimised.winograd_kernels import kernels
-from dmnet.optimised.winograd_matrices import POINTS, matrices
+from dmnet.optimised.winograd_matrices import POINTS, TILES, matrices
 
-TILES = list(itertools.product(POINTS, repeat=2))
+BF16 = torch.bfloat16
 
 
 @pytest.mark.parametrize("m", POINTS)
@@ -45,7 +45,7 @@ def error(conv: nn.Conv2d, x: Tensor, got: Tensor) -> float:
 
 @torch.no_grad()
 @pytest.mark.parametrize("with_kernels", [True, False])
-@pytest.mark.parametrize("tile", TILES)
+@pytest.mark.parametrize("tile", TILES["float"])
 @pytest.mark.parametrize("dilation", [1, 2, 3, 7])
 @pytest.mark.parametrize("size", [(17, 23), (8, 16), (1, 1), (3, 30)])
 def test_every_tile_and_dilation(
@@ -64,6 +64,40 @@ def test_every_tile_and_dilation(
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("with_kernels", [True, False])
+@pytest.mark.parametrize("dilation", [1, 3])
+@pytest.mark.parametrize("size", [(17, 23), (8, 16), (1, 1)])
+def test_bf16_rounds_little_more_than_the_direct_convolution_in_bf16(
+    dilation: int, size: tuple[int, int], with_kernels: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tile,) = TILES["bf16"]
+    monkeypatch.setattr(winograd, "best_tile", lambda *_: tile)
+    conv, x = make(64, 32, dilation), torch.randn(2, 64, *size).to(BF16)
+    fast = WinogradConv(folded(conv, None), conv, True, with_kernels, BF16)
+    direct = FusedConv(folded(conv, None), conv, True, dtype=BF16)
+    got, beside = fast(x), direct(x)
+    assert got.dtype == BF16
+    assert torch.equal(fast(x[:, :16], x[:, 16:]), got)
+    exact = conv.double()(x.double()).relu()
+    rms, rms_beside = (float((y - exact).square().mean().sqrt()) for y in (got, beside))
+    assert rms < 2 * rms_beside + 1e-3 * float(exact.max())
+
+
+@torch.no_grad()
+def test_the_bf16_kernels_round_as_pytorch_does() -> None:
+    """Input tiles of 2 x 2 sum up to four pixels; every bit pattern of bf16 comes in."""
+    if kernels() is None:
+        pytest.skip("no compiler")
+    x = torch.arange(2**16).to(torch.uint16).view(BF16).view(1, 64, 64, 16)
+    fast, plain = (
+        transform([x], (2, 2), 1) for transform in (winograd.input_by_kernel, winograd.input_plain)
+    )
+    assert torch.equal(fast.isnan(), plain.isnan())
+    same = (fast == plain) | plain.isnan()
+    assert bool(same.all())
+
+
+@torch.no_grad()
 def test_channels_that_the_kernels_do_not_fit_take_the_plain_transforms() -> None:
     conv, x = make(20, 10, 1), torch.randn(1, 20, 16, 16)
     assert error(conv, x, WinogradConv(folded(conv, None), conv, True)(x)) < 2e-6
@@ -75,10 +109,11 @@ def test_the_kernels_compile_where_there_is_a_compiler() -> None:
 
 
 @torch.no_grad()
-def test_relu_keeps_what_is_not_a_number() -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, BF16])
+def test_relu_keeps_what_is_not_a_number(dtype: torch.dtype) -> None:
     """A diverged model shows itself as it does without the kernels."""
     conv, x = make(16, 16, 1), torch.full((1, 16, 8, 8), float("nan"))
-    assert bool(WinogradConv(folded(conv, None), conv, True)(x).isnan().all())
+    assert bool(WinogradConv(folded(conv, None), conv, True, dtype=dtype)(x).isnan().all())
 
 
 @torch.no_grad()
@@ -99,6 +134,8 @@ def test_the_tile_is_the_one_with_the_fewest_products() -> None:
     assert best_tile(64, 128, 12) == (3, 4)  # phases of 5 or 6 rows, 10 or 11 columns
     assert best_tile(64, 64, 36) is None  # phases of 1 or 2 rows: border more than anything
     assert best_tile(1, 1, 1) is None
+    assert best_tile(64, 64, 4, "bf16") == (2, 2)
+    assert best_tile(1, 64, 1, "bf16") is None
 
 
 @pytest.fixture
