@@ -16,7 +16,7 @@ class Options:
 
     merge: bool = True  # parallel 1x1 convolutions of one input in one
     # 3x3 convolutions of stride 1 with fewer multiplications (on a CPU), from so many
-    # channels on: below, the transforms cost what they save, measured with AVX-512. None: never.
-    winograd_from: int | None = 512
+    # channels on: below, the transforms cost what they save. None: never.
+    winograd_from: int | None = 128
     kernels: bool = True  # Winograd's transforms in C, where a compiler is found
     precision: Literal["fp32", "bf16"] = "fp32"

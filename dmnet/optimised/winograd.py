@@ -32,12 +32,12 @@ from dmnet.optimised.winograd_matrices import TILES, Matrix, Tile, matrices
 
 C_NAMES = {torch.float32: "float", torch.bfloat16: "bf16"}
 # Products of the direct convolution for one of Winograd's, from which the transforms pay.
-LEAST_SAVING = {"float": 2.2, "bf16": 1.6}
+LEAST_SAVING = {"float": 2.0, "bf16": 1.6}
 # Kinds of tiles that a layer has filters for, those of the first images. Each kind takes up to four
 # times the memory of the weights.
 MOST_TILES = 2
-AT_ONCE = 128  # tiles whose products are one operation; zeros fill up what is missing
-AT_ONCE_BF16 = 1024  # fewer at the end
+AT_ONCE = {"float": 128, "bf16": 1024}  # tiles whose products are one operation
+FILLED = {"float": 128, "bf16": 1}  # their number is made a multiple of this, with zeros
 
 
 class WinogradConv(nn.Module):
@@ -56,12 +56,12 @@ class WinogradConv(nn.Module):
     ) -> None:
         super().__init__()
         self.direct = FusedConv(weights, like, relu, dtype=dtype)
-        self.relu, self.dtype = relu, dtype
+        self.relu, self.dtype, self.kind = relu, dtype, C_NAMES[dtype]
         self.dilation, self.with_kernels = like.dilation[0], with_kernels
         self.filters: dict[Tile, Tensor] = {}
 
     def forward(self, *maps: Tensor) -> Tensor:
-        tile = self.tile_for(maps[0].shape[2], maps[0].shape[3])
+        tile = self.tile_for(len(maps[0]), maps[0].shape[2], maps[0].shape[3])
         if tile is None or not by_onednn(maps[0]):
             return self.direct(concatenated(maps) if len(maps) > 1 else maps[0])
         images = [m.to(self.dtype).permute(0, 2, 3, 1).contiguous() for m in maps]  # (n, h, w, C_i)
@@ -78,13 +78,13 @@ class WinogradConv(nn.Module):
         )
         return result.permute(0, 3, 1, 2)
 
-    def tile_for(self, height: int, width: int) -> Tile | None:
+    def tile_for(self, n: int, height: int, width: int) -> Tile | None:
         """The best one, or the best of those whose filters are there when there are enough."""
-        kind = C_NAMES[self.dtype]
-        best = best_tile(height, width, self.dilation, kind)
+        shape = (n, height, width, self.dilation, self.kind)
+        best = best_tile(*shape)
         if best is None or best in self.filters or len(self.filters) < MOST_TILES:
             return best
-        return best_tile(height, width, self.dilation, kind, self.filters)
+        return best_tile(*shape, self.filters)
 
     def multiply(self, transformed: Tensor, tile: Tile) -> Tensor:
         """(tiles, g C) -> (tiles, g K): a 1x1 convolution with one group per product.
@@ -93,7 +93,7 @@ class WinogradConv(nn.Module):
         takes ten times as long as for the products to get from one layout to another. So it always
         gets as many. In bf16 it has one layout, and is the faster the more it gets.
         """
-        at_once = AT_ONCE if self.dtype is torch.float32 else AT_ONCE_BF16
+        at_once, filled = AT_ONCE[self.kind], FILLED[self.kind]
         groups = (tile[0] + 2) * (tile[1] + 2)
         settings = ([0, 0], [1, 1], [1, 1], groups)
         ops = torch.ops.mkldnn
@@ -105,9 +105,8 @@ class WinogradConv(nn.Module):
             )
         parts = []
         for part in transformed.split(at_once):
-            row = part
-            if len(part) < at_once and self.dtype is torch.float32:
-                row = F.pad(part, (0, 0, 0, at_once - len(part)))
+            missing = -len(part) % filled
+            row = F.pad(part, (0, 0, 0, missing)) if missing else part
             products = ops._convolution_pointwise(
                 row[None, None].permute(0, 3, 1, 2),
                 self.filters[tile],
@@ -126,26 +125,29 @@ def tiles(height: int, width: int, tile: Tile, dilation: int) -> tuple[int, int]
     return -(-height // (tile[0] * dilation)), -(-width // (tile[1] * dilation))
 
 
-def saving(height: int, width: int, tile: Tile, dilation: int) -> float:
+def saving(n: int, height: int, width: int, dilation: int, kind: str, tile: Tile) -> float:
     """Multiplications of the direct convolution per multiplication of this one."""
     down, across = tiles(height, width, tile, dilation)
-    products = down * across * dilation**2 * (tile[0] + 2) * (tile[1] + 2)
-    return 9 * height * width / products
+    filled = FILLED[kind]
+    count = -(-n * down * across * dilation**2 // filled) * filled
+    return 9 * n * height * width / (count * (tile[0] + 2) * (tile[1] + 2))
 
 
 def best_tile(
+    n: int,
     height: int,
     width: int,
     dilation: int,
     kind: str = "float",
     among: Iterable[Tile] | None = None,
 ) -> Tile | None:
-    """The tile with the fewest products, or None where the direct convolution stays.
+    """For n images: the tile with the fewest products, or None where the direct convolution stays.
 
     kind: a key of TILES; among: of its tiles, by default all.
     """
-    best = max(among or TILES[kind], key=lambda tile: saving(height, width, tile, dilation))
-    return best if saving(height, width, best, dilation) >= LEAST_SAVING[kind] else None
+    shape = (n, height, width, dilation, kind)
+    best = max(among or TILES[kind], key=lambda tile: saving(*shape, tile))
+    return best if saving(*shape, best) >= LEAST_SAVING[kind] else None
 
 
 def as_tensor(matrix: Matrix) -> Tensor:

@@ -99,7 +99,7 @@ def test_the_bf16_kernels_round_as_pytorch_does() -> None:
 
 @torch.no_grad()
 def test_channels_that_the_kernels_do_not_fit_take_the_plain_transforms() -> None:
-    conv, x = make(20, 10, 1), torch.randn(1, 20, 16, 16)
+    conv, x = make(20, 10, 1), torch.randn(1, 20, 64, 64)
     assert error(conv, x, WinogradConv(folded(conv, None), conv, True)(x)) < 2e-6
 
 
@@ -112,7 +112,7 @@ def test_the_kernels_compile_where_there_is_a_compiler() -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, BF16])
 def test_relu_keeps_what_is_not_a_number(dtype: torch.dtype) -> None:
     """A diverged model shows itself as it does without the kernels."""
-    conv, x = make(16, 16, 1), torch.full((1, 16, 8, 8), float("nan"))
+    conv, x = make(16, 16, 1), torch.full((1, 16, 64, 64), float("nan"))
     assert bool(WinogradConv(folded(conv, None), conv, True, dtype=dtype)(x).isnan().all())
 
 
@@ -123,19 +123,25 @@ def test_filters_are_kept_for_few_kinds_of_tiles() -> None:
     fast, chosen = WinogradConv(folded(conv, None), conv, True), set()
     for side in (64, 48, 45, 36, 33, 29, 28, 24, 20):
         x = torch.randn(1, 16, side, side + 8)
-        chosen.add(best_tile(side, side + 8, 4))
+        chosen.add(best_tile(1, side, side + 8, 4))
         assert error(conv, x, fast(x)) < 2e-6
     assert len(chosen) > len(fast.filters) == winograd.MOST_TILES
 
 
 def test_the_tile_is_the_one_with_the_fewest_products() -> None:
-    assert best_tile(64, 64, 4) == (4, 4)
-    assert saving(64, 64, (4, 4), 4) == 4
-    assert best_tile(64, 128, 12) == (3, 4)  # phases of 5 or 6 rows, 10 or 11 columns
-    assert best_tile(64, 64, 36) is None  # phases of 1 or 2 rows: border more than anything
-    assert best_tile(1, 1, 1) is None
-    assert best_tile(64, 64, 4, "bf16") == (2, 2)
-    assert best_tile(1, 64, 1, "bf16") is None
+    assert best_tile(1, 64, 64, 4) == (4, 4)
+    assert saving(1, 64, 64, 4, "float", (4, 4)) == 4
+    assert best_tile(1, 64, 128, 12) == (3, 4)  # phases of 5 or 6 rows, 10 or 11 columns
+    assert best_tile(1, 64, 64, 36) is None  # phases of 1 or 2 rows: border more than anything
+    assert best_tile(1, 1, 1, 1) is None
+    assert best_tile(1, 64, 64, 4, "bf16") == (2, 2)
+    assert best_tile(1, 1, 64, 1, "bf16") is None
+
+
+def test_tiles_that_are_filled_up_with_zeros_count() -> None:
+    """16 tiles of 4 x 4 in one image, 144 in another: 128 and 256 are multiplied."""
+    assert best_tile(1, 16, 16, 1) is None and best_tile(8, 16, 16, 1) == (4, 4)
+    assert best_tile(1, 48, 48, 1) == (3, 3)  # 256 tiles
 
 
 @pytest.fixture
