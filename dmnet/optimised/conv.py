@@ -67,7 +67,7 @@ def concatenated(maps: Sequence[Tensor]) -> Tensor:
 def repeated(x: Tensor, times: int) -> Tensor:
     """(n, c, h, w), channels innermost -> (n, c times, h, w) too: each channel, in a row.
 
-    torch.repeat_interleave moves them outermost on the way, and takes six times as long.
+    torch.repeat_interleave moves them outermost on the way, which takes longer than the copies.
     """
     inner = x.permute(0, 2, 3, 1)
     copies = inner.unsqueeze(-1).expand(*inner.shape, times)

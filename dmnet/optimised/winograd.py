@@ -13,7 +13,7 @@ least at the border depends on the image and the dilation, so height and width e
 too little is saved the direct convolution stays.
 
 In bf16 x, V, U, M and y are rounded to it and all sums are float32. With tiles of 2 x 2 the error
-is 1.6 times that of the direct convolution in bf16, with larger ones 2.5 to 4 times; so only these.
+is less than twice that of the direct convolution in bf16, with larger ones more; so only these.
 """
 
 from __future__ import annotations

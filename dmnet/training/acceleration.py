@@ -17,6 +17,8 @@ import torch
 
 from dmnet.config import ExecutionConfig
 
+KERNELS = ("fused", "foreach")  # PyTorch's settings of an optimizer that say how, not what
+
 
 def is_accelerated(execution: ExecutionConfig, device: torch.device) -> bool:
     return execution.accelerated and device.type == "cuda"
@@ -31,10 +33,10 @@ def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> N
 
     An attempt may go on on another device than the one before.
     """
-    fused = [group["fused"] for group in optimizer.param_groups]
+    kernels = [{name: group[name] for name in KERNELS} for group in optimizer.param_groups]
     optimizer.load_state_dict(state)
-    for group, own in zip(optimizer.param_groups, fused, strict=True):
-        group["fused"] = own
+    for group, own in zip(optimizer.param_groups, kernels, strict=True):
+        group.update(own)
     for parameter, values in optimizer.state.items():
         for name, value in values.items():
             if isinstance(value, torch.Tensor) and value.shape == parameter.shape:

@@ -12,11 +12,13 @@ from dmnet.training.optimizer import SGD
 SETTINGS = {"lr": 0.1, "momentum": 0.9, "weight_decay": 5e-4}
 
 
-def trained(kind: Any, steps: int, state: Any = None) -> tuple[list[torch.Tensor], Any]:
+def trained(
+    kind: Any, steps: int, state: Any = None, **settings: Any
+) -> tuple[list[torch.Tensor], Any]:
     """Weights and state after some steps, with `state` taken up before the last one."""
     torch.manual_seed(0)
     parameters = [torch.nn.Parameter(torch.randn(shape)) for shape in ((4, 3), (4,))]
-    optimizer = kind(parameters, **SETTINGS)
+    optimizer = kind(parameters, **SETTINGS, **settings)
     for step in range(steps):
         if step == steps - 1 and state is not None:
             optimizer.load_state_dict(state)
@@ -36,6 +38,13 @@ def test_weights_and_state_are_those_of_torch_optim(resumed: bool) -> None:
     assert own["param_groups"] == their["param_groups"]
     for index, values in their["state"].items():
         assert torch.equal(own["state"][index]["momentum_buffer"], values["momentum_buffer"])
+
+
+def test_all_parameters_in_a_turn_give_the_same_weights() -> None:
+    """As trainings on a CPU update them."""
+    together, _ = trained(SGD, 4, foreach=True)
+    for one, other in zip(together, trained(torch.optim.SGD, 4, foreach=False)[0], strict=True):
+        assert torch.equal(one, other)
 
 
 def test_a_step_leaves_no_gradients_of_its_own() -> None:
