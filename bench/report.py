@@ -153,7 +153,9 @@ A forward pass ends with the logits at the head's resolution; the reference's is
 row, in float32, and ours is that of the plain modules or of the form that `dmnet.optimised` builds
 from them. Ours runs in a process that keeps large blocks of memory, as `python -m dmnet` does.
 A training step is forward pass, losses, backward pass and SGD; loading and normalising images is in
-neither. An evaluation goes from a decoded picture of that size to its label map: resized to six
+neither. Ours multiplies less where `dmnet/training/acceleration.py` says so, and rounds otherwise
+there: `python -m bench.gradients` compares its gradients and the plain ones with those in float64.
+An evaluation goes from a decoded picture of that size to its label map: resized to six
 scales, mirrored, predicted, averaged; what is compared are the mean probabilities. A training batch
 is read from PNG files of 1024 x 2048 pixels (generated, and cached by the system), scaled, cropped
 to the size given, mirrored, distorted and normalised in one process without loader processes on

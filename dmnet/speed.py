@@ -29,6 +29,7 @@ from dmnet.inference.augmented import average_scores, label_map, make_views
 from dmnet.inference.form import form_on, in_form
 from dmnet.provenance import code_version, environment
 from dmnet.segmentor import Segmentor
+from dmnet.training.acceleration import acceleration_on
 from dmnet.training.processes import pick_device
 from dmnet.training.step import Stepper
 
@@ -138,7 +139,7 @@ def train_steps(config: SpeedConfig, device: torch.device) -> None:
         precision=config.precision,
     )
     model = Segmentor(config.model, config.classes).to(device).train()
-    stepper = Stepper(model, recipe, IGNORED, device, accelerated=device.type == "cuda")
+    stepper = Stepper(model, recipe, IGNORED, device, acceleration=acceleration_on(device))
     shape = (config.batch_size, *config.crop_size)
     for number in range(TRAINING_STEPS):
         images = torch.randn(shape[0], 3, *shape[1:])

@@ -43,7 +43,7 @@ class RunConfig(Section):
 
 class ExecutionConfig(Section):
     """How a run is carried out; none of it may change a weight, but by rounding `processes`
-    and, on a GPU, `accelerated`.
+    and `accelerated`.
 
     What would change weights, `recipe.bn_parts` has to say: dmnet/training/share.py refuses it.
     """
@@ -56,7 +56,7 @@ class ExecutionConfig(Section):
     processes: int = Field(1, ge=1)  # that share a batch, over all nodes; one GPU each
     nodes: int = Field(1, ge=1)
     accumulate: int = Field(1, ge=1)  # parts of a batch, one after the other, before an update
-    accelerated: bool = True  # on a GPU: channels innermost, an update in one kernel; rounds so
+    accelerated: bool = True  # see dmnet/training/acceleration.py; rounds otherwise
 
     @model_validator(mode="after")
     def _nodes(self) -> ExecutionConfig:

@@ -5,7 +5,7 @@
     conv       batch normalisation folded into convolutions; oneDNN applies what follows them
     residual   the sum at a block's end, written by its last convolution
     heads      parallel 1x1 reductions in one; no concatenation
-    winograd, winograd_matrices, winograd_kernels   3x3 convolutions with fewer multiplications
+    winograd   3x3 convolutions with fewer multiplications, by `dmnet.winograd`
     resize     a view's scores resized twice at once
 
 The plain modules are the definition; these compute the same up to rounding, and

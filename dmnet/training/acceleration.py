@@ -1,31 +1,44 @@
-"""What makes a training step faster on a GPU without a calculation less: layout and optimizer.
+"""What makes a training step faster without computing anything else; it rounds otherwise.
 
-`execution.accelerated: false` switches it off. It is for GPUs alone: on a CPU it works, is slower,
-and rounds otherwise than the runs whose weights are known bit for bit.
+`execution.accelerated: false` switches it off.
 
-- Channels lie innermost, as tensor cores read them; else cuDNN rearranges every map before and
-  after its convolutions.
-- One kernel updates all parameters, and reads there, not on the host, whether mixed precision has
+On a GPU
+- channels lie innermost, as tensor cores read them; else cuDNN rearranges every map before and
+  after its convolutions (on a CPU that is slower);
+- one kernel updates all parameters, and reads there, not on the host, whether mixed precision has
   to leave the update out.
+
+On a CPU
+- wide 3x3 convolutions take fewer multiplications (`dmnet.training.convolution`), where a C
+  compiler is found. The presets that train on CPUs have no layer that wide, so their weights are
+  the same bit for bit.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-
-from dmnet.config import ExecutionConfig
 
 KERNELS = ("fused", "foreach")  # PyTorch's settings of an optimizer that say how, not what
 
 
-def is_accelerated(execution: ExecutionConfig, device: torch.device) -> bool:
-    return execution.accelerated and device.type == "cuda"
+class Acceleration(NamedTuple):
+    channels_last: bool = False
+    fused_update: bool = False
+    fast_convolutions: bool = False
+
+    @property
+    def layout(self) -> torch.memory_format:
+        return torch.channels_last if self.channels_last else torch.contiguous_format
 
 
-def memory_layout(accelerated: bool) -> torch.memory_format:
-    return torch.channels_last if accelerated else torch.contiguous_format
+PLAIN = Acceleration()
+
+
+def acceleration_on(device: torch.device) -> Acceleration:
+    on_gpu = device.type == "cuda"
+    return Acceleration(on_gpu, on_gpu, device.type == "cpu")
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from dmnet.config import RecipeConfig
 from dmnet.losses import Losses, count_pixels, segmentation_losses
 from dmnet.segmentor import Segmentor
-from dmnet.training.acceleration import load_optimizer, memory_layout
+from dmnet.training.acceleration import PLAIN, Acceleration, load_optimizer
 from dmnet.training.amp import loss_scaler, uses_amp
+from dmnet.training.convolution import use_fast_convolutions
 from dmnet.training.optimizer import SGD
 from dmnet.training.processes import ALONE, Processes
 from dmnet.training.schedule import lr_at
@@ -39,12 +40,9 @@ class Stepper:
         device: torch.device,
         processes: Processes | None = None,
         accumulate: int = 1,
-        accelerated: bool = False,
+        acceleration: Acceleration = PLAIN,
     ) -> None:
-        """accelerated: as in `dmnet.training.acceleration`.
-
-        Raises ConfigError where the division of the batch does not fit the recipe.
-        """
+        """Raises ConfigError where the division of the batch does not fit the recipe."""
         self.model, self.recipe = model, recipe
         self.ignore_index, self.device = ignore_index, device
         self.processes = processes or ALONE
@@ -55,7 +53,10 @@ class Stepper:
         if self.ohem is not None and self.share.pieces > 1:
             parts = self.ohem.parts // self.share.pieces
             self.ohem = self.ohem.model_copy(update={"parts": parts})
-        self.layout = memory_layout(accelerated)
+        self.layout = acceleration.layout
+        fast = use_fast_convolutions(model) if acceleration.fast_convolutions else 0
+        # For the run's manifest: what was switched on, and how many layers it found.
+        self.acceleration = acceleration._asdict() | {"fast_convolutions": fast}
         # Before the optimizer, whose state is laid out like it. PyTorch's stubs lack this form.
         model.to(memory_format=self.layout)  # type: ignore[call-overload]
         self.optimizer = SGD(
@@ -63,8 +64,8 @@ class Stepper:
             lr=recipe.lr,
             momentum=recipe.momentum,
             weight_decay=recipe.weight_decay,
-            fused=accelerated,
-            foreach=not accelerated,  # the same operations, without a turn in Python for each
+            fused=acceleration.fused_update,
+            foreach=not acceleration.fused_update,  # the same without a turn in Python each
         )
         self.amp = uses_amp(recipe, device)
         self.scaler = loss_scaler(recipe, device, self.amp)

@@ -35,7 +35,7 @@ from dmnet.files import read_json, remove_unfinished, write_json
 from dmnet.inference.evaluate import evaluate
 from dmnet.provenance import code_version, environment
 from dmnet.segmentor import Segmentor
-from dmnet.training.acceleration import is_accelerated
+from dmnet.training.acceleration import PLAIN, acceleration_on
 from dmnet.training.finished import finished_run, write_finished
 from dmnet.training.history import History
 from dmnet.training.lock import run_lock
@@ -143,7 +143,7 @@ class Trainer:
             self.device,
             self.processes,
             job.execution.accumulate,
-            is_accelerated(job.execution, self.device),
+            acceleration_on(self.device) if job.execution.accelerated else PLAIN,
         )
         self.clock = WallClock(end)
         self.counts = [self.processes.count]  # of the processes, over all attempts
@@ -388,6 +388,7 @@ class Trainer:
             "seconds": round(self.progress.seconds, 3),
             "code": code_version(),
             "environment": environment(self.device),
+            "acceleration": self.stepper.acceleration,  # of the last attempt
             "repeat": self.repeat,
         }
         key = self.job.run.key

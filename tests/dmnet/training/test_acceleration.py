@@ -1,4 +1,4 @@
-"""Accelerated steps compute what plain ones do. They are for GPUs, and here run on the CPU."""
+"""Accelerated steps compute what plain ones do; those for GPUs run on the CPU here."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from dmnet.config import ExecutionConfig, ModelConfig, RecipeConfig
+from dmnet.config import ModelConfig, RecipeConfig
 from dmnet.segmentor import Segmentor
-from dmnet.training.acceleration import is_accelerated
+from dmnet.training.acceleration import PLAIN, Acceleration, acceleration_on
 from dmnet.training.step import Stepper
+from dmnet.winograd.kernels import kernels
 
 MODEL = ModelConfig.model_validate(
     {
@@ -37,9 +38,12 @@ def batch() -> tuple[Tensor, Tensor]:
     return images, torch.randint(5, (2, 33, 41), generator=generator, dtype=torch.uint8)
 
 
-def stepper(start: Segmentor, accelerated: bool) -> Stepper:
+GPUS = Acceleration(channels_last=True, fused_update=True)
+
+
+def stepper(start: Segmentor, acceleration: Acceleration) -> Stepper:
     model = copy.deepcopy(start)
-    return Stepper(model, RECIPE, 255, torch.device("cpu"), accelerated=accelerated)
+    return Stepper(model, RECIPE, 255, torch.device("cpu"), acceleration=acceleration)
 
 
 def steps(one: Stepper, first: int, last: int) -> list[float]:
@@ -48,7 +52,7 @@ def steps(one: Stepper, first: int, last: int) -> list[float]:
 
 
 def test_losses_and_weights_agree_to_rounding(start: Segmentor) -> None:
-    plain, fast = (stepper(start, accelerated) for accelerated in (False, True))
+    plain, fast = stepper(start, PLAIN), stepper(start, GPUS)
     assert steps(fast, 0, 3) == pytest.approx(steps(plain, 0, 3), rel=1e-4)
     for ours, theirs in zip(fast.model.parameters(), plain.model.parameters(), strict=True):
         assert torch.allclose(ours, theirs, rtol=1e-3, atol=1e-4)
@@ -56,9 +60,26 @@ def test_losses_and_weights_agree_to_rounding(start: Segmentor) -> None:
     assert all(p.is_contiguous(memory_format=torch.channels_last) for p in filters)
 
 
-@pytest.mark.parametrize(("before", "after"), [(False, True), (True, False)])
+def test_wide_convolutions_on_a_cpu_agree_to_rounding() -> None:
+    wide = MODEL.model_copy(update={"head": MODEL.head.model_copy(update={"channels": 256})})
+    torch.manual_seed(0)
+    start = Segmentor(wide, 5).train()
+    plain, fast = stepper(start, PLAIN), stepper(start, acceleration_on(torch.device("cpu")))
+    if kernels() is not None:
+        assert fast.acceleration["fast_convolutions"] == 1
+    first, second = steps(fast, 0, 1), steps(plain, 0, 1)
+    assert first == pytest.approx(second, rel=1e-6)
+    gradients = [[p.grad for p in one.model.parameters()] for one in (fast, plain)]
+    largest = max(float(gradient.abs().max()) for gradient in gradients[1])
+    for ours, theirs in zip(*gradients, strict=True):
+        size = max(float(theirs.abs().max()), 1e-3 * largest)  # some are zero but for rounding
+        assert float((ours - theirs).abs().max()) <= 1e-5 * size
+    assert list(fast.model.state_dict()) == list(plain.model.state_dict())
+
+
+@pytest.mark.parametrize(("before", "after"), [(PLAIN, GPUS), (GPUS, PLAIN)])
 def test_an_attempt_goes_on_where_another_kind_of_device_stopped(
-    start: Segmentor, before: bool, after: bool
+    start: Segmentor, before: Acceleration, after: Acceleration
 ) -> None:
     whole, first = stepper(start, after), stepper(start, before)
     steps(first, 0, 2)
@@ -70,13 +91,11 @@ def test_an_attempt_goes_on_where_another_kind_of_device_stopped(
     resumed.model.load_state_dict(state["model"])
     resumed.load_state_dict(state)
     for group in resumed.optimizer.param_groups:
-        assert (group["fused"], group["foreach"]) == (after, not after)
+        assert (group["fused"], group["foreach"]) == (after.fused_update, not after.fused_update)
     assert steps(resumed, 2, 4) == pytest.approx(steps(whole, 0, 4)[2:], rel=1e-3)
 
 
-def test_one_setting_switches_it_off_and_a_cpu_never_has_it() -> None:
-    settings = {"checkpoint_every": 1, "validate_every": 1, "log_every": 1}
-    on, off = ExecutionConfig(**settings), ExecutionConfig(**settings, accelerated=False)
-    assert is_accelerated(on, torch.device("cuda"))
-    assert not is_accelerated(off, torch.device("cuda"))
-    assert not is_accelerated(on, torch.device("cpu"))
+def test_each_kind_of_device_has_its_own() -> None:
+    assert acceleration_on(torch.device("cuda")) == GPUS
+    assert acceleration_on(torch.device("cpu")) == Acceleration(fast_convolutions=True)
+    assert not any(PLAIN)

@@ -1,0 +1,185 @@
+"""Wide 3x3 convolutions on a CPU, trained with fewer multiplications.
+
+By Winograd's minimal filtering (`dmnet.winograd`):
+
+    forward       M = V U of every group,             y = A^T M A
+    input         the gradient of x is y's convolved with the filters turned by 180 degrees
+    weights       dU = V^T (A dy A^T) of every group, dw = G^T dU G
+
+Or tap by tap (`dmnet.taps`) where a large dilation leaves more to save: matrix products of the
+pixels that a tap reaches. With channels outermost oneDNN multiplies the padding, too.
+
+`use_fast_convolutions` puts them in the place of a model's own; names and parameters stay. What is
+computed agrees with PyTorch's convolutions to rounding.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from dmnet import taps
+from dmnet.winograd.matrices import TILES, Tile
+from dmnet.winograd.tiles import Costs
+from dmnet.winograd.transforms import (
+    filters_by_kernel,
+    fits_kernels,
+    gradient_tiles,
+    input_tiles,
+    output_maps,
+    turned,
+    weights_by_kernel,
+)
+
+# Products of the direct convolution for one of these, from which either way pays.
+WINOGRAD = Costs(TILES["float"], least_saving=2.2)
+LEAST_SAVING_BY_TAPS = 1.5
+# C K / (C + K) of C inputs and K outputs. Below, transforming and rearranging the maps takes too
+# large a part of what is saved.
+LEAST_WIDTH = 100
+
+
+class FastConv2d(nn.Conv2d):
+    """In training mode with fewer multiplications where that pays, else PyTorch's own."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        if not self.training or not input.dtype == self.weight.dtype == torch.float32:
+            return super().forward(input)
+        n, _, h, w = input.shape
+        d = int(self.dilation[0])
+        tile = WINOGRAD.best_tile(n, h, w, d)
+        if tile is not None:
+            y = _ByWinograd.apply(input, self.weight, tile, d)
+        elif taps.saving(h, w, d) >= LEAST_SAVING_BY_TAPS:
+            y = _ByTaps.apply(input, self.weight, d)
+        else:
+            return super().forward(input)
+        return y if self.bias is None else y + self.bias[:, None, None]
+
+
+class _ByWinograd(torch.autograd.Function):
+    """x (n, C, h, w), weight (K, C, 3, 3) -> y (n, K, h, w)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, tile: Tile, dilation: int) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.tile, ctx.dilation = tile, dilation
+        filters = filters_by_kernel(weight, tile)
+        return convolved(x, filters.transpose(1, 2), tile, dilation)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+        x, weight = ctx.saved_tensors
+        of_x = of_weight = None
+        if ctx.needs_input_grad[0]:
+            filters = filters_by_kernel(weight, ctx.tile, half_turn=True)
+            of_x = convolved(dy, filters, ctx.tile, ctx.dilation)
+            del filters  # as large as what comes next
+        if ctx.needs_input_grad[1]:
+            v = input_tiles([inner(x)], ctx.tile, ctx.dilation)
+            m = gradient_tiles(inner(dy), ctx.tile, ctx.dilation)
+            of_u = torch.bmm(by_group(m).transpose(1, 2), by_group(v))
+            of_weight = weights_by_kernel(of_u, ctx.tile)
+        return of_x, of_weight, None, None
+
+
+def convolved(x: Tensor, filters: Tensor, tile: Tile, dilation: int) -> Tensor:
+    """x (n, C, h, w) by transformed filters (g, C, K) -> (n, K, h, w)."""
+    v = input_tiles([inner(x)], tile, dilation)
+    products = torch.bmm(by_group(v), filters)
+    outputs = products.shape[-1]
+    m = products.transpose(0, 1).contiguous().view(*v.shape[:-1], outputs)
+    return outer(output_maps(m, torch.zeros(outputs), tile, (x.shape[2], x.shape[3]), relu=False))
+
+
+def by_group(tiles: Tensor) -> Tensor:
+    """(..., g, C) -> (g, tiles, C)."""
+    return tiles.flatten(0, -3).transpose(0, 1)
+
+
+class _ByTaps(torch.autograd.Function):
+    """x (n, C, h, w), weight (K, C, 3, 3) -> y (n, K, h, w)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, dilation: int) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.dilation = dilation
+        images = inner(x)
+        y = images.new_zeros((*images.shape[:3], len(weight)))
+        for tap in taps.taps(x.shape[2], x.shape[3], dilation):
+            y[:, *tap.output] += images[:, *tap.input] @ weight[:, :, tap.row, tap.column].t()
+        return outer(y)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        x, weight = ctx.saved_tensors
+        images, of_y = inner(x), inner(dy)
+        of_x = torch.zeros_like(images) if ctx.needs_input_grad[0] else None
+        of_weight = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
+        for tap in taps.taps(x.shape[2], x.shape[3], ctx.dilation):
+            part = of_y[:, *tap.output].flatten(0, 2)
+            if of_x is not None:
+                place = of_x[:, *tap.input]
+                place += (part @ weight[:, :, tap.row, tap.column]).view(place.shape)
+            if of_weight is not None:
+                of_weight[:, :, tap.row, tap.column] = part.t() @ images[:, *tap.input].flatten(
+                    0, 2
+                )
+        return None if of_x is None else outer(of_x), of_weight, None
+
+
+def inner(x: Tensor) -> Tensor:
+    """(n, C, h, w) -> (n, h, w, C)."""
+    n, channels, h, w = x.shape
+    return turned(x.flatten(2)).view(n, h, w, channels)
+
+
+def outer(y: Tensor) -> Tensor:
+    """(n, h, w, K) -> (n, K, h, w)."""
+    n, h, w, channels = y.shape
+    return turned(y.flatten(1, 2)).view(n, channels, h, w)
+
+
+def use_fast_convolutions(model: nn.Module) -> int:
+    """Replace the convolutions that can be, in place; returns how many."""
+    count = 0
+    for module in list(model.modules()):
+        for name, child in list(module.named_children()):
+            if type(child) is nn.Conv2d and can_be_fast(child):
+                setattr(module, name, taken_over(child))
+                count += 1
+    return count
+
+
+def can_be_fast(conv: nn.Conv2d) -> bool:
+    """Dense, 3x3, stride 1, 'same' padding, wide, and with channels that the kernels take."""
+    inputs, outputs = conv.in_channels, conv.out_channels
+    return (
+        conv.kernel_size == (3, 3)
+        and conv.stride == (1, 1)
+        and conv.groups == 1
+        and conv.dilation[0] == conv.dilation[1]
+        and conv.padding == conv.dilation
+        and inputs * outputs >= LEAST_WIDTH * (inputs + outputs)
+        and fits_kernels([inputs, outputs])
+    )
+
+
+def taken_over(conv: nn.Conv2d) -> FastConv2d:
+    """With the very parameters of `conv`."""
+    with torch.device("meta"):  # where nothing is drawn
+        result = FastConv2d(
+            conv.in_channels,
+            conv.out_channels,
+            3,
+            padding=conv.dilation[0],
+            dilation=conv.dilation[0],
+            bias=conv.bias is not None,
+        )
+    result.weight, result.bias = conv.weight, conv.bias
+    return result.train(conv.training)

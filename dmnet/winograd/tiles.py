@@ -1,0 +1,46 @@
+"""Which tiles a convolution by Winograd divides images into, and what that saves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from dmnet import taps
+from dmnet.winograd.matrices import Tile
+
+
+class Costs(NamedTuple):
+    """Of one way to multiply tiles by filters."""
+
+    tiles: tuple[Tile, ...]  # to choose among
+    least_saving: float  # products of the direct convolution for one of these, to be worth it
+    filled: int = 1  # the number of tiles is made a multiple of this, with zeros
+
+    def saving(self, n: int, height: int, width: int, dilation: int, tile: Tile) -> float:
+        """Multiplications of the direct convolution per multiplication of this one."""
+        down, across = counts(height, width, tile, dilation)
+        count = -(-n * down * across * dilation**2 // self.filled) * self.filled
+        return 9 * n * height * width / (count * groups(tile))
+
+    def best_tile(
+        self, n: int, height: int, width: int, dilation: int, among: Iterable[Tile] | None = None
+    ) -> Tile | None:
+        """For n images: the tile with the fewest products, or None where it saves too little, or
+        less than to leave out the padding, which the direct convolution may do.
+
+        among: of the tiles, by default all.
+        """
+        shape = (n, height, width, dilation)
+        best = max(among or self.tiles, key=lambda tile: self.saving(*shape, tile))
+        least = max(self.least_saving, taps.saving(height, width, dilation))
+        return best if self.saving(*shape, best) >= least else None
+
+
+def counts(height: int, width: int, tile: Tile, dilation: int) -> tuple[int, int]:
+    """How many tiles cover one phase, down and across."""
+    return -(-height // (tile[0] * dilation)), -(-width // (tile[1] * dilation))
+
+
+def groups(tile: Tile) -> int:
+    """g, the products per tile and pair of channels."""
+    return (tile[0] + 2) * (tile[1] + 2)
