@@ -10,11 +10,10 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch.utils.flop_counter import FlopCounterMode
 
 from bench.cases import MODELS, Case
 from dmnet.config import ModelConfig
-from dmnet.segmentor import Segmentor
+from dmnet.flops import training_cost
 
 TRIES = 5
 BLOCK = 2**28  # bytes that are copied, and read from disk; far beyond a processor's caches
@@ -109,17 +108,17 @@ def flops(case: Case) -> int | None:
     """Of one run of the case: what its direct convolutions and matrix products take.
 
     Winograd's multiply less, so a form that uses them may pass the rate of matrix products. None
-    where a case is more than a network. A training step has the gradients, not the losses.
+    where a case is more than a network. A training step has both gradients of each, as many again;
+    PyTorch's own counter takes the weights' of a convolution in groups for a dense one.
     """
     training = case.kind.startswith("train_step")
     if not training and not case.kind.startswith("forward"):
         return None
-    config = ModelConfig.model_validate(MODELS[case.model].ours)
-    with torch.device("meta"):
-        model = Segmentor(config, MODELS[case.model].classes).train(training)
-        images = torch.empty(case.batch, 3, case.height, case.width)
-        with FlopCounterMode(display=False) as counter, torch.set_grad_enabled(training):
-            logits = model(images)
-            if training:
-                sum(part.sum() for part in (logits.main, *logits.auxiliary.values())).backward()
-    return int(counter.get_total_flops())
+    config, classes = (
+        ModelConfig.model_validate(MODELS[case.model].ours),
+        MODELS[case.model].classes,
+    )
+    if training:
+        return 3 * case.batch * training_cost(config, classes, case.height, case.width).flops
+    config = config.model_copy(update={"auxiliary": {}})
+    return case.batch * training_cost(config, classes, case.height, case.width).flops

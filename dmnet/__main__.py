@@ -61,7 +61,7 @@ def prepare(arguments: argparse.Namespace) -> None:
 def train(arguments: argparse.Namespace) -> None:
     from dmnet.training.launch import launch
     from dmnet.training.processes import joined_processes, under_torchrun
-    from dmnet.training.trainer import train as train_run
+    from dmnet.training.run import train as train_run
     from dmnet.training.wall_clock import allocation_end
 
     job = parse(JobConfig, read_json(arguments.config), str(arguments.config))

@@ -1,17 +1,10 @@
-"""The training loop of one run, from `config.json` to verified weights.
-
-    runs/<key>/config.json     what is trained (JobConfig)
-               history.jsonl   the curve so far
-               progress.json   where it is now (while it trains)
-               resume/         the last two states (while it trains)
-               weights.pt      the final state dict
-               train.json      the manifest that Snakemake waits for; written last
+"""The training loop of one run, in one process.
 
 Every random number follows from (seed, iteration) or (seed, epoch, sample), so an interrupted run
 ends with the same weights, bit for bit, as one that was left alone.
 
 Of several processes (dmnet/training/processes.py) each takes its share of every batch and of the
-validation; the first one alone reads and writes the files above.
+validation; the first one alone reads and writes files.
 """
 
 from __future__ import annotations
@@ -31,14 +24,12 @@ from dmnet.config import InferenceConfig, JobConfig
 from dmnet.data.dataset import SegmentationDataset, training_batches
 from dmnet.data.manifest import Manifest
 from dmnet.errors import DMNetError, OutOfTimeError, RunError
-from dmnet.files import read_json, remove_unfinished, write_json
 from dmnet.inference.evaluate import evaluate
 from dmnet.provenance import code_version, environment
 from dmnet.segmentor import Segmentor
 from dmnet.training.acceleration import PLAIN, acceleration_on
-from dmnet.training.finished import finished_run, write_finished
+from dmnet.training.finished import write_finished
 from dmnet.training.history import History
-from dmnet.training.lock import run_lock
 from dmnet.training.processes import ALONE, Processes, pick_device
 from dmnet.training.progress import Progress
 from dmnet.training.resume import ResumeStates
@@ -48,9 +39,6 @@ from dmnet.training.wall_clock import WallClock
 
 log = logging.getLogger(__name__)
 
-# What the first process tells the others, which hold no lock.
-WAITING, TRAIN, DONE = "waiting", "train", "done"
-WRITTEN = ("history.jsonl", "progress.json", "weights.pt", "finished.json", "train.json")
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -58,51 +46,6 @@ class InterruptedRunError(DMNetError):
     """The run was asked to stop (SIGTERM, SIGINT); its state is saved and it can go on."""
 
     common = True
-
-
-def train(
-    job: JobConfig,
-    run_dir: Path,
-    data_dir: Path,
-    weights_dir: Path,
-    processes: Processes = ALONE,
-    end: float | None = None,
-    repeat: str | None = None,
-) -> None:
-    """Train the run, or go on with it, or, if it is finished and whole, only say so.
-
-    run_dir: `runs/<key>`; data_dir: a prepared dataset; weights_dir: holds ImageNet weights;
-    repeat: the command that makes the run again, for the record.
-    end: seconds since 1970 by which this attempt must have ended. Of several processes each calls
-    this. Raises RunError when the loss diverges or nothing can be written, OutOfTimeError when the
-    end comes first, DataError and CheckpointError for what it reads.
-    """
-    manifest = Manifest.load(data_dir)
-    manifest.require(job.dataset)
-    if not processes.first:
-        while (todo := processes.from_first(None)) == WAITING:
-            pass
-        if todo == TRAIN:
-            Trainer(job, run_dir, manifest, weights_dir, processes).run()
-        return
-
-    lock = run_dir.parent / ".locks" / f"{job.run.key}.lock"
-    with run_lock(lock, while_waiting=lambda: processes.from_first(WAITING)):
-        remove_unfinished(run_dir, *WRITTEN)
-        remove_unfinished(run_dir / "resume", "*")
-        finished = finished_run(run_dir, job.run.key, manifest.fingerprint)
-        if finished is not None and job.run.parent is not None:
-            # Trained again with other data or on another machine, the parent has other weights.
-            start = read_json(run_dir.parent / job.run.parent / "train.json")["weights"]["sha256"]
-            if finished["start_weights"] != start:
-                log.warning("%s: its parent's weights have changed; training again", run_dir)
-                finished = None
-        processes.from_first(TRAIN if finished is None else DONE)
-        if finished is not None:
-            log.info("finished earlier, weights verified: nothing to train")
-        else:
-            finished = Trainer(job, run_dir, manifest, weights_dir, processes, end, repeat).run()
-        write_json(run_dir / "train.json", finished)
 
 
 class Trainer:

@@ -6,10 +6,11 @@ import json
 from pathlib import Path
 
 from dmnet.config import InferenceConfig
+from dmnet.files import read_json
 from pipeline.experiments import Cell, Evaluation, Experiment
 from pipeline.results import CellResult, RunResult
 from pipeline.show.number import metric_name
-from pipeline.show.text import Lines, entry_at, file_here, recorded
+from pipeline.show.text import UNKNOWN, Lines, code_text, entry_at, file_here, recorded
 
 
 def release_lines(experiment: Experiment, cell: Cell, result: CellResult, root: Path) -> Lines:
@@ -25,12 +26,16 @@ def release_lines(experiment: Experiment, cell: Cell, result: CellResult, root: 
         files = release.job.run.checkpoint.files
         return [*lines, ("file", f"pending; weights/{files[0].file}"), ("from", files[0].urls[0])]
     file = entry_at(result.released.trained, "checkpoint")
+    path = root / "released" / release.key / "imported.json"
+    imported = read_json(path) if path.exists() else None
     proof = "SHA-256 as published" if entry_at(file, "verified") else "no published hash: unproven"
     return [
         *lines,
         ("file", recorded(entry_at(file, "file"))),
         ("from", recorded(entry_at(file, "url"))),
         ("SHA-256", f"{recorded(entry_at(file, 'sha256'))} ({proof})"),
+        ("imported by", code_text(imported) if imported else UNKNOWN),
+        ("made by", recorded(entry_at(imported, "repeat"))),
         ("log", file_here(f"logs/released/{release.key}/import.log", root)),
     ]
 

@@ -32,3 +32,14 @@ def entry_at(content: Any, *keys: str) -> Any:
 
 def recorded(value: Any) -> str:
     return UNKNOWN if value is None else str(value)
+
+
+def code_text(made: Any) -> str:
+    """By which commit what `made` describes was made, and whether its files had been changed."""
+    commit, modified = entry_at(made, "code", "commit"), entry_at(made, "code", "modified")
+    if commit is None:
+        return "unknown commit (not a git checkout)"
+    changes = {True: "with uncommitted changes", False: "no uncommitted changes"}
+    digest = entry_at(made, "code", "diff_sha256")
+    suffix = f" (SHA-256 {digest})" if digest else ""
+    return f"commit {commit}, {changes.get(modified, 'uncommitted changes unknown')}{suffix}"

@@ -11,7 +11,7 @@ from dmnet.files import read_json
 from dmnet.text import clock
 from pipeline.experiments import Cell, Experiment, Run
 from pipeline.run_status import run_status
-from pipeline.show.text import UNKNOWN, Lines, entry_at, file_here, recorded
+from pipeline.show.text import UNKNOWN, Lines, code_text, entry_at, file_here, recorded
 
 
 def run_lines(experiment: Experiment, cell: Cell, run: Run, root: Path) -> Lines:
@@ -46,11 +46,12 @@ def _trained(folder: str, trained: Any, root: Path) -> Lines:
     return [
         ("weights", file_here(f"{folder}/{Path(str(weights)).name}", root) if weights else UNKNOWN),
         ("weights SHA-256", recorded(entry_at(trained, "weights", "sha256"))),
-        ("code", _code(trained)),
+        ("code", code_text(trained)),
         ("packages", ", ".join(versions) or UNKNOWN),
         ("trained on", _device(trained)),
         ("processes", _processes(trained)),
         ("processor", _processor(trained)),
+        ("accelerated by", _acceleration(trained)),
         ("made by", recorded(entry_at(trained, "repeat"))),
         ("took", UNKNOWN if seconds is None else f"{seconds} s ({clock(float(seconds))})"),
     ]
@@ -108,16 +109,6 @@ def _fingerprint(run: Run, trained: Any, root: Path) -> str:
     return recorded(used)
 
 
-def _code(trained: Any) -> str:
-    commit, modified = entry_at(trained, "code", "commit"), entry_at(trained, "code", "modified")
-    if commit is None:
-        return "unknown commit (not a git checkout)"
-    changes = {True: "with uncommitted changes", False: "no uncommitted changes"}
-    digest = entry_at(trained, "code", "diff_sha256")
-    suffix = f" (SHA-256 {digest})" if digest else ""
-    return f"commit {commit}, {changes.get(modified, 'uncommitted changes unknown')}{suffix}"
-
-
 def _processor(trained: Any) -> str:
     processor = entry_at(trained, "environment", "processor")
     if not isinstance(processor, dict):
@@ -133,6 +124,20 @@ def _processes(trained: Any) -> str:
     counts, parts = trained.get("processes", [1]), trained.get("bn_parts", 1)
     text = ", then ".join(map(str, counts))
     return text if parts == 1 else f"{text}; batch statistics by {parts} parts of each batch"
+
+
+def _acceleration(trained: Any) -> str:
+    """What of dmnet/training/acceleration.py was on in the last attempt; it changes roundings."""
+    found = trained.get("acceleration")
+    if not isinstance(found, dict):
+        return UNKNOWN
+    layers = found.get("fast_convolutions")
+    parts = [
+        "channels innermost" if found.get("channels_last") else "",
+        "updates in one kernel" if found.get("fused_update") else "",
+        f"{layers} convolutions with fewer multiplications" if layers else "",
+    ]
+    return ", ".join(part for part in parts if part) or "nothing"
 
 
 def _device(trained: Any) -> str:

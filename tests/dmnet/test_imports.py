@@ -19,7 +19,7 @@ def test_importing_the_package_and_its_configuration_does_not_import_torch() -> 
 
 def test_what_evaluates_and_trains_imports_no_torchvision_compiler_or_network() -> None:
     code = (
-        "import sys, dmnet.__main__, dmnet.inference.evaluate, dmnet.training.trainer; "
+        "import sys, dmnet.__main__, dmnet.inference.evaluate, dmnet.training.run; "
         "assert not {'torchvision', 'torch._dynamo', 'requests'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)

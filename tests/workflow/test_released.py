@@ -83,6 +83,8 @@ def test_the_checkpoint_measures_what_its_run_did_and_nothing_is_trained(zoo, tm
     assert "Nothing to be done" in make(clone, "released").text
     shown = clone.pipeline("show", "zoo/ours", "--source", "released")
     assert "SHA-256 as published" in shown.text
+    assert "imported by" in shown.text and "made by" in shown.text
+    assert "not recorded" not in shown.text
     client = MlflowClient(tracking_uri=f"sqlite:///{clone.path / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("dmnet")
     runs = [run.data for run in client.search_runs([experiment.experiment_id])]

@@ -15,7 +15,7 @@ import pytest
 
 from dmnet.config import TRAINING_REVISION, DatasetConfig, JobConfig
 from dmnet.training.history import read_history
-from dmnet.training.trainer import train
+from dmnet.training.run import train
 
 RECORDED_REVISION = 1
 # (loss of the head, loss of the auxiliary head) of the first five iterations

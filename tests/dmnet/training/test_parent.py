@@ -11,7 +11,7 @@ import pytest
 from dmnet.config import DatasetConfig, JobConfig
 from dmnet.errors import CheckpointError
 from dmnet.files import read_json, write_json, write_text
-from dmnet.training.trainer import train
+from dmnet.training.run import train
 
 Prepared = tuple[DatasetConfig, Path]
 MakeJob = Callable[..., JobConfig]

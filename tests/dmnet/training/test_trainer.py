@@ -24,7 +24,8 @@ from dmnet.files import read_json, sha256_file, write_text
 from dmnet.segmentor import Segmentor
 from dmnet.training import trainer
 from dmnet.training.history import read_history
-from dmnet.training.trainer import InterruptedRunError, train
+from dmnet.training.run import train
+from dmnet.training.trainer import InterruptedRunError
 from dmnet.weights import load_trained
 
 ROOT = Path(__file__).resolve().parents[3]

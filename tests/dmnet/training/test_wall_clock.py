@@ -12,7 +12,7 @@ from dmnet.config import DatasetConfig, JobConfig
 from dmnet.errors import TO_BE_CONTINUED, ConfigError, OutOfTimeError, RunError
 from dmnet.files import read_json, write_text
 from dmnet.training import trainer, wall_clock
-from dmnet.training.trainer import train
+from dmnet.training.run import train
 from dmnet.training.wall_clock import SLURM_MARGIN, WallClock, allocation_end
 
 Prepared = tuple[DatasetConfig, Path]

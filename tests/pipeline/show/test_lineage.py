@@ -16,6 +16,7 @@ TRAINED = {
         "packages": {"torch": "2.13.0", "numpy": "2.4.0"},
         "device": {"type": "cpu", "name": "a processor"},
     },
+    "acceleration": {"channels_last": False, "fused_update": False, "fast_convolutions": 11},
 }
 
 
@@ -65,6 +66,7 @@ def test_a_measured_cell_names_everything_below_it(both, show, finish, tmp_path)
         f"code commit {'c' * 40}, no uncommitted changes",
         "packages python 3.11.9, numpy 2.4.0, torch 2.13.0",
         "trained on cpu, a processor",
+        "accelerated by 11 convolutions with fewer multiplications",
         "took 61.25 s (0:01:01)",
         f"evaluation {evaluation.name}",
         "split val",
