@@ -23,7 +23,7 @@ from torch.autograd.function import once_differentiable
 
 from dmnet import taps
 from dmnet.winograd.matrices import TILES, Tile
-from dmnet.winograd.tiles import Costs
+from dmnet.winograd.tiles import Costs, counts
 from dmnet.winograd.transforms import (
     filters_by_kernel,
     fits_kernels,
@@ -40,6 +40,8 @@ LEAST_SAVING_BY_TAPS = 1.5
 # C K / (C + K) of C inputs and K outputs. Below, transforming and rearranging the maps takes too
 # large a part of what is saved.
 LEAST_WIDTH = 100
+# Tiles, in whole images: those of a large batch would take a multiple of the memory of its maps.
+AT_ONCE = 1024
 
 
 class FastConv2d(nn.Conv2d):
@@ -80,20 +82,33 @@ class _ByWinograd(torch.autograd.Function):
             of_x = convolved(dy, filters, ctx.tile, ctx.dilation)
             del filters  # as large as what comes next
         if ctx.needs_input_grad[1]:
-            v = input_tiles([inner(x)], ctx.tile, ctx.dilation)
-            m = gradient_tiles(inner(dy), ctx.tile, ctx.dilation)
-            of_u = torch.bmm(by_group(m).transpose(1, 2), by_group(v))
+            of_u: Tensor | None = None
+            at_once = images_at_once(x, ctx.tile, ctx.dilation)
+            for some_x, some_dy in zip(x.split(at_once), dy.split(at_once), strict=True):
+                v = input_tiles([inner(some_x)], ctx.tile, ctx.dilation)
+                m = gradient_tiles(inner(some_dy), ctx.tile, ctx.dilation)
+                factors = by_group(m).transpose(1, 2), by_group(v)
+                of_u = torch.bmm(*factors) if of_u is None else of_u.baddbmm_(*factors)
+            assert of_u is not None
             of_weight = weights_by_kernel(of_u, ctx.tile)
         return of_x, of_weight, None, None
 
 
 def convolved(x: Tensor, filters: Tensor, tile: Tile, dilation: int) -> Tensor:
     """x (n, C, h, w) by transformed filters (g, C, K) -> (n, K, h, w)."""
-    v = input_tiles([inner(x)], tile, dilation)
-    products = torch.bmm(by_group(v), filters)
-    outputs = products.shape[-1]
-    m = products.transpose(0, 1).contiguous().view(*v.shape[:-1], outputs)
-    return outer(output_maps(m, torch.zeros(outputs), tile, (x.shape[2], x.shape[3]), relu=False))
+    outputs, parts = filters.shape[-1], []
+    for some in x.split(images_at_once(x, tile, dilation)):
+        v = input_tiles([inner(some)], tile, dilation)
+        products = torch.bmm(by_group(v), filters)
+        m = products.transpose(0, 1).contiguous().view(*v.shape[:-1], outputs)
+        size = (x.shape[2], x.shape[3])
+        parts.append(outer(output_maps(m, torch.zeros(outputs), tile, size, relu=False)))
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def images_at_once(x: Tensor, tile: Tile, dilation: int) -> int:
+    down, across = counts(x.shape[2], x.shape[3], tile, dilation)
+    return max(1, AT_ONCE // (down * across * dilation**2))
 
 
 def by_group(tiles: Tensor) -> Tensor:

@@ -57,6 +57,14 @@ def test_by_winograd_in_every_tile_and_dilation(
 
 
 @needs_a_compiler
+@pytest.mark.parametrize("tiles", [1, 13])
+def test_a_large_batch_goes_through_in_parts(tiles: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One image after the other, and two of six tiles each, of which the last is alone."""
+    monkeypatch.setattr(convolution, "AT_ONCE", tiles)
+    compare(make(16, 32, 1), (5, 8, 12))
+
+
+@needs_a_compiler
 @pytest.mark.parametrize("dilation", [3, 12, 24, 36])
 @pytest.mark.parametrize("size", [(2, 17, 23), (1, 8, 16), (3, 1, 1)])
 def test_tap_by_tap(dilation: int, size: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
