@@ -2,9 +2,9 @@
 
 By Winograd's minimal filtering (`dmnet.winograd`):
 
-    forward       M = V U of every group,             y = A^T M A
+    forward       M = V U^T of every group,           y = A^T M A
     input         the gradient of x is y's convolved with the filters turned by 180 degrees
-    weights       dU = V^T (A dy A^T) of every group, dw = G^T dU G
+    weights       dU = (A dy A^T)^T V of every group, dw = G^T dU G
 
 Or tap by tap (`dmnet.taps`) where a large dilation leaves more to save: matrix products of the
 pixels that a tap reaches. With channels outermost oneDNN multiplies the padding, too.
@@ -48,7 +48,8 @@ class FastConv2d(nn.Conv2d):
     """In training mode with fewer multiplications where that pays, else PyTorch's own."""
 
     def forward(self, input: Tensor) -> Tensor:
-        if not self.training or not input.dtype == self.weight.dtype == torch.float32:
+        kind = torch.float32
+        if not (self.training and input.is_cpu and input.dtype == self.weight.dtype == kind):
             return super().forward(input)
         n, _, h, w = input.shape
         d = int(self.dilation[0])
