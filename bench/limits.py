@@ -23,6 +23,7 @@ class Limits(NamedTuple):
     """The best of `TRIES` each; of the device that computes, but for the disk."""
 
     fp32: float  # FLOP/s of large dense products; 2 per multiply-accumulate
+    tf32: float | None  # of float32 rounded to TF32, which GPUs have
     bf16: float
     copy: float  # bytes/s read and written
     disk: float | None  # bytes/s of a file that the system does not have in memory; None: unknown
@@ -31,17 +32,23 @@ class Limits(NamedTuple):
 def measure_limits(device: torch.device, threads: int, folder: Path) -> Limits:
     """`folder`: on the disk that is measured; what is written there is removed again."""
     before = torch.get_num_threads()
+    cublas, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    allowed = cublas.allow_tf32, cudnn.allow_tf32
     torch.set_num_threads(threads)
     try:
-        fp32, bf16 = (gemm_rate(device, dtype) for dtype in (torch.float32, torch.bfloat16))
-        return Limits(fp32, bf16, copy_rate(device), disk_rate(folder / "block"))
+        fp32 = gemm_rate(device, torch.float32)
+        tf32 = gemm_rate(device, torch.float32, tf32=True) if device.type == "cuda" else None
+        bf16 = gemm_rate(device, torch.bfloat16)
+        return Limits(fp32, tf32, bf16, copy_rate(device), disk_rate(folder / "block"))
     finally:
         torch.set_num_threads(before)
+        cublas.allow_tf32, cudnn.allow_tf32 = allowed
 
 
-def gemm_rate(device: torch.device, dtype: torch.dtype) -> float:
+def gemm_rate(device: torch.device, dtype: torch.dtype, tf32: bool = False) -> float:
     """The best that the libraries reach: a product of two matrices, or a dense convolution, which
     is one, and which is twice as fast on a CPU that MKL does not know."""
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
     images = 16 if device.type == "cuda" else 1
     side = 8192 if device.type == "cuda" else 2048
 

@@ -150,8 +150,9 @@ outputs (logits, or the loss without dropout) must differ by at most {LIMIT:g} o
 range (in 16 bits: {LIMIT_HALF:g}).
 
 A forward pass ends with the logits at the head's resolution; the reference's is the same in every
-row, in float32, and ours is that of the plain modules or of the form that `dmnet.optimised` builds
-from them. Ours runs in a process that keeps large blocks of memory, as `python -m dmnet` does.
+row, in float32 (on a GPU, beside ours in 16 bits, with PyTorch's default of TF32 in convolutions),
+and ours is that of the plain modules or of the form that `dmnet.optimised` builds from them. Ours
+runs in a process that keeps large blocks of memory, as `python -m dmnet` does.
 A training step is forward pass, losses, backward pass and SGD; loading and normalising images is in
 neither. Ours multiplies less where `dmnet/training/acceleration.py` says so, and rounds otherwise
 there: `python -m bench.gradients` compares its gradients and the plain ones with those in float64.

@@ -18,23 +18,27 @@ def machines_share(cases: list[Case], report: dict[str, Any]) -> list[str]:
     for case, row in zip(cases, report["results"], strict=True):
         if row["flops"] is None:
             continue
-        rate = limits.bf16 if case.kind in IN_HALF else limits.fp32
+        rate = their_rate = limits.fp32
+        if case.kind in IN_HALF:
+            rate, their_rate = limits.bf16, limits.tf32 or limits.fp32
         ours, theirs = (row["flops"] / row["elapsed"][side] for side in ("ours", "theirs"))
-        shares = [f"{ours / rate:.0%}", f"{theirs / limits.fp32:.0%}"]
+        shares = [f"{ours / rate:.0%}", f"{theirs / their_rate:.0%}"]
         done = [f"{count / 1e9:.0f}" for count in (row["flops"], ours, theirs)]
         rows.append([case.model_title, KINDS[case.kind], case.size, *done, *shares])
     if not rows:
         return []
     headers = ["Model", "What", "Images", "GFLOP", "Ours (GFLOP/s)", "Reference (GFLOP/s)"]
     headers += ["Ours, of the limit", "Reference, of the limit"]
+    tf32 = "" if limits.tf32 is None else f", {limits.tf32 / 1e9:.0f} in TF32"
     disk = "" if limits.disk is None else f"; reading a file {limits.disk / 1e9:.1f} GB/s"
     return [
         "## Beside the machine's own limits",
-        f"Large dense products run at {limits.fp32 / 1e9:.0f} GFLOP/s in float32 and "
+        f"Large dense products run at {limits.fp32 / 1e9:.0f} GFLOP/s in float32{tf32} and "
         f"{limits.bf16 / 1e9:.0f} in bfloat16, measured in this run; memory is copied at "
         f"{limits.copy / 1e9:.0f} GB/s{disk}. A share is of the product's rate in the row's "
-        "precision (the reference's: float32). Counted are direct convolutions and matrix "
-        "products; Winograd's multiply less, so a row with them may pass 100 %.",
+        "precision (the reference's: float32, or TF32 where it has that). Counted are direct "
+        "convolutions and matrix products; Winograd's multiply less, so a row with them may pass "
+        "100 %.",
         tabulate(rows, headers, tablefmt="pipe", disable_numparse=True),
     ]
 

@@ -28,7 +28,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from bench.cases import ON_DISK, Case
+from bench.cases import IN_HALF, ON_DISK, Case
 
 WEIGHTS_SEED, INPUT_SEED = 0, 1
 # The rows' optimizer, with a learning rate at which untrained weights do not diverge.
@@ -53,7 +53,6 @@ def serve(make: Make) -> None:
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    configure(device)
     job: Job | None = None
     for line in sys.stdin:
         request = json.loads(line)
@@ -65,7 +64,9 @@ def serve(make: Make) -> None:
                 case "start":
                     job = None  # its memory is free before the next one takes its own
                     give_back_memory()
-                    job = make(Case(**request["case"]), Path(request["folder"]), device)
+                    asked = Case(**request["case"])
+                    configure(asked, device)
+                    job = make(asked, Path(request["folder"]), device)
                 case "outputs" if job is not None:
                     outputs = {key: value.cpu() for key, value in job.outputs().items()}
                     torch.save(outputs, request["file"])
@@ -79,10 +80,14 @@ def serve(make: Make) -> None:
         print(json.dumps(answer), file=answers)
 
 
-def configure(device: torch.device) -> None:
-    """The same arithmetic on both sides: full float32, and the fastest algorithms that have it."""
+def configure(case: Case, device: torch.device) -> None:
+    """Both sides by the fastest algorithms of one arithmetic: full float32.
+
+    Beside ours in 16 bits a reference on a GPU is what its users get: PyTorch's convolutions in
+    float32 compute in TF32 there.
+    """
     torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = case.kind in IN_HALF
     torch.backends.cudnn.benchmark = device.type == "cuda"
 
 

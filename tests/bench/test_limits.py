@@ -32,6 +32,7 @@ def test_limits_are_measured_and_leave_nothing(
     threads = torch.get_num_threads()
     limits = measure_limits(torch.device("cpu"), 1, tmp_path)
     assert all(rate is None or rate > 1e6 for rate in limits)
+    assert limits.tf32 is None  # a CPU has none
     assert torch.get_num_threads() == threads
     assert not list(tmp_path.iterdir())
 
@@ -47,7 +48,7 @@ def test_sections_compare_with_the_limits_and_the_loader() -> None:
         result(Measured(case, Times(*[[seconds] * 5] * 2), Times(*[[2.0] * 5] * 2), 0.0))
         for case, seconds in zip(cases, (1.0, 0.5, 1.0), strict=True)
     ]
-    report = {"limits": Limits(fp32=400e9, bf16=1600e9, copy=10e9, disk=2e9)._asdict()}
+    report = {"limits": Limits(fp32=400e9, tf32=None, bf16=1600e9, copy=10e9, disk=2e9)._asdict()}
     report["results"] = rows
 
     _, said, table = machines_share(cases, report)
@@ -57,6 +58,13 @@ def test_sections_compare_with_the_limits_and_the_loader() -> None:
         *("DMNet R-50-D8", "forward pass", "1 x 512 x 512"),
         *("391", "391", "196", "98%", "49%"),
     ]
+    # On a GPU the reference beside ours in 16 bits computes in TF32.
+    halved = [Case("dmnet", "forward_bf16", 1, 512, 512)]
+    limits = Limits(fp32=400e9, tf32=800e9, bf16=1600e9, copy=10e9, disk=2e9)._asdict()
+    _, said, table = machines_share(halved, {"limits": limits, "results": rows[:1]})
+    assert "400 GFLOP/s in float32, 800 in TF32 and 1600 in bfloat16" in said
+    assert [cell.strip() for cell in table.splitlines()[2].split("|")][-3:] == ["24%", "24%", ""]
+
     # Four images a second of a quarter of the loaded crop; a loader process has four whole ones.
     _, said, table = loaders_share(cases, report)
     assert "4.0 crops of 512 x 1024" in said

@@ -106,7 +106,7 @@ def test_the_verdict_needs_the_whole_interval(interval: tuple[float, float], wor
     assert verdict(*interval) == word
 
 
-LIMITS = Limits(fp32=400e9, bf16=1600e9, copy=10e9, disk=None)
+LIMITS = Limits(fp32=400e9, tf32=None, bf16=1600e9, copy=10e9, disk=None)
 
 
 def test_the_report_says_what_was_measured_where() -> None:
