@@ -19,6 +19,7 @@ from dmnet.optimised.options import Options
 from dmnet.optimised.residual import FusedResidual
 from dmnet.optimised.winograd import WinogradConv
 from dmnet.segmentor import Segmentor
+from dmnet.winograd.transforms import fits
 
 TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
@@ -99,8 +100,9 @@ class Build:
         before: tuple[int, int, int, int] | None = None,
     ) -> nn.Module:
         least = self.options.winograd_from
-        fits = least is not None and winograd_fits(like, before, least)
-        if fits and like.weight.device.type == "cpu":
+        narrowest = min(like.in_channels, like.out_channels)
+        wide = least is not None and narrowest >= least
+        if wide and before is None and fits(like) and like.weight.device.type == "cpu":
             return WinogradConv(weights, like, relu, self.options.kernels, self.dtype)
         return FusedConv(weights, like, relu, before, self.dtype)
 
@@ -147,18 +149,3 @@ class Build:
         (bottleneck,) = self.sequence(head.bottleneck.children())
         classifier = FusedConv(folded(head.classifier, None), head.classifier, dtype=self.dtype)
         return MergedHead(reduction, branches, bottleneck, classifier, head.context_stage)
-
-
-def winograd_fits(
-    conv: nn.Conv2d, before: tuple[int, int, int, int] | None, least_channels: int
-) -> bool:
-    """Dense, 3x3, stride 1, 'same' padding, and wide enough."""
-    return (
-        conv.kernel_size == (3, 3)
-        and conv.stride == (1, 1)
-        and conv.groups == 1
-        and conv.dilation[0] == conv.dilation[1]
-        and conv.padding == conv.dilation
-        and before is None
-        and min(conv.in_channels, conv.out_channels) >= least_channels
-    )

@@ -26,6 +26,7 @@ from dmnet.winograd.matrices import TILES, Tile
 from dmnet.winograd.tiles import Costs, counts
 from dmnet.winograd.transforms import (
     filters_by_kernel,
+    fits,
     fits_kernels,
     gradient_tiles,
     input_tiles,
@@ -173,17 +174,10 @@ def use_fast_convolutions(model: nn.Module) -> int:
 
 
 def can_be_fast(conv: nn.Conv2d) -> bool:
-    """Dense, 3x3, stride 1, 'same' padding, wide, and with channels that the kernels take."""
+    """Of the kind that Winograd's are, wide, and with channels that the kernels take."""
     inputs, outputs = conv.in_channels, conv.out_channels
-    return (
-        conv.kernel_size == (3, 3)
-        and conv.stride == (1, 1)
-        and conv.groups == 1
-        and conv.dilation[0] == conv.dilation[1]
-        and conv.padding == conv.dilation
-        and inputs * outputs >= LEAST_WIDTH * (inputs + outputs)
-        and fits_kernels([inputs, outputs])
-    )
+    wide = inputs * outputs >= LEAST_WIDTH * (inputs + outputs)
+    return fits(conv) and wide and fits_kernels([inputs, outputs])
 
 
 def taken_over(conv: nn.Conv2d) -> FastConv2d:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from dmnet.winograd.kernels import kernels
 from dmnet.winograd.matrices import Matrix, Tile, matrices
@@ -19,6 +19,17 @@ from dmnet.winograd.source import LANES, MOST_CHANNELS
 from dmnet.winograd.tiles import counts, groups
 
 C_NAMES = {torch.float32: "float", torch.bfloat16: "bf16"}
+
+
+def fits(conv: nn.Conv2d) -> bool:
+    """Dense, 3x3, stride 1, 'same' padding: it can be computed so at all."""
+    return (
+        conv.kernel_size == (3, 3)
+        and conv.stride == (1, 1)
+        and conv.groups == 1
+        and conv.dilation[0] == conv.dilation[1]
+        and conv.padding == conv.dilation
+    )
 
 
 def fits_kernels(channels: Sequence[int]) -> bool:
