@@ -191,6 +191,7 @@ def a_lost_node_gives_its_training_to_another(login, undisturbed):
     """The node is silent and its training hangs; SLURM queues the job again elsewhere."""
     snakemake = login.start()
     progress = login.wait_for_states()
+    os.kill(progress["pid"], signal.SIGSTOP)  # so that it cannot be ready before it is killed
     (job,) = login.training_jobs()
     login.cluster.kill(f"slurmd-{login.node_of(job)}")
     for pid in [progress["pid"], *login.cluster.steps(job)]:
