@@ -197,7 +197,10 @@ def a_lost_node_gives_its_training_to_another(login, undisturbed):
     for pid in [progress["pid"], *login.cluster.steps(job)]:
         os.kill(pid, signal.SIGKILL)
     finish(login, snakemake)
-    assert_as_undisturbed(login, undisturbed)
+    # Snakemake's own process on the lost node lives on. It looks for the training's output for a
+    # while and then clears it away; if that was there by then, one more job finds the run finished.
+    again = "finished earlier, weights verified: nothing to train" in login.training_log()
+    assert_as_undisturbed(login, undisturbed, resumed=0 if again else 1)
 
 
 @story()
@@ -447,8 +450,10 @@ def slurmctld_killed_and_started_again_does_not_touch_the_training(login, undist
     snakemake = login.start()
     login.wait_for_states(1)
     login.cluster.kill("slurmctld")
-    login.wait_for_states(2)  # training goes on without it
+    progress = login.wait_for_states(2)  # training goes on without it
+    os.kill(progress["pid"], signal.SIGSTOP)  # so that it cannot end while nobody is told
     login.cluster.start_slurmctld()
+    os.kill(progress["pid"], signal.SIGCONT)
     finish(login, snakemake)
     assert len(login.training_jobs()) == 1
     assert_as_undisturbed(login, undisturbed, resumed=0)
