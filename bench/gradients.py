@@ -66,12 +66,10 @@ def compare(model: Segmentor, images: Tensor, labels: Tensor) -> dict[str, float
 
 
 def of_case(case: Case) -> dict[str, float]:
-    model = Segmentor(
-        ModelConfig.model_validate(MODELS[case.model].ours), MODELS[case.model].classes
-    )
+    published, device = MODELS[case.model], torch.device("cpu")
+    model = Segmentor(ModelConfig.model_validate(published.ours), published.classes)
     worker.spread_normalisation(model)
-    device = torch.device("cpu")
-    labels = worker.labels(case, MODELS[case.model].classes, device).long()
+    labels = worker.labels(case, published.classes, device).long()
     return compare(model, worker.images(case, device), labels)
 
 

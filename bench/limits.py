@@ -121,11 +121,9 @@ def flops(case: Case) -> int | None:
     training = case.kind.startswith("train_step")
     if not training and not case.kind.startswith("forward"):
         return None
-    config, classes = (
-        ModelConfig.model_validate(MODELS[case.model].ours),
-        MODELS[case.model].classes,
-    )
-    if training:
-        return 3 * case.batch * training_cost(config, classes, case.height, case.width).flops
-    config = config.model_copy(update={"auxiliary": {}})
-    return case.batch * training_cost(config, classes, case.height, case.width).flops
+    model = MODELS[case.model]
+    config, passes = ModelConfig.model_validate(model.ours), 3
+    if not training:
+        config, passes = config.model_copy(update={"auxiliary": {}}), 1
+    cost = training_cost(config, model.classes, case.height, case.width)
+    return passes * case.batch * cost.flops

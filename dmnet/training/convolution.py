@@ -49,8 +49,8 @@ class FastConv2d(nn.Conv2d):
     """In training mode with fewer multiplications where that pays, else PyTorch's own."""
 
     def forward(self, input: Tensor) -> Tensor:
-        kind = torch.float32
-        if not (self.training and input.is_cpu and input.dtype == self.weight.dtype == kind):
+        float32 = input.dtype == self.weight.dtype == torch.float32
+        if not (self.training and input.is_cpu and float32):
             return super().forward(input)
         n, _, h, w = input.shape
         d = int(self.dilation[0])

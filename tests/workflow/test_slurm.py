@@ -200,6 +200,8 @@ def a_lost_node_gives_its_training_to_another(login, undisturbed):
     # Snakemake's own process on the lost node lives on. It looks for the training's output for a
     # while and then clears it away; if that was there by then, one more job finds the run finished.
     again = "finished earlier, weights verified: nothing to train" in login.training_log()
+    (log,) = login.clone.path.glob(f"logs/slurm/rule_train/*/{job}.log")
+    assert "going on from iteration" in log.read_text()
     assert_as_undisturbed(login, undisturbed, resumed=0 if again else 1)
 
 
