@@ -64,7 +64,8 @@ def measure(
     started, ends = time.perf_counter(), []
     model = build()
     for image, label in read_ahead(dataset.read, range(len(dataset))):
-        predicted = label_map(predict_scores(model, image.to(run.device), recipe, protocol, form))
+        scores = predict_scores(model, image, recipe, protocol, form, run.device)
+        predicted = label_map(scores)
         matrix.add(predicted, label, dataset.data.ignore_index)
         labels.append(predicted.cpu())
         ends.append(time.perf_counter() - started)

@@ -82,8 +82,8 @@ class Evaluation(Forward):
         super().__init__(case, folder, device)
         self.model = in_form(self.model, OPTIMISED)
         pixels = torch.from_numpy(worker.picture(case.height, case.width))
-        self.picture = pixels.permute(2, 0, 1).contiguous().to(device)
-        self.recipe = recipe(case)
+        self.picture = pixels.permute(2, 0, 1).contiguous()
+        self.recipe, self.device = recipe(case), device
 
     def outputs(self) -> dict[str, Tensor]:
         return {"probabilities": self._scores()}
@@ -92,7 +92,9 @@ class Evaluation(Forward):
         label_map(self._scores())
 
     def _scores(self) -> Tensor:
-        return predict_scores(self.model, self.picture, self.recipe, self.protocol, OPTIMISED)
+        return predict_scores(
+            self.model, self.picture, self.recipe, self.protocol, OPTIMISED, self.device
+        )
 
 
 class Data:

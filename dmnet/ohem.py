@@ -30,21 +30,21 @@ def hard_pixels(
         alone = ohem.model_copy(update={"parts": 1})
         pieces = zip(*(x.chunk(ohem.parts) for x in (logits, labels, losses)), strict=True)
         return torch.cat([hard_pixels(x, y, loss, ignore_index, alone) for x, y, loss in pieces])
+    # No value is asked for: a GPU would have to finish all that was queued before it can answer.
     labelled = labels != ignore_index
-    kept = torch.zeros_like(labelled)
-    count = int(labelled.sum())
-    if count == 0:
-        return kept
-    wanted = ohem.min_kept * labels.shape[0]
     if ohem.threshold is None:
-        chosen = torch.zeros(count, dtype=torch.bool, device=labels.device)
-        chosen[losses.detach()[labelled].topk(min(wanted, count)).indices] = True
-    else:
-        true_class = labels.masked_fill(~labelled, 0).unsqueeze(1)
-        probability = logits.softmax(1).gather(1, true_class).squeeze(1)[labelled]
-        # The pixel that is the next easier than the `wanted` hardest ones; strictly below it lie
-        # at most `wanted`, and fewer where several pixels share its probability.
-        at_least = probability.kthvalue(min(wanted, count - 1) + 1).values
-        chosen = probability < at_least.clamp(min=ohem.threshold)
-    kept[labelled] = chosen
-    return kept
+        hardness = losses.detach().masked_fill(~labelled, -torch.inf).flatten()
+        count = min(ohem.min_kept * len(labels), len(hardness))
+        kept = torch.zeros_like(labelled).flatten()
+        kept[hardness.topk(count).indices] = True
+        return kept.view_as(labelled) & labelled
+    true_class = labels.masked_fill(~labelled, 0).unsqueeze(1)
+    probability = logits.softmax(1).gather(1, true_class).squeeze(1)
+    # The pixel that is the next easier than the `wanted` hardest ones, or the easiest of all where
+    # there are fewer; strictly below it lie at most `wanted`, and fewer where several pixels share
+    # its probability.
+    easiness = probability.masked_fill(~labelled, torch.inf).flatten()
+    wanted = min(ohem.min_kept * len(labels), len(easiness) - 1)
+    hardest = easiness.topk(wanted + 1, largest=False).values
+    at_least = hardest.gather(0, (labelled.sum() - 1).clamp(0, wanted)[None])
+    return (probability < at_least.clamp(min=ohem.threshold)) & labelled

@@ -76,10 +76,8 @@ def prediction_seconds(config: SpeedConfig, device: torch.device) -> list[float]
         recipe = RecipeConfig(
             lr=1, weight_decay=0, iterations=1, batch_size=1, crop_size=config.crop_size
         )
-        views = [
-            view._replace(images=view.images.to(device))
-            for view in make_views(picture, recipe, config.inference, config.model.align_corners)
-        ]
+        align_corners = config.model.align_corners
+        views = list(make_views(picture, recipe, config.inference, align_corners, device))
         seconds = []
         for _ in range(config.warmup + config.images):
             synchronise(device)

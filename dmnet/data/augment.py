@@ -17,6 +17,7 @@ from dmnet.config import RecipeConfig
 from dmnet.data.crop import draw_window
 from dmnet.data.padding import pad
 from dmnet.data.photometric import distort
+from dmnet.devices import upload
 
 # One thread: results must not depend on how many there are, and loaders run side by side.
 cv2.setNumThreads(0)
@@ -41,7 +42,7 @@ def fitted_size(
 
 
 def resize_image(image: Tensor, size: tuple[int, int]) -> Tensor:
-    """(3, h, w) uint8 -> (3, *size) uint8, by OpenCV's bilinear, which does not antialias.
+    """(3, h, w) uint8 on the CPU -> (3, *size), by OpenCV's bilinear, which does not antialias.
 
     Its memory has the colours innermost. The reference toolboxes resize with OpenCV; its
     fixed-point arithmetic differs from other libraries' by one gray level at every fourth pixel,
@@ -49,9 +50,9 @@ def resize_image(image: Tensor, size: tuple[int, int]) -> Tensor:
     """
     if tuple(image.shape[-2:]) == size:
         return image
-    pixels = np.ascontiguousarray(image.permute(1, 2, 0).cpu().numpy())
+    pixels = np.ascontiguousarray(image.permute(1, 2, 0).numpy())
     resized = cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_LINEAR)
-    return torch.from_numpy(resized).permute(2, 0, 1).to(image.device)
+    return torch.from_numpy(resized).permute(2, 0, 1)
 
 
 def resize_label(label: Tensor, size: tuple[int, int]) -> Tensor:
@@ -65,7 +66,7 @@ def resize_label(label: Tensor, size: tuple[int, int]) -> Tensor:
 def normalise(image: Tensor, recipe: RecipeConfig) -> Tensor:
     """(3, h, w) uint8 -> float32 with the recipe's mean and standard deviation removed."""
     mean, std = (
-        torch.tensor(values, dtype=torch.float32, device=image.device).view(3, 1, 1)
+        upload(torch.tensor(values, dtype=torch.float32).view(3, 1, 1), image.device)
         for values in (recipe.mean, recipe.std)
     )
     # Rows innermost from here on, as the network's first convolution reads them.

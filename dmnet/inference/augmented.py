@@ -23,6 +23,7 @@ from torch import Tensor
 
 from dmnet.config import InferenceConfig, RecipeConfig
 from dmnet.data.augment import normalise, resize_image, scaled_size
+from dmnet.devices import CPU, upload
 from dmnet.inference.form import PLAIN, Form
 from dmnet.inference.windows import head_logits, head_scores, image_logits, resized
 from dmnet.segmentor import Segmentor
@@ -40,13 +41,16 @@ def predict_scores(
     recipe: RecipeConfig,
     config: InferenceConfig,
     form: Form = PLAIN,
+    device: torch.device = CPU,
 ) -> Tensor:
-    """One picture (3, h, w) uint8 -> scores (classes, h, w), averaged by the protocol.
+    """One picture (3, h, w) uint8 on the CPU -> scores (classes, h, w), averaged by the protocol.
 
     The scores are probabilities or logits as `config.average` says. In mmsegmentation's order a
-    single prediction stays logits, whose order of classes is the same. `form` is that of `model`.
+    single prediction stays logits, whose order of classes is the same. `form` is that of `model`,
+    `device` the one it is on, where the scores stay. A GPU is given one view after the other and
+    asked for nothing, so the next is resized here while it works.
     """
-    views = make_views(picture, recipe, config, model.config.align_corners)
+    views = make_views(picture, recipe, config, model.config.align_corners, device)
     height, width = picture.shape[-2:]
     return average_scores(model, views, (height, width), config, form)[0]
 
@@ -128,17 +132,25 @@ def view_scores(
 
 
 def make_views(
-    picture: Tensor, recipe: RecipeConfig, config: InferenceConfig, align_corners: bool
+    picture: Tensor,
+    recipe: RecipeConfig,
+    config: InferenceConfig,
+    align_corners: bool,
+    device: torch.device = CPU,
 ) -> Iterator[View]:
-    """The views of one picture (3, h, w) uint8, scale by scale, each before its mirror image."""
+    """The views of one picture (3, h, w) uint8 on the CPU, made on `device` and left there.
+
+    Scale by scale, each before its mirror image.
+    """
     height, width = picture.shape[-2:]
     if config.conventions == "sssegmentation":
         fitted = resize_image(picture, size_at_scale(height, width, 1.0, config.fit_size))
-        yield from interpolated_views(normalise(fitted, recipe)[None], config, align_corners)
+        images = normalise(upload(fitted, device), recipe)[None]
+        yield from interpolated_views(images, config, align_corners)
         return
     for scale in config.scales:
         resized = resize_image(picture, size_at_scale(height, width, scale, config.fit_size))
-        yield from with_mirror(normalise(resized, recipe)[None], config)
+        yield from with_mirror(normalise(upload(resized, device), recipe)[None], config)
 
 
 def interpolated_views(

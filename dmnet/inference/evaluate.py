@@ -41,7 +41,7 @@ def evaluate(
     matrix = ConfusionMatrix.empty(dataset.data.classes)
     try:
         for image, label in read_ahead(dataset.read, range(rank, len(dataset), processes)):
-            scores = predict_scores(model, image.to(device), recipe, inference, form)
+            scores = predict_scores(model, image, recipe, inference, form, device)
             matrix.add(label_map(scores), label, dataset.data.ignore_index)
     finally:
         model.train(was_training)

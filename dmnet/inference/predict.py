@@ -80,10 +80,11 @@ def predict_labels(trained: TrainedRun, image: Tensor, size: tuple[int, int]) ->
     """
     scores = predict_scores(
         trained.model,
-        image.to(trained.device),
+        image,
         trained.job.run.recipe,
         trained.evaluation.inference,
         trained.form,
+        trained.device,
     )
     return resize_label(label_map(scores).to(torch.uint8).cpu(), size)
 

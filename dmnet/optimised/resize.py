@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dmnet.devices import upload
+
 
 def resized_through(
     scores: Tensor,
@@ -26,8 +28,8 @@ def resized_through(
     mirrored: the map of the size `between` is mirrored before the second resizing.
     """
     (height, width), device = scores.shape[-2:], scores.device
-    rows = resizing(height, between[0], size[0], align_corners).to(device)
-    columns = resizing(width, between[1], size[1], align_corners, mirrored).to(device)
+    rows = upload(resizing(height, between[0], size[0], align_corners), device)
+    columns = upload(resizing(width, between[1], size[1], align_corners, mirrored), device)
     return rows @ (scores @ columns.T)
 
 

@@ -10,6 +10,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from dmnet.config import RecipeConfig
+from dmnet.devices import upload
 from dmnet.losses import Losses, count_pixels, segmentation_losses
 from dmnet.segmentor import Segmentor
 from dmnet.training.acceleration import PLAIN, Acceleration, load_optimizer
@@ -155,7 +156,7 @@ class Stepper:
             return None
         own = count_pixels(labels, self.ignore_index, self.recipe.loss_average)
         count = max(int(self.processes.sum([float(own)])[0]), 1)
-        return torch.tensor(count, device=self.device)
+        return upload(torch.tensor(count), self.device)
 
     def _whole(self, pieces: list[Losses]) -> Losses:
         """The losses of the whole batch from those of its pieces; without gradients."""

@@ -1,0 +1,156 @@
+"""On a GPU, a pretended one: every tensor is there, and the program does not wait for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from dmnet.config import InferenceConfig, ModelConfig, RecipeConfig
+from dmnet.inference import augmented
+from dmnet.inference.augmented import label_map, predict_scores
+from dmnet.inference.form import OPTIMISED, PLAIN
+from dmnet.optimised import Options, optimised
+from dmnet.optimised.resize import resizing
+from dmnet.segmentor import Segmentor
+from dmnet.training.acceleration import acceleration_on
+from dmnet.training.step import Stepper
+from tests.dmnet.pretended_gpu import (
+    GPU,
+    GPUWaitError,
+    NoWaiting,
+    TwoDevicesError,
+    pretended_gpu,
+    without_pretending,
+)
+
+# copy.deepcopy, of which the optimised form is made, looks whether a tensor has memory.
+pytestmark = pytest.mark.filterwarnings("ignore:Accessing the data pointer of FakeTensor")
+CLASSES, SIZE = 5, (64, 96)
+RESNET = {"name": "resnet", "depth": 50, "width": 8}
+STAGE4 = {"stage4": {"head": {"name": "fcn", "channels": 8}, "stage": 4, "weight": 0.4}}
+MODELS: dict[str, dict[str, Any]] = {
+    "DMNet": {"backbone": RESNET, "head": {"name": "dmnet", "channels": 8}, "auxiliary": STAGE4},
+    "multi-kernel": {"backbone": RESNET, "head": {"name": "multi_kernel", "channels": 8}},
+    "dilated": {"backbone": RESNET, "head": {"name": "dilated", "channels": 8}},
+    "DeepLabV3": {"backbone": RESNET, "head": {"name": "aspp", "channels": 8}},
+    "BiSeNetV2": {
+        "backbone": {"name": "bisenetv2"},
+        "head": {"name": "fcn", "channels": 8, "convolutions": 1},
+        "auxiliary": {"stage2": {"head": {"name": "fcn", "channels": 8}, "stage": 2, "weight": 1}},
+    },
+}
+RECIPES: dict[str, dict[str, Any]] = {
+    "float32": {},
+    "mixed precision": {"precision": "amp"},
+    "mixed precision, fixed scale": {"precision": "amp", "loss_scale": 512.0},
+    "hard pixels": {"ohem": {"threshold": 0.7, "min_kept": 50}},
+    "hardest pixels": {"ohem": {"threshold": None, "min_kept": 50, "parts": 2}},
+}
+PROTOCOLS: dict[str, dict[str, Any]] = {
+    "single-scale": {},
+    "scales and flip": {"scales": (0.5, 1.0, 1.25), "flip": True},
+    "windows": {"mode": "slide", "window": (40, 40), "stride": (24, 24), "flip": True},
+    "sssegmentation": {"scales": (0.5, 1.0), "flip": True, "conventions": "sssegmentation"},
+}
+
+
+def recipe(**values: Any) -> RecipeConfig:
+    plain = {"lr": 0.01, "weight_decay": 5e-4, "iterations": 9, "batch_size": 4, "crop_size": SIZE}
+    return RecipeConfig.model_validate({**plain, **values})
+
+
+def build(name: str) -> Segmentor:
+    return Segmentor(ModelConfig.model_validate(MODELS[name]), CLASSES)
+
+
+@pytest.fixture(autouse=True)
+def on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """OpenCV resizes real pictures, and no pretended matrix outlives its test."""
+    monkeypatch.setattr(augmented, "resize_image", without_pretending(augmented.resize_image))
+    yield
+    resizing.cache_clear()
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("values", RECIPES.values(), ids=RECIPES)
+def test_a_training_step(name: str, values: dict[str, Any]) -> None:
+    model, types = build(name), set()
+    images = torch.randn(4, 3, *SIZE)
+    labels = torch.randint(CLASSES, (4, *SIZE), dtype=torch.uint8)
+    with pretended_gpu(model):
+        model.to(GPU).train()
+        stepper = Stepper(model, recipe(**values), 255, GPU, acceleration=acceleration_on(GPU))
+        classifier = model.head.get_submodule("classifier")
+        classifier.register_forward_hook(lambda *call: types.add(call[-1].dtype))
+        with NoWaiting():  # the second step is the first with momentum
+            losses = [stepper.step(images, labels, number, number)[0] for number in range(2)]
+    assert types == {torch.float16 if "precision" in values else torch.float32}
+    for loss in losses:
+        assert (loss.total.device, loss.total.dtype) == (GPU, torch.float32)
+    assert {parameter.device for parameter in model.parameters()} == {GPU}
+    for state in stepper.optimizer.state.values():
+        assert state["momentum_buffer"].device == GPU
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("values", PROTOCOLS.values(), ids=PROTOCOLS)
+@pytest.mark.parametrize("form", [PLAIN, OPTIMISED], ids=lambda form: form.name)
+def test_an_evaluation(name: str, values: dict[str, Any], form: Any) -> None:
+    model, protocol = build(name).eval(), InferenceConfig.model_validate(values)
+    picture = torch.randint(256, (3, *SIZE), dtype=torch.uint8)
+    with pretended_gpu():
+        model.to(GPU)
+        used = optimised(model) if form is OPTIMISED else model
+        with NoWaiting():
+            scores = predict_scores(used, picture, recipe(), protocol, form, GPU)
+            predicted = label_map(scores)
+    assert (scores.shape, scores.device, scores.dtype) == ((CLASSES, *SIZE), GPU, torch.float32)
+    assert (predicted.shape, predicted.device) == (SIZE, GPU)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_optimised_form_in_bf16(name: str) -> None:
+    model, types = build(name).eval(), set()
+    with pretended_gpu():
+        model.to(GPU)
+        fast, images = optimised(model, Options(precision="bf16")), torch.randn(1, 3, *SIZE).to(GPU)
+        fast.backbone.register_forward_hook(lambda *call: types.update(x.dtype for x in call[-1]))
+        with NoWaiting():
+            logits = fast(images).main
+    assert types == {torch.bfloat16}
+    assert (logits.device, logits.dtype) == (GPU, torch.float32)
+
+
+# --------------------------------------------------------------------- what the pretended GPU sees
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        lambda x: float(x.sum()),
+        lambda x: bool((x > 0).any()),
+        lambda x: x[x > 0],
+        lambda x: x.cpu(),
+        lambda x: torch.ones(3).to(GPU),
+        lambda x: torch.tensor([1.0, 2.0], device=GPU),
+        lambda x: x.copy_(torch.ones(3)),
+        lambda x: torch.bincount(x.long()),
+    ],
+)
+def test_what_would_wait_for_a_gpu_is_an_error(operation: Callable[[Tensor], object]) -> None:
+    with pretended_gpu():
+        x = torch.ones(3).to(GPU)
+        with NoWaiting(), pytest.raises(GPUWaitError):
+            operation(x)
+
+
+def test_tensors_of_two_devices_in_one_operation_are_an_error() -> None:
+    layer = nn.Conv2d(3, 3, 1)
+    with pretended_gpu():
+        layer.to(GPU)
+        with NoWaiting(), pytest.raises(TwoDevicesError):
+            layer(torch.ones(1, 3, 4, 4))
