@@ -13,7 +13,7 @@ import torch
 from bench.cases import CASES, GPUS_ONLY, KINDS, MODELS
 from bench.limits import measure_limits
 from bench.peer import ROOT, BenchError, Peer
-from bench.report import machine, result, to_markdown, to_report
+from bench.report import in_seconds, machine, result, to_markdown, to_report
 from bench.run import measure_cases
 from dmnet.errors import DMNetError
 from dmnet.files import write_json, write_text
@@ -65,10 +65,10 @@ def run(options: argparse.Namespace) -> None:
             measured.append(row)
             shown = result(row)
             log.info(
-                "%s: ours %.3f s, reference %.3f s, ratio %.2f (%s)",
+                "%s: ours %s s, reference %s s, ratio %.2f (%s)",
                 row.case.title,
-                shown["elapsed"]["ours"],
-                shown["elapsed"]["theirs"],
+                in_seconds(shown["elapsed"]["ours"]),
+                in_seconds(shown["elapsed"]["theirs"]),
                 shown["elapsed"]["ratio"],
                 shown["verdict"],
             )

@@ -71,6 +71,11 @@ def mebibytes(peak: int | None) -> str:
     return "-" if peak is None else f"{peak / 2**20:.0f}"
 
 
+def in_seconds(value: float) -> str:
+    """To the millisecond, or to three digits where that is finer: a GPU takes milliseconds."""
+    return f"{value:.3f}" if value >= 0.1 else f"{value:#.3g}"
+
+
 def compared(ours: list[float], theirs: list[float]) -> dict[str, Any]:
     """Medians in seconds, and the ratio theirs / ours with its interval."""
     times = ratios(theirs, ours)
@@ -100,8 +105,8 @@ def to_markdown(report: dict[str, Any]) -> str:
             case.model_title,
             KINDS[case.kind],
             case.size,
-            f"{row['elapsed']['ours']:.3f}",
-            f"{row['elapsed']['theirs']:.3f}",
+            in_seconds(row["elapsed"]["ours"]),
+            in_seconds(row["elapsed"]["theirs"]),
             f"{row['elapsed']['ratio']:.2f}",
             "{:.2f} to {:.2f}".format(*row["elapsed"]["interval"]),
             row["verdict"],

@@ -13,7 +13,7 @@ import torch
 from bench.cases import CASES, KINDS, MODELS, Case
 from bench.limits import Limits
 from bench.peer import BenchError, Peer
-from bench.report import to_markdown, to_report, verdict
+from bench.report import in_seconds, to_markdown, to_report, verdict
 from bench.run import Measured, Times, difference, measure_cases
 
 SIDE = """
@@ -104,6 +104,14 @@ def test_every_case_names_a_model_and_a_kind() -> None:
 )
 def test_the_verdict_needs_the_whole_interval(interval: tuple[float, float], word: str) -> None:
     assert verdict(*interval) == word
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(12.2284, "12.228"), (0.1512, "0.151"), (0.09, "0.0900"), (0.00312, "0.00312")],
+)
+def test_seconds_have_three_digits_at_least(value: float, shown: str) -> None:
+    assert in_seconds(value) == shown
 
 
 LIMITS = Limits(fp32=400e9, tf32=None, bf16=1600e9, copy=10e9, disk=None)

@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from dmnet.config import InferenceConfig, ModelConfig, RecipeConfig
 from dmnet.inference import augmented
 from dmnet.inference.augmented import label_map, predict_scores
-from dmnet.inference.form import OPTIMISED, PLAIN
+from dmnet.inference.form import OPTIMISED, PLAIN, Form
 from dmnet.optimised import Options, optimised
 from dmnet.optimised.resize import resizing
 from dmnet.segmentor import Segmentor
 from dmnet.training.acceleration import acceleration_on
 from dmnet.training.step import Stepper
-from tests.dmnet.pretended_gpu import (
+from tests.pretended_gpu import (
     GPU,
     GPUWaitError,
     NoWaiting,
@@ -75,14 +75,19 @@ def on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     resizing.cache_clear()
 
 
-@pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("values", RECIPES.values(), ids=RECIPES)
-def test_a_training_step(name: str, values: dict[str, Any]) -> None:
+def pairs(others: dict[str, dict[str, Any]], first: str) -> list[tuple[str, str]]:
+    """Every model with the one, and DMNet with all others."""
+    return [(name, first) for name in MODELS] + [("DMNet", o) for o in others if o != first]
+
+
+@pytest.mark.parametrize(("name", "how"), pairs(RECIPES, "mixed precision"))
+def test_a_training_step(name: str, how: str) -> None:
+    values = RECIPES[how]
     model, types = build(name), set()
     images = torch.randn(4, 3, *SIZE)
     labels = torch.randint(CLASSES, (4, *SIZE), dtype=torch.uint8)
-    with pretended_gpu(model):
-        model.to(GPU).train()
+    with pretended_gpu() as pretended:
+        pretended.learning = model.to(GPU).train()
         stepper = Stepper(model, recipe(**values), 255, GPU, acceleration=acceleration_on(GPU))
         classifier = model.head.get_submodule("classifier")
         classifier.register_forward_hook(lambda *call: types.add(call[-1].dtype))
@@ -96,11 +101,10 @@ def test_a_training_step(name: str, values: dict[str, Any]) -> None:
         assert state["momentum_buffer"].device == GPU
 
 
-@pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("values", PROTOCOLS.values(), ids=PROTOCOLS)
+@pytest.mark.parametrize(("name", "how"), pairs(PROTOCOLS, "scales and flip"))
 @pytest.mark.parametrize("form", [PLAIN, OPTIMISED], ids=lambda form: form.name)
-def test_an_evaluation(name: str, values: dict[str, Any], form: Any) -> None:
-    model, protocol = build(name).eval(), InferenceConfig.model_validate(values)
+def test_an_evaluation(name: str, how: str, form: Form) -> None:
+    model, protocol = build(name).eval(), InferenceConfig.model_validate(PROTOCOLS[how])
     picture = torch.randint(256, (3, *SIZE), dtype=torch.uint8)
     with pretended_gpu():
         model.to(GPU)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import (
     DataDependentOutputException,
     DynamicOutputShapeException,
+    FakeTensor,
     FakeTensorMode,
     unset_fake_temporarily,
 )
@@ -77,27 +79,32 @@ CPU_TYPE, CUDA_TYPE, TYPES = 0, 1, 21
 REGISTRY = "_ZN3c104impl26device_guard_impl_registryE"
 
 
-@contextmanager
-def pretended_gpu(learning: nn.Module | None = None) -> Iterator[None]:
-    """Inside, tensors on `GPU` can be made; CPU tensors made outside can be used."""
+@dataclass
+class Pretended:
+    learning: nn.Module | None = None  # to which `backward` gives gradients
 
-    def backward(total: Tensor, *_: Any, **__: Any) -> None:
-        assert learning is not None and total.device == GPU and total.dim() == 0
-        for parameter in learning.parameters():
+    def backward(self, loss: Tensor) -> None:
+        assert self.learning is not None and loss.device == GPU and loss.dim() == 0
+        for parameter in self.learning.parameters():
             parameter.grad = torch.zeros_like(parameter)
 
+
+@contextmanager
+def pretended_gpu() -> Iterator[Pretended]:
+    """Inside, tensors on `GPU` can be made; CPU tensors made outside can be used."""
+    pretended = Pretended()
     with pytest.MonkeyPatch.context() as patch, _cuda_can_be_switched_to():
         patch.setattr(nn.Module, "_apply", _apply)
-        patch.setattr(Tensor, "backward", backward)
+        patch.setattr(Tensor, "backward", lambda loss, *_, **__: pretended.backward(loss))
+        # PyTorch's copies the mode with the tensor, and the process crashes some time later.
+        patch.setattr(FakeTensor, "__deepcopy__", _deepcopy, raising=False)
         patch.setattr(Tensor, "pin_memory", lambda tensor: tensor)
         patch.setattr(torch, "_fused_sgd_", _fused_sgd)
         for module in (torch.cuda.amp.common, torch.amp.autocast_mode.torch.cuda.amp.common):
             patch.setattr(module, "amp_definitely_not_available", lambda: False)
-        with (
-            FakeTensorMode(allow_non_fake_inputs=True, allow_fallback_kernels=False),
-            torch.no_grad(),
-        ):
-            yield
+        mode = FakeTensorMode(allow_non_fake_inputs=True, allow_fallback_kernels=False)
+        with mode, torch.no_grad():
+            yield pretended
 
 
 def _apply(self: nn.Module, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> nn.Module:
@@ -110,6 +117,12 @@ def _apply(self: nn.Module, fn: Callable[[Tensor], Tensor], recurse: bool = True
             if buffer is not None:
                 module._buffers[name] = fn(buffer)
     return self
+
+
+def _deepcopy(self: Tensor, memo: dict[int, object]) -> Tensor:
+    copied = self.clone()
+    memo[id(self)] = copied
+    return nn.Parameter(copied, False) if isinstance(self, nn.Parameter) else copied
 
 
 def _fused_sgd(

@@ -1,0 +1,45 @@
+"""`make bench` on a GPU, a pretended one: each of our rows runs there, and none waits inside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from bench import ours
+from bench.cases import CASES, Case
+from dmnet.inference import augmented
+from dmnet.optimised.resize import resizing
+from dmnet.training import trainer
+from tests.pretended_gpu import GPU, NoWaiting, pretended_gpu, without_pretending
+
+pytestmark = pytest.mark.filterwarnings("ignore:Accessing the data pointer of FakeTensor")
+# One of each kind and model, at a quarter of its size.
+SMALL = {(case.model, case.kind): case.halved().halved() for case in CASES if case.kind != "data"}
+
+
+@pytest.fixture(autouse=True)
+def no_files_and_no_cuda(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(ours, "load_theirs", lambda *_: None)
+    monkeypatch.setattr(trainer, "pick_device", lambda _: GPU)
+    monkeypatch.setattr(augmented, "resize_image", without_pretending(augmented.resize_image))
+    yield
+    resizing.cache_clear()
+
+
+@pytest.mark.parametrize("case", SMALL.values(), ids=lambda case: f"{case.model}-{case.kind}")
+def test_it_runs(case: Case, tmp_path: Path) -> None:
+    picture = torch.randint(256, (3, case.height, case.width), dtype=torch.uint8)
+    with pretended_gpu() as pretended:
+        job = ours.make(case, tmp_path, GPU)
+        if isinstance(job, ours.Evaluation):
+            job.picture = picture
+        if isinstance(job, ours.TrainStep):
+            pretended.learning = job.trainer.model
+            assert job.trainer.stepper.amp == (case.kind == "train_step_amp")
+        (output,) = job.outputs().values()
+        with NoWaiting():
+            job.run()
+    assert output.device == GPU
