@@ -54,13 +54,25 @@ def device_name(device: torch.device) -> str:
     return platform.processor() or platform.machine()
 
 
+def tf32(device: torch.device) -> list[str]:
+    """What is computed with float32 rounded to TF32, 10 bits of mantissa in place of 23.
+
+    PyTorch's default for convolutions ("convolutions", "products"); on NVIDIA's GPUs since 2020.
+    """
+    if device.type != "cuda" or torch.cuda.get_device_capability(device)[0] < 8:
+        return []
+    cublas, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    allowed = {"convolutions": cudnn.allow_tf32, "products": cublas.allow_tf32}
+    return [name for name, is_allowed in allowed.items() if is_allowed]
+
+
 def environment(device: torch.device) -> dict[str, Any]:
     """Versions and hardware, JSON-ready; no names of users or machines, no variables."""
     return {
         "python": platform.python_version(),
         "packages": {name: version(name) for name in PACKAGES},
         "platform": platform.platform(),
-        "device": {"type": device.type, "name": device_name(device)},
+        "device": {"type": device.type, "name": device_name(device), "tf32": tf32(device)},
         "processor": {
             "name": device_name(torch.device("cpu")),
             "cores": os.cpu_count(),

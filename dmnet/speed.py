@@ -5,8 +5,9 @@ The zoos' tables state both: "Inf time (fps)", the inference speed of one image 
 
 Timed is what mmsegmentation's tools/benchmark.py times: from the normalised picture on the device
 to its label map, by the whole protocol (every window, scale and mirror image, logits resized to the
-picture's size), in float32. Reading, resizing and normalising the picture come before it. Where
-`optimised` says so it is done in the form that evaluations then use (dmnet/inference/form.py).
+picture's size), in float32 (the result says what of it a GPU rounds to TF32). Reading, resizing and
+normalising the picture come before it. Where `optimised` says so it is done in the form that
+evaluations then use (dmnet/inference/form.py).
 """
 
 from __future__ import annotations

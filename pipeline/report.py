@@ -167,7 +167,7 @@ def device_text(speed: dict[str, Any]) -> str:
     if device.get("type") == "cpu" and threads:
         parts.append(f"{threads} thread{'' if threads == 1 else 's'}")
     name = ", ".join(str(part) for part in parts if part) or "an unknown device"
-    name = in_words(name, speed.get("form"))
+    name = in_words(name, speed.get("form"), device.get("tf32"))
     kind = speed.get("memory_kind")
     return f"{name} (memory: {kind})" if kind else name
 

@@ -28,12 +28,19 @@ class RunResult:
     @property
     def measured_on(self) -> str:
         """The device, and the model's form unless it is the plain one: "cpu, optimised form"."""
-        return in_words(self.metrics.get("device", "unknown device"), self.metrics.get("form"))
+        found = self.metrics
+        return in_words(found.get("device", "unknown device"), found.get("form"), found.get("tf32"))
 
 
-def in_words(device: str, form: str | None) -> str:
-    """`form` as dmnet/inference/form.py calls it; results from before there were two have none."""
-    return device if form in (None, "plain") else f"{device}, {form} form"
+def in_words(device: str, form: str | None, tf32: list[str] | None) -> str:
+    """`form` as dmnet/inference/form.py calls it, `tf32` as dmnet/provenance.py lists it; earlier
+    results have neither."""
+    parts = [device]
+    if tf32:
+        parts.append(f"TF32 in {' and '.join(tf32)}")
+    if form not in (None, "plain"):
+        parts.append(f"{form} form")
+    return ", ".join(parts)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from dmnet.data.manifest import Manifest
 from dmnet.errors import ConfigError, RunError
 from dmnet.files import read_json
 from dmnet.inference.form import Form, form_of, in_form
+from dmnet.provenance import tf32
 from dmnet.segmentor import Segmentor
 from dmnet.training.processes import pick_device
 from dmnet.weights import load_trained
@@ -47,6 +48,7 @@ class TrainedRun:
             "stand_in": self.manifest.stand_in,
             "images": len(self.dataset),
             "device": self.device.type,
+            "tf32": tf32(self.device),
             "form": self.form.name,
         }
 

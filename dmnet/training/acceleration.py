@@ -6,7 +6,10 @@ On a GPU
 - channels lie innermost, as tensor cores read them; else cuDNN rearranges every map before and
   after its convolutions (on a CPU that is slower);
 - one kernel updates all parameters, and reads there, not on the host, whether mixed precision has
-  to leave the update out.
+  to leave the update out;
+- cuDNN tries its algorithms for each convolution in the first step and keeps the fastest, as in
+  mmsegmentation's configurations (`cudnn_benchmark`), as batches have one size. Validations, whose
+  images differ in size, do without.
 
 On a CPU
 - wide 3x3 convolutions take fewer multiplications (`dmnet.training.convolution`), where a C
@@ -16,6 +19,8 @@ On a CPU
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -27,6 +32,7 @@ class Acceleration(NamedTuple):
     channels_last: bool = False
     fused_update: bool = False
     fast_convolutions: bool = False
+    tried_convolutions: bool = False
 
     @property
     def layout(self) -> torch.memory_format:
@@ -38,7 +44,18 @@ PLAIN = Acceleration()
 
 def acceleration_on(device: torch.device) -> Acceleration:
     on_gpu = device.type == "cuda"
-    return Acceleration(on_gpu, on_gpu, device.type == "cpu")
+    return Acceleration(on_gpu, on_gpu, device.type == "cpu", on_gpu)
+
+
+@contextmanager
+def algorithms_tried(on: bool) -> Iterator[None]:
+    """Whether cuDNN tries the algorithms of convolutions that it meets for the first time."""
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = before or on
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from dmnet.config import RecipeConfig
 from dmnet.devices import upload
 from dmnet.losses import Losses, count_pixels, segmentation_losses
 from dmnet.segmentor import Segmentor
-from dmnet.training.acceleration import PLAIN, Acceleration, load_optimizer
+from dmnet.training.acceleration import PLAIN, Acceleration, algorithms_tried, load_optimizer
 from dmnet.training.amp import loss_scaler, uses_amp
 from dmnet.training.convolution import use_fast_convolutions
 from dmnet.training.optimizer import SGD
@@ -82,8 +82,10 @@ class Stepper:
     def step(
         self, images: Tensor, labels: Tensor, iteration: int, seed: int | None = None
     ) -> tuple[Losses, float]:
-        """Update the model with one batch; returns the batch's losses and the learning rate.
+        """Update the model with one batch; returns its losses and the learning rate.
 
+        The losses are those of this process's share, divided by the whole batch's pixels: their
+        sum over all processes is the batch's. A GPU is not waited for.
         images (n, 3, h, w) normalised, labels (n, h, w) uint8: this process's share of the batch.
         iteration: 0-based, for the schedule. seed: of dropout, in every part of the batch the
         same, as every part draws for the whole. The model must be in training mode.
@@ -103,7 +105,7 @@ class Stepper:
             losses.append(self._backward(*piece, part, divisor))
         self.scaler.step(self.optimizer)
         self.scaler.update(self.recipe.loss_scale)
-        return self._whole(losses), lr
+        return self._share_of(losses), lr
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run needs besides the model."""
@@ -125,7 +127,8 @@ class Stepper:
         batch = self.recipe.batch_size
         if self.share.pieces > 1:
             set_piece(self.model, batch, self.share.start(batch, part))
-        with self._gradients_kept(last=part == self.share.accumulate - 1):
+        last, tried = part == self.share.accumulate - 1, self.acceleration["tried_convolutions"]
+        with self._gradients_kept(last), algorithms_tried(bool(tried)):
             with torch.autocast(self.device.type, enabled=self.amp):
                 logits = self._forward(images)
             losses = segmentation_losses(
@@ -158,19 +161,17 @@ class Stepper:
         count = max(int(self.processes.sum([float(own)])[0]), 1)
         return upload(torch.tensor(count), self.device)
 
-    def _whole(self, pieces: list[Losses]) -> Losses:
-        """The losses of the whole batch from those of its pieces; without gradients."""
+    def _share_of(self, pieces: list[Losses]) -> Losses:
+        """The losses of this process's share of the batch from those of its pieces; on the device,
+        without gradients."""
         if self.share.pieces == 1:
             return pieces[0]
-        names = list(pieces[0].auxiliary_heads)
-        own = [
-            sum(float(piece.main.detach()) for piece in pieces),
-            *(sum(float(p.auxiliary_heads[name].detach()) for p in pieces) for name in names),
-        ]
-        main, *heads = (
-            torch.tensor(value, dtype=torch.float64) for value in self.processes.sum(own)
-        )
-        if not names:
+        main = torch.stack([piece.main.detach().double() for piece in pieces]).sum()
+        heads = {
+            name: torch.stack([p.auxiliary_heads[name].detach().double() for p in pieces]).sum()
+            for name in pieces[0].auxiliary_heads
+        }
+        if not heads:
             return Losses(main, main, None, {})
-        auxiliary = torch.stack(heads).sum()
-        return Losses(main + auxiliary, main, auxiliary, dict(zip(names, heads, strict=True)))
+        auxiliary = torch.stack(list(heads.values())).sum()
+        return Losses(main + auxiliary, main, auxiliary, heads)

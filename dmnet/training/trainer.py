@@ -35,6 +35,7 @@ from dmnet.training.progress import Progress
 from dmnet.training.resume import ResumeStates
 from dmnet.training.start_weights import load_parent, load_start_weights
 from dmnet.training.step import Stepper
+from dmnet.training.sums import LossSums
 from dmnet.training.wall_clock import WallClock
 
 log = logging.getLogger(__name__)
@@ -92,7 +93,7 @@ class Trainer:
         self.counts = [self.processes.count]  # of the processes, over all attempts
         self.iteration = 0  # finished iterations
         self.seconds = 0.0  # spent on them in earlier attempts
-        self.sums: dict[str, Tensor | float] = {}  # of the losses since the last history row
+        self.sums = LossSums(self.processes)
         self.val_miou: float | None = None
         self.validated = 0  # iterations when last validated
         self.saved = 0  # and saved
@@ -147,12 +148,7 @@ class Trainer:
         losses, lr = self.stepper.step(images, labels, self.iteration, seed)
         self.iteration += 1
         self._lr = lr
-        parts = {"total": losses.total, "main": losses.main, "auxiliary": losses.auxiliary}
-        for name, loss in parts.items():
-            if loss is not None:
-                # On the device, as asking for a number would wait for the whole step.
-                self.sums[name] = self.sums.get(name, 0.0) + loss.detach().double()
-        self.sums["iterations"] = self.sums.get("iterations", 0) + 1
+        self.sums.add(losses)
 
     def _after_step(self) -> None:
         execution, last = self.job.execution, self.iteration == self.recipe.iterations
@@ -235,9 +231,7 @@ class Trainer:
     # ------------------------------------------------------------------------ history and state
 
     def _log(self) -> None:
-        count = float(self.sums.pop("iterations"))
-        row = {name: float(total) / count for name, total in self.sums.items()}
-        self.sums = {}
+        row = self.sums.take_means()
         loss = row.pop("total")
         if not math.isfinite(loss):
             raise RunError(
@@ -273,19 +267,20 @@ class Trainer:
     def _save(self) -> None:
         """All processes come back from here together, after the state is on disk."""
         self.clock.start()
+        sums = self.sums.state()
         if self.processes.first:
-            self._write_state()
+            self._write_state(sums)
         self.saved = self.iteration
         self.processes.wait_for_all()
         self.clock.took("save")
 
-    def _write_state(self) -> None:
+    def _write_state(self, sums: dict[str, Any]) -> None:
         self.states.save(
             {
                 "iteration": self.iteration,
                 "model": self.model.state_dict(),
                 **self.stepper.state_dict(),
-                "sums": {name: float(total) for name, total in self.sums.items()},
+                "sums": sums,
                 "seconds": self.progress.seconds,
                 "val_miou": self.val_miou,
                 "validated": self.validated,
@@ -300,7 +295,8 @@ class Trainer:
         if state is None:
             return
         self.iteration, self.seconds = state["iteration"], state["seconds"]
-        self.sums, self.val_miou = state["sums"], state["val_miou"]
+        self.sums.restore(state["sums"])
+        self.val_miou = state["val_miou"]
         self.saved = self.iteration
         self.validated = state.get("validated", self.iteration)
         self.clock.longest["validation"] = state.get("validation_seconds", 0.0)

@@ -10,6 +10,7 @@ from dmnet.errors import DataError
 from dmnet.files import read_json
 from dmnet.text import clock
 from pipeline.experiments import Cell, Experiment, Run
+from pipeline.results import in_words
 from pipeline.run_status import run_status
 from pipeline.show.text import UNKNOWN, Lines, code_text, entry_at, file_here, recorded
 
@@ -135,11 +136,15 @@ def _acceleration(trained: Any) -> str:
     parts = [
         "channels innermost" if found.get("channels_last") else "",
         "updates in one kernel" if found.get("fused_update") else "",
+        "convolutions chosen by trial" if found.get("tried_convolutions") else "",
         f"{layers} convolutions with fewer multiplications" if layers else "",
     ]
     return ", ".join(part for part in parts if part) or "nothing"
 
 
 def _device(trained: Any) -> str:
-    parts = [entry_at(trained, "environment", "device", key) for key in ("type", "name")]
-    return ", ".join(str(part) for part in parts if part) or UNKNOWN
+    kind, name, tf32 = (
+        entry_at(trained, "environment", "device", key) for key in ("type", "name", "tf32")
+    )
+    found = ", ".join(str(part) for part in (kind, name) if part)
+    return in_words(found, None, tf32) if found else UNKNOWN

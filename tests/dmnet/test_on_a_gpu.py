@@ -17,7 +17,9 @@ from dmnet.optimised import Options, optimised
 from dmnet.optimised.resize import resizing
 from dmnet.segmentor import Segmentor
 from dmnet.training.acceleration import acceleration_on
+from dmnet.training.processes import ALONE
 from dmnet.training.step import Stepper
+from dmnet.training.sums import LossSums
 from tests.pretended_gpu import (
     GPU,
     GPUWaitError,
@@ -83,7 +85,7 @@ def pairs(others: dict[str, dict[str, Any]], first: str) -> list[tuple[str, str]
 @pytest.mark.parametrize(("name", "how"), pairs(RECIPES, "mixed precision"))
 def test_a_training_step(name: str, how: str) -> None:
     values = RECIPES[how]
-    model, types = build(name), set()
+    model, types, tried = build(name), set(), []
     images = torch.randn(4, 3, *SIZE)
     labels = torch.randint(CLASSES, (4, *SIZE), dtype=torch.uint8)
     with pretended_gpu() as pretended:
@@ -91,14 +93,29 @@ def test_a_training_step(name: str, how: str) -> None:
         stepper = Stepper(model, recipe(**values), 255, GPU, acceleration=acceleration_on(GPU))
         classifier = model.head.get_submodule("classifier")
         classifier.register_forward_hook(lambda *call: types.add(call[-1].dtype))
+        classifier.register_forward_hook(lambda *_: tried.append(torch.backends.cudnn.benchmark))
         with NoWaiting():  # the second step is the first with momentum
             losses = [stepper.step(images, labels, number, number)[0] for number in range(2)]
     assert types == {torch.float16 if "precision" in values else torch.float32}
+    assert tried == [True, True] and not torch.backends.cudnn.benchmark
     for loss in losses:
         assert (loss.total.device, loss.total.dtype) == (GPU, torch.float32)
     assert {parameter.device for parameter in model.parameters()} == {GPU}
     for state in stepper.optimizer.state.values():
         assert state["momentum_buffer"].device == GPU
+
+
+def test_a_batch_in_two_pieces() -> None:
+    model, sums = build("DMNet"), LossSums(ALONE)
+    images, labels = torch.randn(4, 3, *SIZE), torch.randint(CLASSES, (4, *SIZE)).to(torch.uint8)
+    # Labelled pixels it would count on the CPU, where a value may be asked for, but has none here.
+    whole = recipe(bn_parts=2, loss_average="all")
+    with pretended_gpu() as pretended:
+        pretended.learning = model.to(GPU).train()
+        stepper = Stepper(model, whole, 255, GPU, None, 2, acceleration_on(GPU))
+        with NoWaiting():
+            sums.add(stepper.step(images, labels, 0, 0)[0])
+    assert {(x.device, x.dtype) for x in sums.own.values()} == {(GPU, torch.float64)}
 
 
 @pytest.mark.parametrize(("name", "how"), pairs(PROTOCOLS, "scales and flip"))

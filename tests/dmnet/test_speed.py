@@ -55,7 +55,9 @@ def test_the_command_writes_speed_memory_and_where_they_were_measured(
     # This network has about 0.2 million parameters; a process with PyTorch has over 100 MiB.
     assert found["memory_kind"] in ("process peak RSS", "cuda allocated")
     assert 0 < found["memory_bytes"] < 2**30
-    assert set(found["device"]) == {"type", "name", "threads"} and "torch" in found["packages"]
+    assert (
+        set(found["device"]) == {"type", "name", "threads", "tf32"} and "torch" in found["packages"]
+    )
 
 
 @pytest.mark.parametrize(

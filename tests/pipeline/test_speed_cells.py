@@ -47,6 +47,8 @@ def test_speed_is_that_of_the_form_that_evaluations_use(zoo, edit):
     content = {"device": {"type": "cuda", "name": "a GPU"}, "form": "optimised"}
     assert device_text(content) == "cuda, a GPU, optimised form"
     assert device_text(content | {"form": "plain"}) == "cuda, a GPU"
+    content["device"]["tf32"] = ["convolutions"]
+    assert device_text(content) == "cuda, a GPU, TF32 in convolutions, optimised form"
 
 
 # ------------------------------------------------------------------------------------- reports

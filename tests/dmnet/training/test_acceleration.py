@@ -38,7 +38,7 @@ def batch() -> tuple[Tensor, Tensor]:
     return images, torch.randint(5, (2, 33, 41), generator=generator, dtype=torch.uint8)
 
 
-GPUS = Acceleration(channels_last=True, fused_update=True)
+GPUS = Acceleration(channels_last=True, fused_update=True, tried_convolutions=True)
 
 
 def stepper(start: Segmentor, acceleration: Acceleration) -> Stepper:

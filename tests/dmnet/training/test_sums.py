@@ -1,0 +1,76 @@
+"""Losses are added up by every process for itself and put together when they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from dmnet.losses import Losses
+from dmnet.training.processes import ALONE, Processes
+from dmnet.training.sums import LossSums
+
+
+class Recorded(Processes):
+    """A process whose peers' messages are those in `others`."""
+
+    others: list[list[float]]
+
+    def sum(self, values: Sequence[float]) -> list[float]:
+        return [sum(column) for column in zip(values, *self.others, strict=True)]
+
+
+def losses(main: float, auxiliary: float) -> Losses:
+    one, two = torch.tensor(main), torch.tensor(auxiliary)
+    return Losses(one + two, one, two, {"stage4": two})
+
+
+def test_means_are_over_the_iterations_since_the_last() -> None:
+    sums = LossSums(ALONE)
+    for main in (1.0, 2.0, 6.0):
+        sums.add(losses(main, 0.5))
+    assert sums.take_means() == {"total": 3.5, "main": 3.0, "auxiliary": 0.5}
+    sums.add(losses(4.0, 1.0))
+    assert sums.take_means() == {"total": 5.0, "main": 4.0, "auxiliary": 1.0}
+
+
+def test_a_batch_s_loss_is_the_sum_of_its_shares() -> None:
+    second = Recorded(rank=1, count=2)
+    object.__setattr__(second, "others", [[3.0, 2.0, 1.0, 0.0, 0.0, 0.0]])
+    sums = LossSums(second)
+    sums.add(losses(4.0, 0.5))
+    shares = [
+        {"total": 3.0, "main": 2.0, "auxiliary": 1.0},
+        {"total": 4.5, "main": 4.0, "auxiliary": 0.5},
+    ]
+    assert sums.state() == {"iterations": 1, "shares": shares}
+    assert sums.take_means() == {"total": 7.5, "main": 6.0, "auxiliary": 1.5}
+
+
+def test_every_process_goes_on_with_its_own_share() -> None:
+    state = {"iterations": 2, "shares": [{"total": 1.0}, {"total": 4.0}]}
+    for rank, own in enumerate((1.0, 4.0)):
+        sums = LossSums(Processes(rank, 2))
+        sums.restore(state)
+        assert (sums.iterations, sums.own) == (2, {"total": own})
+
+
+def test_after_another_number_of_processes_nothing_is_lost_or_counted_twice() -> None:
+    state = {"iterations": 2, "shares": [{"total": 1.0}, {"total": 4.0}]}
+    alone = LossSums(ALONE)
+    alone.restore(state)
+    assert alone.take_means() == {"total": 2.5}
+    owns = []
+    for rank in range(3):
+        sums = LossSums(Processes(rank, 3))
+        sums.restore(state)
+        owns.append(sums.own["total"])
+    assert owns == [5.0, 0.0, 0.0]
+
+
+def test_a_state_without_shares_is_of_one_process() -> None:
+    sums = LossSums(ALONE)
+    sums.restore({"iterations": 2, "total": 3.0})
+    assert sums.take_means() == {"total": 1.5}
+    sums.restore({})  # right after a row
+    assert (sums.iterations, sums.own) == (0, {})
