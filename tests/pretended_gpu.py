@@ -49,10 +49,8 @@ class NoWaiting(TorchDispatchMode):
         kwargs = kwargs or {}
         tensors = [x for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)]
         if func in (aten._to_copy.default, aten.copy_.default):
-            source, target = (
-                tensors[-1].device,
-                torch.device(kwargs.get("device") or args[0].device),
-            )
+            source = tensors[-1].device
+            target = torch.device(kwargs.get("device") or args[0].device)
             waits = not kwargs.get("non_blocking", len(args) > 2 and args[2])
             if waits and source.type != target.type:
                 raise GPUWaitError(f"a copy from {source} to {target}")
@@ -100,8 +98,7 @@ def pretended_gpu() -> Iterator[Pretended]:
         patch.setattr(FakeTensor, "__deepcopy__", _deepcopy, raising=False)
         patch.setattr(Tensor, "pin_memory", lambda tensor: tensor)
         patch.setattr(torch, "_fused_sgd_", _fused_sgd)
-        for module in (torch.cuda.amp.common, torch.amp.autocast_mode.torch.cuda.amp.common):
-            patch.setattr(module, "amp_definitely_not_available", lambda: False)
+        patch.setattr(torch.cuda.amp.common, "amp_definitely_not_available", lambda: False)
         mode = FakeTensorMode(allow_non_fake_inputs=True, allow_fallback_kernels=False)
         with mode, torch.no_grad():
             yield pretended
@@ -148,5 +145,7 @@ def _cuda_can_be_switched_to() -> Iterator[None]:
     registry = (ctypes.c_void_p * TYPES).in_dll(library, REGISTRY)
     before = registry[CUDA_TYPE]
     registry[CUDA_TYPE] = before or registry[CPU_TYPE]
-    yield
-    registry[CUDA_TYPE] = before
+    try:
+        yield
+    finally:
+        registry[CUDA_TYPE] = before

@@ -238,6 +238,18 @@ class Cluster:
         self._daemon("slurmctld")
         self._wait("slurmctld", lambda: self._answers("sinfo"))
 
+    def wait_until_saved(self, job: str) -> None:
+        """Until slurmctld has written down that the job runs, which it does some seconds later.
+
+        Killed before, it takes the job for pending when it starts again: it ends it, starts it a
+        second time and drains the node.
+        """
+        asked = time.time()
+        self.call("scontrol", "update", f"JobId={job}", "AdminComment=saved")
+        state = self.folder / "state" / "job_state"
+        saved = lambda: state.exists() and state.stat().st_mtime > asked  # noqa: E731
+        wait_until("slurmctld's saved state", saved, self.log / "slurmctld.log")
+
     def start_slurmd(self, node: str, wait: bool = True) -> None:
         if not self.running(f"slurmd-{node}"):
             (self.folder / "spool" / node).mkdir(parents=True, exist_ok=True)

@@ -450,12 +450,16 @@ def plan_warns_of_a_limit_of_this_clusters_partition(login, small):
 @story(alone=True)
 def slurmctld_killed_and_started_again_does_not_touch_the_training(login, undisturbed):
     snakemake = login.start()
-    login.wait_for_states(1)
+    training = login.wait_for_states(1)["pid"]
+    os.kill(training, signal.SIGSTOP)  # so that it does not end meanwhile
+    (job,) = login.training_jobs()
+    login.cluster.wait_until_saved(job)
     login.cluster.kill("slurmctld")
-    progress = login.wait_for_states(2)  # training goes on without it
-    os.kill(progress["pid"], signal.SIGSTOP)  # so that it cannot end while nobody is told
+    os.kill(training, signal.SIGCONT)
+    login.wait_for_states(2)  # training goes on without it
+    os.kill(training, signal.SIGSTOP)  # so that it cannot end while nobody is told
     login.cluster.start_slurmctld()
-    os.kill(progress["pid"], signal.SIGCONT)
+    os.kill(training, signal.SIGCONT)
     finish(login, snakemake)
     assert len(login.training_jobs()) == 1
     assert_as_undisturbed(login, undisturbed, resumed=0)
