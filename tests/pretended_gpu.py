@@ -2,8 +2,9 @@
 
 PyTorch's FakeTensorMode follows an operation without computing it. Two things that only a GPU would
 show come out: tensors of two devices in one operation (an error there and here), and waiting. A
-GPU works behind the program; where the program asks for a value, or copies to or from memory that
-is not pinned, it waits until all that was queued is done. Here that is `GPUWaitError`.
+GPU works behind the program; where the program asks for a value, or copies and does not say that it
+need not wait, it waits until all that was queued is done. Here that is `GPUWaitError`. Whether
+memory is pinned, without which a copy waits whatever is said, does not show.
 
 What PyTorch lacks for that without CUDA is filled in below. Nothing is differentiated: autograd's
 engine wants a real device. `backward` gives every parameter of `learning` a gradient instead.
@@ -30,6 +31,9 @@ from torch._subclasses.fake_tensor import (
 )
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+
+from dmnet.inference import augmented
+from dmnet.optimised.resize import resizing
 
 GPU, aten = torch.device("cuda:0"), torch.ops.aten
 
@@ -89,7 +93,10 @@ class Pretended:
 
 @contextmanager
 def pretended_gpu() -> Iterator[Pretended]:
-    """Inside, tensors on `GPU` can be made; CPU tensors made outside can be used."""
+    """Inside, tensors on `GPU` can be made; CPU tensors made outside can be used.
+
+    OpenCV resizes pictures made outside as ever, and no pretended matrix is kept for later.
+    """
     pretended = Pretended()
     with pytest.MonkeyPatch.context() as patch, _cuda_can_be_switched_to():
         patch.setattr(nn.Module, "_apply", _apply)
@@ -97,11 +104,15 @@ def pretended_gpu() -> Iterator[Pretended]:
         # PyTorch's copies the mode with the tensor, and the process crashes some time later.
         patch.setattr(FakeTensor, "__deepcopy__", _deepcopy, raising=False)
         patch.setattr(Tensor, "pin_memory", lambda tensor: tensor)
+        patch.setattr(augmented, "resize_image", without_pretending(augmented.resize_image))
         patch.setattr(torch, "_fused_sgd_", _fused_sgd)
         patch.setattr(torch.cuda.amp.common, "amp_definitely_not_available", lambda: False)
         mode = FakeTensorMode(allow_non_fake_inputs=True, allow_fallback_kernels=False)
-        with mode, torch.no_grad():
-            yield pretended
+        try:
+            with mode, torch.no_grad():
+                yield pretended
+        finally:
+            resizing.cache_clear()
 
 
 def _apply(self: nn.Module, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> nn.Module:

@@ -54,7 +54,7 @@ class Stepper:
         if self.ohem is not None and self.share.pieces > 1:
             parts = self.ohem.parts // self.share.pieces
             self.ohem = self.ohem.model_copy(update={"parts": parts})
-        self.layout = acceleration.layout
+        self.layout, self.tried = acceleration.layout, acceleration.tried_convolutions
         fast = use_fast_convolutions(model) if acceleration.fast_convolutions else 0
         # For the run's manifest: what was switched on, and how many layers it found.
         self.acceleration = acceleration._asdict() | {"fast_convolutions": fast}
@@ -127,8 +127,8 @@ class Stepper:
         batch = self.recipe.batch_size
         if self.share.pieces > 1:
             set_piece(self.model, batch, self.share.start(batch, part))
-        last, tried = part == self.share.accumulate - 1, self.acceleration["tried_convolutions"]
-        with self._gradients_kept(last), algorithms_tried(bool(tried)):
+        last = part == self.share.accumulate - 1
+        with self._gradients_kept(last), algorithms_tried(self.tried):
             with torch.autocast(self.device.type, enabled=self.amp):
                 logits = self._forward(images)
             losses = segmentation_losses(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,23 +9,17 @@ import torch
 
 from bench import ours
 from bench.cases import CASES, Case
-from dmnet.inference import augmented
-from dmnet.optimised.resize import resizing
 from dmnet.training import trainer
-from tests.pretended_gpu import GPU, NoWaiting, pretended_gpu, without_pretending
+from tests.pretended_gpu import GPU, NoWaiting, pretended_gpu
 
-pytestmark = pytest.mark.filterwarnings("ignore:Accessing the data pointer of FakeTensor")
 # One of each kind and model, at a quarter of its size.
 SMALL = {(case.model, case.kind): case.halved().halved() for case in CASES if case.kind != "data"}
 
 
 @pytest.fixture(autouse=True)
-def no_files_and_no_cuda(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def no_files_and_no_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ours, "load_theirs", lambda *_: None)
     monkeypatch.setattr(trainer, "pick_device", lambda _: GPU)
-    monkeypatch.setattr(augmented, "resize_image", without_pretending(augmented.resize_image))
-    yield
-    resizing.cache_clear()
 
 
 @pytest.mark.parametrize("case", SMALL.values(), ids=lambda case: f"{case.model}-{case.kind}")

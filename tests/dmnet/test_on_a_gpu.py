@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,11 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from dmnet.config import InferenceConfig, ModelConfig, RecipeConfig
-from dmnet.inference import augmented
 from dmnet.inference.augmented import label_map, predict_scores
 from dmnet.inference.form import OPTIMISED, PLAIN, Form
 from dmnet.optimised import Options, optimised
-from dmnet.optimised.resize import resizing
 from dmnet.segmentor import Segmentor
 from dmnet.training.acceleration import acceleration_on
 from dmnet.training.processes import ALONE
@@ -26,11 +24,8 @@ from tests.pretended_gpu import (
     NoWaiting,
     TwoDevicesError,
     pretended_gpu,
-    without_pretending,
 )
 
-# copy.deepcopy, of which the optimised form is made, looks whether a tensor has memory.
-pytestmark = pytest.mark.filterwarnings("ignore:Accessing the data pointer of FakeTensor")
 CLASSES, SIZE = 5, (64, 96)
 RESNET = {"name": "resnet", "depth": 50, "width": 8}
 STAGE4 = {"stage4": {"head": {"name": "fcn", "channels": 8}, "stage": 4, "weight": 0.4}}
@@ -67,14 +62,6 @@ def recipe(**values: Any) -> RecipeConfig:
 
 def build(name: str) -> Segmentor:
     return Segmentor(ModelConfig.model_validate(MODELS[name]), CLASSES)
-
-
-@pytest.fixture(autouse=True)
-def on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """OpenCV resizes real pictures, and no pretended matrix outlives its test."""
-    monkeypatch.setattr(augmented, "resize_image", without_pretending(augmented.resize_image))
-    yield
-    resizing.cache_clear()
 
 
 def pairs(others: dict[str, dict[str, Any]], first: str) -> list[tuple[str, str]]:

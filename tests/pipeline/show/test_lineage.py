@@ -80,6 +80,22 @@ def test_a_measured_cell_names_everything_below_it(both, show, finish, tmp_path)
     assert str(tmp_path) not in text
 
 
+def test_of_a_gpu_its_arithmetic_is_told(both, show, finish):
+    experiment = both()
+    device = {"type": "cuda", "name": "a GPU", "tf32": ["convolutions"]}
+    on = {"channels_last": True, "fused_update": True, "tried_convolutions": True}
+    trained = {**TRAINED, "environment": {"device": device}, "acceleration": on}
+    measured = {"device": "cuda", "tf32": ["convolutions", "products"]}
+    finish(experiment.cells[0].evaluations[0], 0.5, trained, **measured)
+    text = show(experiment)
+    for line in (
+        "trained on cuda, a GPU, TF32 in convolutions",
+        "accelerated by channels innermost, updates in one kernel, convolutions chosen by trial",
+        "measured on cuda, TF32 in convolutions and products",
+    ):
+        assert f"{line}\n" in text, line
+
+
 def test_equal_files_give_equal_text(both, finish, tmp_path):
     for number in (0, 1):
         finish(both(2).cells[0].evaluations[number], 0.5)
