@@ -298,6 +298,7 @@ SECTIONS = {
     "table": "Chosen by the table's own cells",
     "assumed": "Assumed: the source does not say",
     "inherited": "Inherited from another implementation",
+    "derived": "Derived from what the source states",
     "preset": "Changed by the preset",
     "stated": "Stated by the source",
 }

@@ -14,7 +14,7 @@ from pipeline.experiments import Cell, Experiment, settings_with_origin
 from pipeline.official import official_notes
 from pipeline.ranking import rank_agreements
 from pipeline.results import CellResult, in_words, read_cell, weights_of
-from pipeline.settings import ORIGINS, Setting
+from pipeline.settings import ORIGINS, Setting, part_of
 from pipeline.tables import DEFAULTS, CellSpec
 from pipeline.verdict import Rules, Verdict, judge
 
@@ -238,9 +238,10 @@ def _code(results: dict[str, CellResult]) -> list[dict[str, Any]]:
 
 
 def _settings(cells: list[Cell], origins: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Part by part: of the backbone, of the head ..., of the recipe."""
     found: dict[str, list[Setting]] = settings_with_origin(cells, origins)
     return [
         {"key": path, "value": setting.value, "source": setting.source}
-        for path, settings in found.items()
+        for path, settings in sorted(found.items(), key=lambda item: part_of(item[0]))
         for setting in settings
     ]

@@ -3,11 +3,14 @@
 In `params/models` and `params/recipes` a leaf is `{value: V, ORIGIN: SOURCE}`, ORIGIN being
 
     stated      the source says so (section, table)
+    derived     it follows from what the source says (from what)
     inherited   another implementation's value stands in (which one)
     assumed     nobody says so (why this value)
 
 A table cell and a preset then override leaves by their path; the override's origin is `table` or
 `preset`.
+
+No default of a schema is ever used in silence: `unlisted` finds the fields that no leaf gave.
 """
 
 from __future__ import annotations
@@ -18,13 +21,13 @@ from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 
-from dmnet.config import ModelConfig, RecipeConfig
+from dmnet.config import ModelConfig, RecipeConfig, Section
 from pipeline.errors import SpecError
 
 # Settings of a recipe that are not part of a run's configuration: they become `iterations`, and
 # `devices` (processes that share a batch) also one device's part of the batch, for its memory.
 RECIPE_ONLY = ("epochs", "drop_last", "devices")
-ORIGINS = ("stated", "inherited", "assumed")
+ORIGINS = ("stated", "derived", "inherited", "assumed")
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ def read_settings(tree: dict[str, Any], where: str, prefix: str = "") -> Setting
         if not isinstance(node, dict):
             raise SpecError(
                 f"{where}: `{path}` = {node!r} has no origin; write {{value: {node!r}, stated: "
-                "'section ...'} (or inherited, or assumed)"
+                "'section ...'} (or derived, inherited, assumed)"
             )
         if "value" in node:
             settings[path] = _leaf(node, path, where)
@@ -138,6 +141,33 @@ def to_tree(settings: Settings) -> dict[str, Any]:
             node = node.setdefault(parent, {})
         node[leaf] = setting.value
     return tree
+
+
+def unlisted(config: Section, prefix: str = "") -> dict[str, Any]:
+    """path -> value of each field that was not given, so that it holds its default without origin.
+
+    All that lies below counts: sections, their mappings, and sections written as one value.
+    """
+    found = {}
+    for name in type(config).model_fields:
+        value = getattr(config, name)
+        if name not in config.model_fields_set:
+            found[f"{prefix}{name}"] = value
+        elif isinstance(value, Section):
+            found |= unlisted(value, f"{prefix}{name}.")
+        elif isinstance(value, dict):
+            for key, entry in value.items():
+                found |= unlisted(entry, f"{prefix}{name}.{key}.")
+    return found
+
+
+PARTS = ("backbone", "head", "auxiliary", "", "recipe")  # "": the model's own settings
+
+
+def part_of(path: str) -> int:
+    """Which of PARTS a setting belongs to: lists of settings show them part by part."""
+    first, _, rest = path.partition(".")
+    return PARTS.index(first if rest or first in PARTS else "")
 
 
 def section(settings: Settings, prefix: str) -> Settings:

@@ -10,10 +10,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from pydantic import create_model
+
 from dmnet.config import (
     CheckpointConfig,
     DatasetConfig,
     InferenceConfig,
+    ModelConfig,
     Section,
     parse,
 )
@@ -27,15 +30,24 @@ from pipeline.yaml_files import Identifier, load_named, load_yaml
 
 
 class ModelSpec(Section):
-    """`extends` another model, then replaces whole sections."""
+    """`extends` another model.
+
+    A section with a `name` (as `auxiliary`, whatever it has) takes the place of the extended
+    model's; without, it replaces single settings of it.
+    """
 
     title: str
     extends: Identifier | None = None
-    backbone: dict[str, Any] | None = None
-    head: dict[str, Any] | None = None
-    auxiliary: dict[str, Any] | None = None
-    align_corners: dict[str, Any] | None = None
-    initialisation: dict[str, Any] | None = None
+
+
+# With every section and setting of a model, each a tree of leaves with origins.
+_PARTS: dict[str, Any] = {part: (dict[str, Any] | None, None) for part in ModelConfig.model_fields}
+ModelFile = create_model("ModelFile", __base__=ModelSpec, **_PARTS)
+
+
+def _stands_alone(part: str, node: dict[str, Any]) -> bool:
+    """Whether a model's own section leaves nothing of the extended model's."""
+    return bool(node) and (part == "auxiliary" or "name" in node or "value" in node)
 
 
 class RecipeSpec(Section):
@@ -83,8 +95,15 @@ class Params:
         return tuple(sorted(path.stem for path in (self.folder / "presets").glob("*.yaml")))
 
     def preset(self, name: str) -> PresetSpec:
+        """Raises SpecError also where it has values for a model or recipe that there is not."""
         if ("presets", name) not in self._cache:
-            self._cache["presets", name] = load_preset(self.folder / "presets", name)
+            found = load_preset(self.folder / "presets", name)
+            where = f"{self.folder}/presets/{name}.yaml"
+            for model in found.models:
+                self.model(model, f"{where}: `models`")
+            for recipe in found.recipes:
+                self.recipe(recipe, f"{where}: `recipes`")
+            self._cache["presets", name] = found
         spec: PresetSpec = self._cache["presets", name]
         return spec
 
@@ -108,25 +127,48 @@ class Params:
         settings: Settings = self._cache["settings", name]
         return settings
 
-    def extended_by(self, name: str) -> list[str]:
-        """The recipe `name` and those it extends, the root first; `recipe` has checked them."""
+    def extended_by(self, kind: str, name: str) -> list[str]:
+        """The model or recipe `name` and those it extends, the root first.
+
+        kind: `models` or `recipes`. `model` or `recipe` has read and checked them.
+        """
         chain = [name]
-        while base := self._cache["recipes", chain[0]].extends:
+        while base := self._cache[kind, chain[0]].extends:
             chain.insert(0, base)
         return chain
 
     def model(self, name: str, asked_by: str, below: tuple[str, ...] = ()) -> Settings:
-        """The model's settings, its own sections in place of those it extends."""
-        where = str(self.folder / "models" / f"{name}.yaml")
-        if name in below:
-            raise SpecError(f"{where}: extends itself ({' -> '.join([*below, name])})")
-        spec: ModelSpec = self._named("models", ModelSpec, name, asked_by)
-        own = spec.model_dump(exclude={"title", "extends"}, exclude_none=True)
-        settings: Settings = {}
-        if spec.extends is not None:
-            inherited = self.model(spec.extends, where, (*below, name))
-            settings = {p: s for p, s in inherited.items() if p.split(".")[0] not in own}
-        return settings | read_settings(own, where)
+        """The model's settings, its own over those of the model it extends."""
+        if ("model settings", name) not in self._cache:
+            spec: ModelSpec = self._named("models", ModelFile, name, asked_by)
+            where = str(self.folder / "models" / f"{name}.yaml")
+            if name in below:
+                raise SpecError(f"{where}: extends itself ({' -> '.join([*below, name])})")
+            own = spec.model_dump(exclude={"title", "extends"}, exclude_none=True)
+            settings: Settings = {}
+            if spec.extends is not None:
+                inherited = self.model(spec.extends, where, (*below, name))
+                replaced = {part for part, node in own.items() if _stands_alone(part, node)}
+                settings = {p: s for p, s in inherited.items() if p.split(".")[0] not in replaced}
+            self._cache["model settings", name] = settings | read_settings(own, where)
+        found: Settings = self._cache["model settings", name]
+        return found
+
+    def model_file(self, name: str, path: str) -> Path:
+        """Where the setting at `path` of the model belongs: with its section, or in the root."""
+        part, chain = path.partition(".")[0], self.extended_by("models", name)
+        owners = [
+            own
+            for own in chain
+            if _stands_alone(part, getattr(self._cache["models", own], part) or {})
+        ]
+        return self.folder / "models" / f"{(owners or chain[:1])[-1]}.yaml"
+
+    def recipe_file(self, name: str, path: str) -> Path:
+        """The same for a recipe, whose `path` is without `recipe.`."""
+        part, chain = path.partition(".")[0], self.extended_by("recipes", name)
+        owners = [own for own in chain if part in self._cache["recipes", own].settings]
+        return self.folder / "recipes" / f"{(owners or chain[:1])[-1]}.yaml"
 
     @cached_property
     def official(self) -> tuple[OfficialResult, ...]:

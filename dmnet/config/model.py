@@ -1,4 +1,9 @@
-"""What is trained: backbone, head, and the auxiliary heads of deep supervision."""
+"""What is trained: backbone, head, and the auxiliary heads of deep supervision.
+
+A field with one legal value is a constant of the code: what the code does where a source could have
+said otherwise. It is a field so that params/ must say where it comes from, as of every setting, and
+stands in no key. tests/dmnet/test_constants.py compares these fields with the code.
+"""
 
 from __future__ import annotations
 
@@ -33,6 +38,8 @@ class ResNetConfig(Section):
     width: int = Field(64, ge=4, multiple_of=4)  # channels of the blocks; 64 is the published one
     stem_channels: int | None = Field(None, ge=2, multiple_of=2)  # after the stem; None: `width`
     weights: WeightsConfig | None = None
+    stride_in: Literal["3x3"] = "3x3"  # the convolution of a block that has its stride ("v1.5")
+    first_dilation: Literal["halved"] = "halved"  # of the first block of a dilated stage
 
 
 Channels = Annotated[int, Field(ge=1)]
@@ -72,6 +79,10 @@ class DMNetHeadConfig(Section):
     kernel_sizes: tuple[Annotated[int, Field(ge=1)], ...] = Field((1, 3, 5, 7), min_length=1)
     fusion: bool = True  # the 1x1 convolution after the dynamic one, section 3.2
     context_stage: Literal[2, 3, 4, 5] = 5  # whose features generate the filters, Table 4
+    context: Literal["average"] = "average"  # over k x k bins (adaptive pooling)
+    generator: Literal["1x1 with bias"] = "1x1 with bias"  # then neither BN nor ReLU
+    even_kernels: Literal["left and top"] = "left and top"  # where their extra padding lies
+    bottleneck: Literal["3x3"] = "3x3"  # of the branches and the backbone's feature, to `channels`
     dropout: float = Field(0.1, ge=0, lt=1)
 
 
@@ -83,6 +94,8 @@ class MultiKernelHeadConfig(Section):
     kernel_sizes: tuple[Annotated[int, Field(ge=1)], ...] = Field((1, 3, 5, 7), min_length=1)
     depthwise: bool = False
     fusion: bool = True
+    even_kernels: Literal["left and top"] = "left and top"
+    bottleneck: Literal["3x3"] = "3x3"
     dropout: float = Field(0.1, ge=0, lt=1)
 
 
@@ -91,9 +104,11 @@ class DilatedHeadConfig(Section):
 
     name: Literal["dilated"] = "dilated"
     channels: int = Field(512, ge=4)
+    kernel_size: Literal[3] = 3
     dilations: tuple[Annotated[int, Field(ge=1)], ...] = Field((6, 12, 24, 36), min_length=1)
     depthwise: bool = False
     fusion: bool = True
+    bottleneck: Literal["3x3"] = "3x3"
     dropout: float = Field(0.1, ge=0, lt=1)
 
 
@@ -103,6 +118,7 @@ class FCNHeadConfig(Section):
     name: Literal["fcn"] = "fcn"
     channels: int = Field(512, ge=4)
     convolutions: int = Field(1, ge=0)
+    kernel_size: Literal[3] = 3
     concat_input: bool = False
     dropout: float = Field(0.1, ge=0, lt=1)
 
@@ -113,6 +129,7 @@ class ASPPHeadConfig(Section):
     name: Literal["aspp"] = "aspp"
     channels: int = Field(512, ge=4)
     dilations: tuple[Annotated[int, Field(ge=1)], ...] = Field((1, 12, 24, 36), min_length=1)
+    bottleneck: Literal["3x3"] = "3x3"
     dropout: float = Field(0.1, ge=0, lt=1)
 
 
@@ -138,3 +155,9 @@ class ModelConfig(Section):
     # he: as in mmsegmentation (dmnet/layers.py); torch: PyTorch's own start of every layer, as in
     # sssegmentation. Published weights replace the backbone's.
     initialisation: Literal["he", "torch"] = "he"
+    # After every convolution of a head but the classifier and DMNet's filter generator.
+    normalisation: Literal["BN, ReLU"] = "BN, ReLU"
+    batch_norm: Literal["eps 1e-5, momentum 0.1"] = "eps 1e-5, momentum 0.1"
+    dropout_of: Literal["channels"] = "channels"  # whole maps, just before the classifier
+    classifier: Literal["1x1 with bias"] = "1x1 with bias"
+    upsampling: Literal["bilinear"] = "bilinear"  # of the scores, to the labels' or image's size

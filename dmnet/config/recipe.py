@@ -1,4 +1,7 @@
-"""How weights are trained: optimizer, schedule, augmentation, loss."""
+"""How weights are trained: optimizer, schedule, augmentation, loss.
+
+As in dmnet/config/model.py a field with one legal value is a constant of the code.
+"""
 
 from __future__ import annotations
 
@@ -55,6 +58,24 @@ class RecipeConfig(Section):
     loss_scale: float | None = Field(None, gt=0)  # with amp: a fixed factor; None: found by itself
     loss_average: Literal["labelled", "all"] = "labelled"  # pixels that the loss is divided by
     ohem: OHEMConfig | None = None
+    # Constants of the update (dmnet/training/step.py) ...
+    nesterov: Literal[False] = False
+    head_lr_factor: Literal[1] = 1  # times the backbone's: one learning rate for all layers
+    weight_decay_on: Literal["all"] = "all"  # parameters, batch normalisation's and biases included
+    gradient_clipping: Literal["none"] = "none"
+    frozen: Literal["none"] = "none"  # of the layers; statistics of batch normalisation neither
+    kept: Literal["last"] = "last"  # the last iteration's weights, not the best in validation
+    # ... of the loss (dmnet/losses.py) ...
+    loss: Literal["cross_entropy"] = "cross_entropy"  # all classes weigh the same
+    loss_size: Literal["labels"] = "labels"  # that the scores are resized to, not the reverse
+    # ... and of the samples (dmnet/data/dataset.py, augment.py, crop.py).
+    sampling: Literal["shuffled epochs"] = "shuffled epochs"  # end to end: a batch may be in two
+    scale_drawn: Literal["uniform"] = "uniform"  # from `scale_range`, one for both sides
+    interpolation: Literal["bilinear"] = "bilinear"  # of photographs: OpenCV, no antialiasing
+    label_interpolation: Literal["nearest"] = "nearest"
+    size_rounding: Literal["half up"] = "half up"
+    crop_position: Literal["uniform"] = "uniform"  # among those within the photograph
+    further_augmentation: Literal["none"] = "none"  # such as blur or rotation
 
     @model_validator(mode="after")
     def _ranges(self) -> RecipeConfig:

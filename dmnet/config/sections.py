@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from typing import Any, ClassVar, TypeVar
+from functools import cache
+from typing import Any, ClassVar, Literal, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -36,19 +37,33 @@ def canonical_json(value: Section) -> str:
 
 def _essential(value: Any) -> Any:
     if isinstance(value, Section):
-        fields = type(value).model_fields
-        present = {name: getattr(value, name) for name in fields}
-        return {
-            name: _essential(entry)
-            for name, entry in present.items()
-            if name not in type(value).unhashed
-            and (name in ALWAYS_HASHED or entry != fields[name].default)
-        }
+        essential = {}
+        for name, default, always in _hashed(type(value)):
+            entry = getattr(value, name)
+            if always or entry != default:
+                essential[name] = _essential(entry)
+        return essential
     if isinstance(value, dict):
         return {str(key): _essential(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
         return [_essential(entry) for entry in value]
     return value
+
+
+@cache
+def _hashed(schema: type[Section]) -> tuple[tuple[str, Any, bool], ...]:
+    """(field, default, whether it always stands in the hash) of those that can differ from it."""
+    return tuple(
+        (name, field.default, name in ALWAYS_HASHED)
+        for name, field in schema.model_fields.items()
+        if name not in schema.unhashed
+        and (name in ALWAYS_HASHED or not is_constant(field.annotation, field.default))
+    )
+
+
+def is_constant(annotation: Any, default: Any) -> bool:
+    """Whether a field has a single legal value, its default."""
+    return get_origin(annotation) is Literal and get_args(annotation) == (default,)
 
 
 def content_hash(value: Section) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from pydantic import ValidationError
 
 from dmnet.config import (
@@ -17,6 +19,7 @@ from dmnet.config import (
 )
 from dmnet.errors import ConfigError
 from pipeline.errors import SpecError
+from pipeline.experiments.completeness import require_origins, without_origin
 from pipeline.settings import (
     RECIPE_ONLY,
     Setting,
@@ -94,27 +97,35 @@ class CellConfiguration:
 
     def settings(self) -> Settings:
         """The published settings, then the preset's numbers."""
-        recipe, settings = self.name("recipe"), self.published_settings()
-        changes = dict(self.preset.settings)
-        for name in self.params.extended_by(recipe):
+        settings, changes = self.published_settings(), dict(self.preset.settings)
+        for name in self.params.extended_by("models", self.name("model")):
+            changes |= self.preset.models.get(name, {})
+        for name in self.params.extended_by("recipes", self.name("recipe")):
             changes |= self.preset.recipes.get(name, {})
         changed = override_where_present(settings, changes, "preset", self.preset_file)
         # A batch in parts, or on processes that share no statistics, gives other weights: shown
         # like every other number that the preset replaces, and part of the key.
-        sync_bn, execution = changed.get("recipe.sync_bn"), self.preset.execution
-        together = sync_bn is None or sync_bn.value
+        execution, sync_bn = self.preset.execution, changed.get("recipe.sync_bn")
+        together = sync_bn is None or sync_bn.value  # None: `recipe` tells that it lacks
         parts = execution.accumulate if together else execution.processes
         if parts > 1:
             changed["recipe.bn_parts"] = Setting(parts, "preset", self.preset_file)
         return changed
 
     def model(self, settings: Settings) -> ModelConfig:
+        """Raises SpecError where a field of its schemas is not among the settings."""
         own = {path: s for path, s in settings.items() if not path.startswith("recipe.")}
-        return self._parse(ModelConfig, own)
+        config = self._parse(ModelConfig, own)
+        require_origins(config, own, partial(self.params.model_file, self.name("model")))
+        return config
 
     def recipe(self, settings: Settings, dataset: DatasetConfig, role: SplitRole) -> RecipeConfig:
-        """Epochs become iterations by the published number of training images."""
+        """Epochs become iterations by the published number of training images.
+
+        Raises SpecError where a field of its schema is not among the settings.
+        """
         recipe = section(settings, "recipe")
+        file_of = partial(self.params.recipe_file, self.name("recipe"))
         epochs, drop_last, devices = (recipe.pop(name, None) for name in RECIPE_ONLY)
         if "iterations" not in recipe or recipe["iterations"].value is None:
             split = dataset.splits[role]
@@ -124,15 +135,23 @@ class CellConfiguration:
                     f"{self.where}: needs `recipe.iterations`, or `recipe.epochs` and the number "
                     f"of images of {dataset.name}'s split {split!r} under `counts`"
                 )
+            if drop_last is None:
+                raise without_origin(file_of("drop_last"), {"drop_last": False})
+            if "batch_size" not in recipe:
+                raise SpecError(f"{file_of('batch_size')}: key `batch_size` is missing; add it")
             batch = recipe["batch_size"].value
-            if drop_last is not None and drop_last.value:  # an epoch has whole batches only
+            if drop_last.value:  # an epoch has whole batches only
+                if devices is None:
+                    raise without_origin(file_of("devices"), {"devices": 1})
                 # Processes that share a batch draw equally many images, some of them twice.
-                parts = 1 if devices is None else devices.value
+                parts = devices.value
                 iterations = epochs.value * (-(-images // parts) * parts // batch)
             else:
                 iterations = epochs.value * images // batch
             recipe["iterations"] = Setting(iterations, epochs.origin, epochs.source)
-        return self._parse(RecipeConfig, recipe)
+        config = self._parse(RecipeConfig, recipe)
+        require_origins(config, recipe, file_of)
+        return config
 
     def _parse(self, schema: type[SectionT], settings: Settings) -> SectionT:
         """Check the values; an error names the file that the wrong value came from."""

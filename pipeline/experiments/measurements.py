@@ -20,8 +20,12 @@ def speed_of(names: CellConfiguration, dataset: DatasetConfig) -> tuple[Speed, S
     """At the preset's width and sizes: unlike a count, it takes the time that it measures."""
     settings = names.settings()
     recipe = names.recipe(settings, dataset, "train")
-    devices = settings.get("recipe.devices")
-    parts = 1 if devices is None else int(devices.value)
+    if "recipe.devices" not in settings:
+        raise SpecError(
+            f"{names.where}: speed needs `recipe.devices`, of which one's part of the batch is "
+            "measured; add it to the recipe with its origin"
+        )
+    parts = int(settings["recipe.devices"].value)
     if recipe.batch_size % parts:
         raise SpecError(
             f"{names.where}: `recipe.batch_size` = {recipe.batch_size} is no multiple of "

@@ -6,18 +6,18 @@ import json
 
 from tabulate import tabulate
 
-from pipeline.settings import Setting, Settings
+from pipeline.settings import Setting, Settings, part_of
 
-ORDER = ("assumed", "inherited", "stated", "table", "preset")  # the doubtful ones first
+ORDER = ("assumed", "inherited", "derived", "stated", "table", "preset")  # the doubtful ones first
 VALUE_WIDTH = 40  # characters of a setting's value before it is broken
 
 
 def settings_table(settings: Settings) -> str:
-    """A table, assumed values first."""
+    """A table, assumed values first, and within an origin part by part."""
 
-    def doubt(item: tuple[str, Setting]) -> int:
-        origin = item[1].origin
-        return ORDER.index(origin) if origin in ORDER else len(ORDER)
+    def doubt(item: tuple[str, Setting]) -> tuple[int, int]:
+        path, origin = item[0], item[1].origin
+        return ORDER.index(origin) if origin in ORDER else len(ORDER), part_of(path)
 
     rows = [
         [path, json.dumps(setting.value, ensure_ascii=False), setting.origin, setting.source]

@@ -28,10 +28,12 @@ from dmnet.config import (
     RecipeConfig,
     ResNetConfig,
     RunConfig,
+    Section,
     SpeedConfig,
     content_hash,
     parse,
 )
+from dmnet.config.sections import is_constant
 from dmnet.errors import ConfigError
 
 Path = tuple[str, ...]
@@ -208,12 +210,11 @@ OTHER_VALUES: dict[str, Any] = {
     "cpu_threads": 2,
 }
 
-# Fields with a single possible value, and the address of the weights, which their hash identifies.
+# Names of schemas, and the address of the weights, which their hash identifies.
 NOT_CHANGED = {
     "model.backbone.name",
     "model.head.name",
     "model.auxiliary.stage4.head.name",
-    "recipe.optimizer",
     "model.backbone.weights.name",
     "model.backbone.weights.file",
     "model.backbone.weights.url",
@@ -227,6 +228,21 @@ def leaves(value: Any, path: Path = ()) -> Iterator[Path]:
             yield from leaves(part, (*path, key))
     else:
         yield path
+
+
+def constants(section: Section, prefix: str = "") -> dict[str, Any]:
+    """path -> value of the fields with a single legal value."""
+    found = {}
+    for name, field in type(section).model_fields.items():
+        value, path = getattr(section, name), f"{prefix}{name}"
+        if isinstance(value, Section):
+            found |= constants(value, f"{path}.")
+        elif isinstance(value, dict) and name == "auxiliary":
+            for own, entry in value.items():
+                found |= constants(entry, f"{path}.{own}.")
+        elif name != "name" and is_constant(field.annotation, field.default):
+            found[path] = value
+    return found
 
 
 def with_value(values: dict[str, Any], dotted: str, value: Any) -> dict[str, Any]:
@@ -285,8 +301,18 @@ def test_different_changes_give_different_keys(fields: set[str]) -> None:
 
 
 def test_every_field_of_a_run_is_covered_by_the_test_above() -> None:
-    complete = parse(RunConfig, RUN, "run").model_dump(mode="json")
-    assert {".".join(path) for path in leaves(complete)} <= {*OTHER_VALUES, *NOT_CHANGED}
+    run = parse(RunConfig, RUN, "run")
+    fields = {".".join(path) for path in leaves(run.model_dump(mode="json"))}
+    assert fields <= {*OTHER_VALUES, *NOT_CHANGED, *constants(run)}
+
+
+def test_a_constant_of_the_code_stands_in_no_key_and_has_no_other_value() -> None:
+    fixed = constants(parse(RunConfig, RUN, "run"))
+    assert {"model.backbone.stride_in", "recipe.kept", "recipe.nesterov"} <= fixed.keys()
+    for field, value in fixed.items():
+        assert key(with_value(RUN, field, value)) == key(RUN)
+        with pytest.raises(ConfigError):
+            key(with_value(RUN, field, "otherwise"))
 
 
 @settings(max_examples=20, deadline=None)

@@ -7,7 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from dmnet.config import content_hash
+from dmnet.config import (
+    DMNetHeadConfig,
+    FCNHeadConfig,
+    ModelConfig,
+    RecipeConfig,
+    ResNetConfig,
+    Section,
+    content_hash,
+)
 from pipeline.experiments import build_experiment
 from pipeline.report import build_report
 from pipeline.specs import Params
@@ -129,12 +137,37 @@ rows:
 """
 
 
+def rest(schema: type[Section], text: str, indent: str = "  ") -> str:
+    """Lines for the settings that the schema has and `text` does not name, with their defaults."""
+    return "".join(
+        f"{indent}{name}: {{value: {json.dumps(field.default)}, assumed: the default}}\n"
+        for name, field in schema.model_fields.items()
+        if f"{name}:" not in text and not field.is_required()
+    )
+
+
+def completed(name: str, text: str) -> str:
+    """What a test says of a model or recipe, and the rest of what it must say."""
+    if name.startswith("recipes/"):
+        drop_last = "  drop_last: {value: false, assumed: the default}\n"
+        return f"{text}{rest(RecipeConfig, text)}{drop_last}"
+    if not name.startswith("models/"):
+        return text
+    start, head, _ = text.partition("head:\n")
+    if "backbone:\n" in start:
+        text = text.replace("backbone:\n", f"backbone:\n{rest(ResNetConfig, start)}")
+        own = rest(ModelConfig, text, "")
+        text += own.replace("auxiliary: {value: null", "auxiliary: {value: {}")
+    schema = DMNetHeadConfig if "value: dmnet" in text else FCNHeadConfig
+    return text.replace(head, f"{head}{rest(schema, text.partition(head)[2])}")
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     for name, text in FILES.items():
         path = tmp_path / "params" / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        path.write_text(completed(name, text))
     return tmp_path / "params"
 
 

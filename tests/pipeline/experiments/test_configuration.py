@@ -95,8 +95,6 @@ def test_whole_batches_of_an_epoch_count_the_images_that_fill_up_the_last_share(
     assert zoo("full").cells[2].settings["recipe.iterations"].value is None
     (wide, _) = zoo("full").runs.values()
     assert wide.job.run.recipe.iterations == 30 // 6
-    edit(
-        "recipes/short.yaml", "  crop_size", '  drop_last: {value: true, stated: "x"}\n  crop_size'
-    )
+    edit("recipes/short.yaml", "drop_last: {value: false", "drop_last: {value: true")
     (wide, _) = zoo("full").runs.values()
     assert wide.job.run.recipe.iterations == 3 * 2

@@ -41,7 +41,7 @@ def test_a_run_that_continues_another_names_its_parent(build, edit, show, finish
 
 def test_published_start_weights_are_named_with_their_hash(build, edit, show, finish):
     weights = "{name: N, file: n.pth, url: u, sha256_prefix: abcdef12}"
-    edit("models/net.yaml", "  width:", f"  weights: {{value: {weights}, stated: s}}\n  width:")
+    edit("models/net.yaml", "  weights: {value: null", f"  weights: {{value: {weights}")
     experiment = build()
     assert "starts from N: weights/n.pth\n" in show(experiment)
     finish(experiment.cells[0].evaluations[0], 0.5, {"start_weights": "d" * 64})
