@@ -3,7 +3,8 @@
     paper   what the sources ran           mini    minutes on a laptop, drawn images
     small   real photographs, one machine  smoke   mini with a dozen iterations: does all of it run?
 
-A preset may extend another: a site's own, say, with four GPUs for each training of `paper`.
+A preset may extend another: a site's own, say, with four GPUs for each training of `paper`, or a
+variant of what the source leaves open: `paper-deep`, the other reading of the paper's stem.
 """
 
 from __future__ import annotations

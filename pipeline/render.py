@@ -319,6 +319,6 @@ def _settings(report: dict[str, Any]) -> str:
 
 
 def short_value(value: Any) -> str:
-    if isinstance(value, dict):
+    if isinstance(value, dict) and value:
         return str(value.get("file", value))
-    return "none" if value is None else str(value)
+    return "none" if value in (None, {}) else str(value)

@@ -35,6 +35,19 @@ def test_an_extending_model_replaces_whole_sections(build):
     assert deep.settings["backbone.width"].source == "somebody"
 
 
+def test_a_section_without_a_name_replaces_single_settings(build, edit, folder):
+    """`deeper` says its own width and nothing else of the backbone, which stays `net`'s."""
+    edit("models/deeper.yaml", "head:", 'backbone: {width: {value: 12, stated: "here"}}\nhead:')
+    deep = build().cells_of("toy")[1]
+    assert (deep.settings["backbone.width"].value, deep.settings["backbone.depth"].value) == (
+        12,
+        50,
+    )
+    edit("models/deeper.yaml", "{width:", "{wide:")
+    with pytest.raises(Exception, match="unknown key `backbone.wide`"):
+        build()
+
+
 def test_a_cell_without_a_model_is_named(build, edit):
     edit("tables/twin.yaml", ", model: net", "")
     with pytest.raises(SpecError, match=r"twin.yaml: cell 'same-as-wide': no model; name one"):
@@ -86,6 +99,21 @@ def test_a_presets_numbers_for_a_recipe_hold_for_those_that_extend_it(zoo, edit,
     assert [cell.settings["recipe.lr"].value for cell in zoo().cells[2:]] == [9.0, 9.0]
     edit("presets/toy.yaml", "recipe.lr: 9.0}", "recipe.lr: 9.0}, longer: {recipe.lr: 8.0}")
     assert [cell.settings["recipe.lr"].value for cell in zoo().cells[2:]] == [9.0, 8.0]
+
+
+def test_a_presets_numbers_for_a_model_hold_for_those_that_extend_it(build, edit):
+    edit("presets/toy.yaml", "execution:", "models: {net: {backbone.width: 8}}\nexecution:")
+    assert [c.settings["backbone.width"].value for c in build("toy").cells] == [8, 8, 8]
+    edit("presets/toy.yaml", "width: 8}", "width: 8}, deeper: {backbone.width: 16}")
+    wide, deep, _ = build("toy").cells
+    assert (wide.settings["backbone.width"].value, deep.settings["backbone.width"].value) == (8, 16)
+
+
+@pytest.mark.parametrize(("kind", "known"), [("models", "deeper, net"), ("recipes", "short")])
+def test_a_presets_numbers_for_a_model_or_recipe_that_there_is_not(build, edit, kind, known):
+    edit("presets/toy.yaml", "execution:", f"{kind}: {{nett: {{recipe.lr: 1.0}}}}\nexecution:")
+    with pytest.raises(SpecError, match=rf"presets/toy.yaml: `{kind}`: .*'nett'; .*{known}"):
+        build("toy")
 
 
 def test_whole_batches_of_an_epoch_count_the_images_that_fill_up_the_last_share(zoo, edit):
