@@ -15,6 +15,7 @@ REPORTING_CODE = (
     "results.py",
     "failures.py",
     "report.py",
+    "settings.py",
     "ranking.py",
     "render.py",
     "official.py",
