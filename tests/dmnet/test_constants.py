@@ -82,7 +82,9 @@ def test_dropout_drops_whole_maps_just_before_the_classifier(schema):
 
 
 def test_the_bottleneck_is_3x3_over_branches_and_the_backbones_feature():
-    assert MODEL.head.bottleneck == MultiKernelHeadConfig().bottleneck == "3x3"
+    aspp = ASPPHeadConfig(channels=8)
+    assert MODEL.head.bottleneck == MultiKernelHeadConfig().bottleneck == aspp.bottleneck == "3x3"
+    assert build_head(aspp, [8], 3).bottleneck.conv.kernel_size == (3, 3)
     for config in (MODEL.head, MultiKernelHeadConfig(channels=8, kernel_sizes=(1, 3))):
         head = build_head(config, [8, 16, 32, 64], 3)
         assert isinstance(head, MultiBranchHead)

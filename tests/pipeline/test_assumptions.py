@@ -107,7 +107,8 @@ def test_the_other_reading_of_the_stem_is_a_preset_with_that_stems_weights(param
         other = paper.runs[plain[cell.id].evaluations[0].run_key].job.run
         assert other.model.backbone.stem == "plain"
         assert run.recipe == other.recipe and run.model.head == other.model.head
-    assert "paper-deep" in plain["table5/dmnet-r50"].settings["backbone.stem"].source
+    reason = plain["table5/dmnet-r50"].settings["backbone.stem"].source
+    assert "paper-deep" in reason and "official repository" in reason
 
 
 def test_the_zoos_rows_have_one_stem_whatever_the_preset(params):

@@ -113,7 +113,8 @@ def test_how_epochs_become_iterations_is_asked_for(build, edit):
         build()
 
 
-# What was published before each default had to be written down: the paper's runs stay theirs.
+# Keys of before each default had to be written down: the paper's runs stay theirs. Written anew when
+# TRAINING_REVISION is raised.
 KEYS = Path(__file__).resolve().parents[2] / "golden" / "paper_keys.json"
 
 
