@@ -113,8 +113,8 @@ def test_how_epochs_become_iterations_is_asked_for(build, edit):
         build()
 
 
-# Keys of before each default had to be written down: the paper's runs stay theirs. Written anew when
-# TRAINING_REVISION is raised.
+# Keys of before each default had to be written down: the paper's runs stay theirs. To be written
+# anew when TRAINING_REVISION is raised.
 KEYS = Path(__file__).resolve().parents[2] / "golden" / "paper_keys.json"
 
 
