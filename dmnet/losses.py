@@ -28,6 +28,17 @@ class Losses(NamedTuple):
     auxiliary_heads: dict[str, Tensor]
 
 
+class Shares(NamedTuple):
+    """Where images lie in several parts of a batch, each averaged by itself, or are a piece of one.
+
+    images: how many of them lie in each part, one part after the other; divisors (parts): what the
+    sum over each is divided by.
+    """
+
+    images: tuple[int, ...]
+    divisors: Tensor
+
+
 def pixel_cross_entropy(
     logits: Tensor,
     labels: Tensor,
@@ -35,7 +46,7 @@ def pixel_cross_entropy(
     align_corners: bool,
     average: Average = "labelled",
     ohem: OHEMConfig | None = None,
-    divisor: Tensor | None = None,
+    shares: Shares | None = None,
 ) -> Tensor:
     """Cross-entropy of the logits, resized to the labels' size: summed over the labelled pixels
     (with `ohem`, over the hard ones among them) and divided by the number of
@@ -43,7 +54,8 @@ def pixel_cross_entropy(
     - labelled pixels ("labelled": the paper as we read it, sssegmentation), or
     - all pixels of the batch ("all": mmsegmentation).
 
-    `divisor` is that number where these images are only a piece of the batch (`count_pixels`).
+    With `shares` each part's sum is divided by the number given there (`count_pixels`), and the
+    quotients are added up.
 
     A batch without a labelled pixel has loss 0 (with a gradient of 0), not NaN. Half-precision
     logits are taken to float32 first, also under autocast.
@@ -53,16 +65,24 @@ def pixel_cross_entropy(
             logits = logits.float()
         height, width = labels.shape[-2:]
         logits = resize_bilinear(logits, (height, width), align_corners)
+        images = (len(labels),) if shares is None else shares.images
         if ohem is None:
-            total = F.cross_entropy(logits, labels, ignore_index=ignore_index, reduction="sum")
+            pairs = zip(_cut(logits, images), _cut(labels, images), strict=True)
+            sums = [F.cross_entropy(*p, ignore_index=ignore_index, reduction="sum") for p in pairs]
         else:
             losses = F.cross_entropy(logits, labels, ignore_index=ignore_index, reduction="none")
-            total = (losses * hard_pixels(logits, labels, losses, ignore_index, ohem)).sum()
-        if divisor is not None:
-            return total / divisor
-        if average == "all":
-            return total / labels.numel()
-        return total / count_pixels(labels, ignore_index, average).clamp(min=1)
+            kept = losses * hard_pixels(logits, labels, losses, ignore_index, ohem)
+            sums = [part.sum() for part in _cut(kept, images)]
+        if shares is None:
+            if average == "all":
+                return sums[0] / labels.numel()
+            return sums[0] / count_pixels(labels, ignore_index, average).clamp(min=1)
+        parts = [one / divisor for one, divisor in zip(sums, shares.divisors, strict=True)]
+        return parts[0] if len(parts) == 1 else torch.stack(parts).sum()
+
+
+def _cut(images: Tensor, counts: tuple[int, ...]) -> list[Tensor]:
+    return [images] if len(counts) == 1 else list(images.split(counts))
 
 
 def count_pixels(labels: Tensor, ignore_index: int, average: Average) -> Tensor:
@@ -79,15 +99,15 @@ def segmentation_losses(
     ignore_index: int,
     average: Average = "labelled",
     ohem: OHEMConfig | None = None,
-    divisor: Tensor | None = None,
+    shares: Shares | None = None,
 ) -> Losses:
     """The losses of the head and of every auxiliary head; `ohem` applies to each by itself."""
     align = model.config.align_corners
-    main = pixel_cross_entropy(logits.main, labels, ignore_index, align, average, ohem, divisor)
+    main = pixel_cross_entropy(logits.main, labels, ignore_index, align, average, ohem, shares)
     if not logits.auxiliary:
         return Losses(main, main, None, {})
     weighted = {
-        name: pixel_cross_entropy(scores, labels, ignore_index, align, average, ohem, divisor)
+        name: pixel_cross_entropy(scores, labels, ignore_index, align, average, ohem, shares)
         * model.config.auxiliary[name].weight
         for name, scores in logits.auxiliary.items()
     }

@@ -27,6 +27,8 @@ from pipeline.errors import SpecError
 # Settings of a recipe that are not part of a run's configuration: they become `iterations`, and
 # `devices` (processes that share a batch) also one device's part of the batch, for its memory.
 RECIPE_ONLY = ("epochs", "drop_last", "devices")
+# Settings of a recipe that say in how many parts of a batch the devices do something by themselves.
+DEVICES_PARTS = ("backbone_bn_parts", "ohem.parts", "loss_parts")
 ORIGINS = ("stated", "derived", "inherited", "assumed")
 
 

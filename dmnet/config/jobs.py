@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from dmnet.config.data import DataIdentity, DatasetConfig, DatasetRole
-from dmnet.config.model import ModelConfig
+from dmnet.config.model import BiSeNetV2Config, ModelConfig
 from dmnet.config.recipe import RecipeConfig, Size
 from dmnet.config.sections import Section, content_hash
 
@@ -35,6 +35,18 @@ class RunConfig(Section):
     seed: int = Field(0, ge=0)
     cpu_threads: int = Field(1, ge=1)  # on the CPU it changes the order of sums, so it counts
 
+    @model_validator(mode="after")
+    def _statistics(self) -> RunConfig:
+        """BiSeNetV2's context embedding normalises one value per channel and image."""
+        recipe = self.recipe
+        parts = recipe.backbone_bn_parts or recipe.bn_parts
+        if isinstance(self.model.backbone, BiSeNetV2Config) and recipe.batch_size < 2 * parts:
+            raise ValueError(
+                f"recipe.batch_size: {recipe.batch_size} images in {parts} part(s), each with "
+                "statistics of its own in the backbone; BiSeNetV2 needs two images or more in each"
+            )
+        return self
+
     @property
     def key(self) -> str:
         """First 16 hex digits of the SHA-256 of the canonical JSON (sorted keys, no spaces)."""
@@ -45,7 +57,8 @@ class ExecutionConfig(Section):
     """How a run is carried out; none of it may change a weight, but by rounding `processes`
     and `accelerated`.
 
-    What would change weights, `recipe.bn_parts` has to say: dmnet/training/share.py refuses it.
+    What would change weights, the recipe's parts of a batch (`bn_parts`, `backbone_bn_parts`,
+    `ohem.parts`) have to say: dmnet/training/share.py refuses it.
     """
 
     workers: int = Field(0, ge=0)  # loader processes; 0 decodes in the training process

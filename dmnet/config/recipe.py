@@ -37,6 +37,7 @@ class RecipeConfig(Section):
     reaches_min_lr: bool = False  # the last iteration has min_lr, not the one after it
     warmup_iterations: int = Field(0, ge=0)  # linear, from warmup_factor x lr; poly begins after it
     warmup_factor: float = Field(0.1, gt=0, le=1)
+    warmup_times_poly: bool = False  # warm-up multiplies poly, which begins at once (mmcv 1.x)
     iterations: int = Field(ge=1)
     batch_size: int = Field(ge=1)  # the total over all devices
     crop_size: Size
@@ -54,9 +55,15 @@ class RecipeConfig(Section):
     # Batch normalisation over all processes. False: each by itself, as many as `bn_parts`.
     sync_bn: bool = True
     bn_parts: int = Field(1, ge=1)  # of the batch that have statistics of their own
+    # The same of the backbone alone, as on GPUs where only the heads share theirs; None: as the
+    # heads. Running statistics are the first part's: DDP in mmsegmentation leaves buffers alone
+    # (broadcast_buffers=False), and the first process saves its own.
+    backbone_bn_parts: int | None = Field(None, ge=1)
     precision: Literal["fp32", "amp"] = "fp32"  # amp: autocast where the device has it
     loss_scale: float | None = Field(None, gt=0)  # with amp: a fixed factor; None: found by itself
     loss_average: Literal["labelled", "all"] = "labelled"  # pixels that the loss is divided by
+    # Of the batch, each of which averages its loss by itself; then their mean is taken, as of GPUs.
+    loss_parts: int = Field(1, ge=1)
     ohem: OHEMConfig | None = None
     # Constants of the update (dmnet/training/step.py) ...
     nesterov: Literal[False] = False
@@ -82,8 +89,18 @@ class RecipeConfig(Section):
         low, high = self.scale_range
         if not 0 < low <= high:
             raise ValueError("scale_range must be [low, high] with 0 < low <= high")
-        if self.batch_size % self.bn_parts:
-            raise ValueError(f"batch_size must be a multiple of bn_parts ({self.bn_parts})")
-        if self.ohem is not None and self.batch_size % self.ohem.parts:
-            raise ValueError(f"batch_size must be a multiple of ohem.parts ({self.ohem.parts})")
+        parts = {
+            "bn_parts": self.bn_parts,
+            "backbone_bn_parts": self.backbone_bn_parts,
+            "ohem.parts": None if self.ohem is None else self.ohem.parts,
+            "loss_parts": self.loss_parts,
+        }
+        for name, count in parts.items():
+            if count is not None and self.batch_size % count:
+                raise ValueError(f"batch_size must be a multiple of {name} ({count})")
+        if self.loss_parts > 1 and self.loss_average == "all":
+            raise ValueError(
+                "loss_parts: parts of a batch have equally many pixels, so with loss_average `all` "
+                "it changes nothing; leave it out"
+            )
         return self

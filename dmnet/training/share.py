@@ -2,6 +2,10 @@
 
 A batch is cut into `accumulate` parts, one after the other, and each part into one piece per
 process. So a part holds the same images whatever the number of processes.
+
+What a recipe takes over a part of the batch (statistics of the backbone, hard pixels, the average
+of the loss: there one GPU's images) is taken over the same images however the batch is divided
+here, or `Share.check` refuses the division.
 """
 
 from __future__ import annotations
@@ -38,6 +42,12 @@ class Share:
         starts = [self.start(len(batch), part) for part in range(self.accumulate)]
         return [item for start in starts for item in batch[start : start + size]]
 
+    def within(self, batch: int, part: int, parts: int) -> list[tuple[int, int]]:
+        """(number, images) of each of the batch's `parts` of which the piece has images."""
+        start = self.start(batch, part)
+        numbers = [i * parts // batch for i in range(start, start + batch // self.pieces)]
+        return [(number, numbers.count(number)) for number in sorted(set(numbers))]
+
     def check(self, recipe: RecipeConfig) -> None:
         """Raises ConfigError where this division would train other weights than the recipe says."""
         cut = f"{self.processes} process(es) x {self.accumulate} accumulated part(s)"
@@ -57,6 +67,13 @@ class Share:
                 f"recipe.bn_parts: {recipe.bn_parts} with sync_bn {str(recipe.sync_bn).lower()}, "
                 f"but {cut} normalise the batch in {parts} part(s), which gives other weights; "
                 f"use {wanted}, or set recipe.bn_parts and get other runs"
+            )
+        own = recipe.backbone_bn_parts
+        if own is not None and own % self.pieces:
+            raise ConfigError(
+                f"recipe.backbone_bn_parts: {own}, but {cut} normalise in {self.pieces} part(s) of "
+                "the batch, or a multiple of it; use fewer, or set recipe.backbone_bn_parts and "
+                "get other runs"
             )
         if recipe.ohem is not None and recipe.ohem.parts % self.pieces:
             raise ConfigError(

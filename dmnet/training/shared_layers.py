@@ -1,18 +1,22 @@
-"""Layers that see the whole batch while each process computes a piece of it.
+"""Layers that see as much of the batch as the recipe says, while a process computes a piece of it.
 
 `share_layers` puts them in the place of a model's own; names and parameters stay. Batch
-normalisation takes its statistics over all processes, dropout draws for the whole batch and uses
-its piece, so that the number of processes changes a weight by rounding only.
+normalisation takes its statistics over all processes, or in the backbone over each of the parts
+that the recipe names; dropout draws for the whole batch and uses its piece. So the number of
+processes changes a weight by rounding only.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dmnet.config import RecipeConfig
+from dmnet.segmentor import Segmentor
 from dmnet.training.share import Share
 
 
@@ -68,6 +72,28 @@ class SharedBatchNorm(nn.BatchNorm2d):
         return y
 
 
+class PartedBatchNorm(nn.BatchNorm2d):
+    """Normalises each of its input's `parts` by itself, as GPUs that share no statistics do.
+
+    `start`: of the input's first image in the batch. The running statistics are those of the
+    batch's first part, as the first GPU's are in the checkpoint that it saves.
+    """
+
+    parts, start = 1, 0
+
+    def forward(self, input: Tensor) -> Tensor:
+        if not self.training:
+            return super().forward(input)
+        first, *others = input.chunk(self.parts)
+        normalised = [super().forward(first) if self.start == 0 else self._untold(first)]
+        normalised += [self._untold(part) for part in others]
+        return normalised[0] if len(normalised) == 1 else torch.cat(normalised)
+
+    def _untold(self, part: Tensor) -> Tensor:
+        """Without a trace in the running statistics."""
+        return F.batch_norm(part, None, None, self.weight, self.bias, True, 0.0, self.eps)
+
+
 class SharedDropout(nn.Dropout2d):
     """Dropout of channels, drawn for `batch` images, of which its input is from `start` on."""
 
@@ -80,28 +106,53 @@ class SharedDropout(nn.Dropout2d):
         return input * drawn.div_(1 - self.p)[self.start : self.start + len(input)]
 
 
-def share_layers(model: nn.Module, sync_bn: bool, device: torch.device, share: Share) -> nn.Module:
-    """The model with its layers replaced, in place; as it is where nothing is shared."""
-    if share.pieces == 1:
-        return model
-    for module in list(model.modules()):
-        for name, child in list(module.named_children()):
-            if isinstance(child, nn.Dropout2d):
-                setattr(module, name, SharedDropout(child.p))
-            elif share.processes > 1 and sync_bn and isinstance(child, nn.BatchNorm2d):
-                setattr(module, name, _shared_norm(child, device))
+def share_layers(
+    model: Segmentor, recipe: RecipeConfig, device: torch.device, share: Share
+) -> Segmentor:
+    """The model with its layers replaced, in place; as it is where nothing is shared or parted."""
+    if recipe.backbone_bn_parts is not None:
+        for module, name, norm in _children(model.backbone, nn.BatchNorm2d):
+            parted = _like(norm, PartedBatchNorm)
+            parted.parts = recipe.backbone_bn_parts // share.pieces
+            setattr(module, name, parted)
+    if share.pieces > 1:
+        for module, name, dropout in _children(model, nn.Dropout2d):
+            setattr(module, name, SharedDropout(dropout.p))
+    if share.processes > 1 and recipe.sync_bn:
+        for module, name, norm in _children(model, nn.BatchNorm2d):
+            if not isinstance(norm, PartedBatchNorm):
+                setattr(module, name, _shared_norm(norm, device))
     return model
+
+
+Layer = TypeVar("Layer", bound=nn.Module)
+Norm = TypeVar("Norm", bound=nn.BatchNorm2d)
+
+
+def _children(model: nn.Module, kind: type[Layer]) -> list[tuple[nn.Module, str, Layer]]:
+    """(module that has it, name there, layer) of every layer of a kind."""
+    return [
+        (module, name, child)
+        for module in model.modules()
+        for name, child in module.named_children()
+        if isinstance(child, kind)
+    ]
+
+
+def _like(layer: nn.BatchNorm2d, kind: type[Norm]) -> Norm:
+    """A layer of another kind with this one's parameters and buffers themselves."""
+    other = kind(layer.num_features, layer.eps, layer.momentum)
+    for name in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked"):
+        setattr(other, name, getattr(layer, name))
+    other.train(layer.training)
+    return other
 
 
 def _shared_norm(layer: nn.BatchNorm2d, device: torch.device) -> nn.Module:
     if device.type == "cuda":
         converted: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(layer)
         return converted
-    shared = SharedBatchNorm(layer.num_features, layer.eps, layer.momentum)
-    for name in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked"):
-        setattr(shared, name, getattr(layer, name))
-    shared.train(layer.training)
-    return shared
+    return _like(layer, SharedBatchNorm)
 
 
 def set_piece(model: nn.Module, batch: int, start: int) -> None:
@@ -109,3 +160,5 @@ def set_piece(model: nn.Module, batch: int, start: int) -> None:
     for module in model.modules():
         if isinstance(module, SharedDropout):
             module.batch, module.start = batch, start
+        elif isinstance(module, PartedBatchNorm):
+            module.start = start

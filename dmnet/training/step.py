@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from dmnet.config import RecipeConfig
 from dmnet.devices import upload
-from dmnet.losses import Losses, count_pixels, segmentation_losses
+from dmnet.losses import Losses, Shares, count_pixels, segmentation_losses
 from dmnet.segmentor import Segmentor
 from dmnet.training.acceleration import PLAIN, Acceleration, algorithms_tried, load_optimizer
 from dmnet.training.amp import loss_scaler, uses_amp
@@ -30,7 +31,8 @@ class Stepper:
     are not clipped, as in both zoos.
 
     With several processes, or a batch in several parts (`accumulate`), the gradient is that of the
-    whole batch's loss: each piece's sum is divided by the whole batch's number of pixels.
+    whole batch's loss: each piece's sum is divided by the number of pixels of the whole batch, or
+    of the part of it that the recipe averages over.
     """
 
     def __init__(
@@ -49,7 +51,7 @@ class Stepper:
         self.processes = processes or ALONE
         self.share = Share(self.processes.rank, self.processes.count, accumulate)
         self.share.check(recipe)
-        share_layers(model, recipe.sync_bn, device, self.share)
+        share_layers(model, recipe, device, self.share)
         self.ohem = recipe.ohem
         if self.ohem is not None and self.share.pieces > 1:
             parts = self.ohem.parts // self.share.pieces
@@ -93,7 +95,7 @@ class Stepper:
         lr = lr_at(self.recipe, iteration)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
-        divisor = self._divisor(labels)
+        shares = self._shares(labels)
         images = images.to(self.device, non_blocking=True).contiguous(memory_format=self.layout)
         labels = labels.to(self.device, non_blocking=True).long()  # as the losses want them
         self.optimizer.zero_grad(set_to_none=True)
@@ -102,7 +104,7 @@ class Stepper:
         for part, piece in enumerate(zip(images.chunk(parts), labels.chunk(parts), strict=True)):
             if seed is not None:
                 torch.manual_seed(seed)
-            losses.append(self._backward(*piece, part, divisor))
+            losses.append(self._backward(*piece, part, shares[part]))
         self.scaler.step(self.optimizer)
         self.scaler.update(self.recipe.loss_scale)
         return self._share_of(losses), lr
@@ -117,13 +119,12 @@ class Stepper:
 
     def settle(self) -> None:
         """Give every process the first one's statistics, which are those that are saved."""
-        if self.processes.count > 1 and not self.recipe.sync_bn:
+        own = not self.recipe.sync_bn or self.recipe.backbone_bn_parts is not None
+        if self.processes.count > 1 and own:
             for buffer in self.model.buffers():
                 dist.broadcast(buffer, src=0)
 
-    def _backward(
-        self, images: Tensor, labels: Tensor, part: int, divisor: Tensor | None
-    ) -> Losses:
+    def _backward(self, images: Tensor, labels: Tensor, part: int, shares: Shares | None) -> Losses:
         batch = self.recipe.batch_size
         if self.share.pieces > 1:
             set_piece(self.model, batch, self.share.start(batch, part))
@@ -138,7 +139,7 @@ class Stepper:
                 self.ignore_index,
                 self.recipe.loss_average,
                 self.ohem,
-                divisor,
+                shares,
             )
             # Processes' gradients are averaged where they should be added up.
             total = (
@@ -153,13 +154,30 @@ class Stepper:
             return self._forward.no_sync()
         return nullcontext()
 
-    def _divisor(self, labels: Tensor) -> Tensor | None:
-        """The whole batch's number of pixels; None where the labels are the whole batch."""
-        if self.share.pieces == 1:
-            return None
-        own = count_pixels(labels, self.ignore_index, self.recipe.loss_average)
-        count = max(int(self.processes.sum([float(own)])[0]), 1)
-        return upload(torch.tensor(count), self.device)
+    def _shares(self, labels: Tensor) -> list[Shares | None]:
+        """What each piece's losses are divided by; None where it is the whole batch, on one GPU."""
+        parts, batch, share = self.recipe.loss_parts, self.recipe.batch_size, self.share
+        if share.pieces == parts == 1:
+            return [None]
+        within = [share.within(batch, part, parts) for part in range(share.accumulate)]
+        counts = {number: torch.tensor(0) for number in range(parts)}
+        start = 0
+        for number, images in itertools.chain.from_iterable(within):
+            own = labels[start : start + images]
+            start += images
+            counts[number] = counts[number] + count_pixels(
+                own, self.ignore_index, self.recipe.loss_average
+            )
+        if share.processes > 1:
+            summed = self.processes.sum([float(count) for count in counts.values()])
+            pixels = torch.tensor(summed).long()
+        else:
+            pixels = torch.stack(list(counts.values()))
+        divisors = upload(pixels.clamp(min=1) * parts, self.device)
+        return [
+            Shares(tuple(images for _, images in own), divisors[own[0][0] : own[-1][0] + 1])
+            for own in within
+        ]
 
     def _share_of(self, pieces: list[Losses]) -> Losses:
         """The losses of this process's share of the batch from those of its pieces; on the device,

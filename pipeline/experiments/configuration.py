@@ -21,6 +21,7 @@ from dmnet.errors import ConfigError
 from pipeline.errors import SpecError
 from pipeline.experiments.completeness import require_origins, without_origin
 from pipeline.settings import (
+    DEVICES_PARTS,
     RECIPE_ONLY,
     Setting,
     Settings,
@@ -127,6 +128,8 @@ class CellConfiguration:
         recipe = section(settings, "recipe")
         file_of = partial(self.params.recipe_file, self.name("recipe"))
         epochs, drop_last, devices = (recipe.pop(name, None) for name in RECIPE_ONLY)
+        if devices is not None:
+            self._check_parts(recipe, devices)
         if "iterations" not in recipe or recipe["iterations"].value is None:
             split = dataset.splits[role]
             images = dataset.counts.get(split)
@@ -152,6 +155,21 @@ class CellConfiguration:
         config = self._parse(RecipeConfig, recipe)
         require_origins(config, recipe, file_of)
         return config
+
+    def _check_parts(self, recipe: Settings, devices: Setting) -> None:
+        """A part of the batch that is treated apart is what one of the devices holds."""
+        for path in DEVICES_PARTS:
+            name, _, field = path.partition(".")
+            setting = recipe.get(name)
+            parts = None if setting is None else setting.value
+            if field and isinstance(parts, dict):
+                parts = parts.get(field)
+            if setting is not None and parts not in (None, 1, devices.value):
+                changed = [s.source for s in (setting, devices) if s.origin == "preset"]
+                raise SpecError(
+                    f"{changed[0] if changed else self.where}: `recipe.{path}` = {parts}, but "
+                    f"`recipe.devices` = {devices.value}: each device holds a part; set both"
+                )
 
     def _parse(self, schema: type[SectionT], settings: Settings) -> SectionT:
         """Check the values; an error names the file that the wrong value came from."""

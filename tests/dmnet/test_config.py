@@ -132,6 +132,9 @@ RUN: dict[str, Any] = {
         "padding": "mean",
         "ohem": {"threshold": 0.7, "min_kept": 100},
         "bn_parts": 1,
+        "backbone_bn_parts": None,
+        "loss_parts": 1,
+        "warmup_times_poly": False,
     },
     "seed": 0,
     "cpu_threads": 1,
@@ -204,6 +207,9 @@ OTHER_VALUES: dict[str, Any] = {
     "recipe.ohem.min_kept": 200,
     "recipe.ohem.parts": 2,
     "recipe.bn_parts": 2,
+    "recipe.backbone_bn_parts": 2,
+    "recipe.loss_parts": 2,
+    "recipe.warmup_times_poly": True,
     "model.backbone.stem_channels": 16,
     "parent": "0123456789abcdef",
     "seed": 1,
@@ -547,6 +553,31 @@ def test_kernel_sizes_are_one_or_more_positive_integers(kernels: Any) -> None:
 def test_a_scale_range_goes_from_a_positive_low_to_a_high(scales: list[float]) -> None:
     with pytest.raises(ConfigError, match=r"scale_range must be \[low, high\]"):
         parse(RunConfig, with_value(RUN, "recipe.scale_range", scales), "run.yaml")
+
+
+@pytest.mark.parametrize(
+    ("recipe", "message"),
+    [
+        ({"backbone_bn_parts": 3}, "batch_size must be a multiple of backbone_bn_parts"),
+        ({"loss_parts": 3}, "batch_size must be a multiple of loss_parts"),
+        ({"loss_parts": 2, "loss_average": "all"}, "loss_parts: .* it changes nothing"),
+    ],
+)
+def test_parts_of_a_batch_hold_as_many_images_and_matter(
+    recipe: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        parse(RecipeConfig, {**RUN["recipe"], "batch_size": 4, **recipe}, "run.yaml")
+
+
+@pytest.mark.parametrize("parts", [{"backbone_bn_parts": 4}, {"bn_parts": 4}])
+def test_bisenetv2_normalises_two_images_or_more_at_once(parts: dict[str, int]) -> None:
+    model = {**RUN["model"], "backbone": {"name": "bisenetv2"}}
+    run = {**RUN, "model": model, "recipe": {**RUN["recipe"], "batch_size": 8, **parts}}
+    assert parse(RunConfig, run, "run.yaml")
+    run["recipe"]["batch_size"] = 4
+    with pytest.raises(ConfigError, match="4 images in 4 part.*BiSeNetV2 needs two images or more"):
+        parse(RunConfig, run, "run.yaml")
 
 
 @pytest.mark.parametrize("value", [None, [], "text", 3])

@@ -45,6 +45,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "mixed precision": {"precision": "amp"},
     "mixed precision, fixed scale": {"precision": "amp", "loss_scale": 512.0},
     "hard pixels": {"ohem": {"threshold": 0.7, "min_kept": 50}},
+    "as on two GPUs": {"backbone_bn_parts": 2, "loss_parts": 2},
     "hardest pixels": {"ohem": {"threshold": None, "min_kept": 50, "parts": 2}},
 }
 PROTOCOLS: dict[str, dict[str, Any]] = {

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections import defaultdict
+import shutil
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import pytest
 
+from pipeline.errors import SpecError
 from pipeline.experiments import build_experiment
 from pipeline.specs import Params
 from pipeline.tables import DEFAULTS, HEADING
@@ -147,8 +149,8 @@ def test_ohem_as_released_is_the_plain_rows_run_and_as_titled_is_not(paper):
     plain, released, titled = cells["plain"], cells["ohem-as-released"], cells["ohem"]
     assert released.evaluations == plain.evaluations
     assert keys_of([titled]).isdisjoint(keys_of([plain]))
-    ohem = titled.settings["recipe.ohem"].value
-    assert (ohem["threshold"], ohem["min_kept"]) == (0.7, 10000)
+    chosen = {"threshold": 0.7, "min_kept": 10000, "parts": 4}  # by each GPU
+    assert titled.settings["recipe.ohem"].value == chosen
     # The published numbers belong to the row as titled alone.
     assert (titled.spec.published, released.spec.published) == (73.57, None)
 
@@ -220,7 +222,14 @@ def test_mmsegmentations_rows_are_its_releases_configurations(paper):
         assert [entry["start_factor"] for entry in warmup] == [recipe.warmup_factor] * len(warmup)
         assert (recipe.precision == "amp") == (theirs["optimizer"]["type"] == "AmpOptimWrapper")
         assert recipe.loss_scale == theirs["optimizer"].get("loss_scale")
-        assert (recipe.padding == "black") == ("Pad(size=[512, 512])" in theirs["train_pipeline"])
+        # Not this release's, but 0.x's, which trained the checkpoints: it pads after normalisation
+        # (this one in VOC's rows before it), PolyLR counted all iterations, and warm-up multiplied.
+        assert (recipe.padding, recipe.reaches_min_lr) == ("mean", False)
+        assert recipe.warmup_times_poly == (recipe.warmup_iterations > 0)
+        # BiSeNetV2's is given no norm_cfg: plain BN on each GPU, while its heads are SyncBN.
+        plain = theirs["backbone"]["type"] == "BiSeNetV2"
+        assert recipe.backbone_bn_parts == (theirs["gpus"] if plain else None)
+        assert recipe.ohem is None or recipe.ohem.parts == theirs["gpus"]
         assert (recipe.ohem is not None) == ("NOTE_key_models_not_model" in theirs)
         assert (recipe.cat_max_ratio, recipe.flip, recipe.photometric) == (0.75, 0.5, True)
         assert (recipe.conventions, recipe.loss_average) == ("mmsegmentation", "all")
@@ -269,6 +278,7 @@ def test_sssegmentations_rows_are_its_releases_configurations(paper):
         )
         assert recipe.min_lr == pytest.approx(0.01 * recipe.lr)
         assert (recipe.conventions, recipe.loss_average) == ("sssegmentation", "labelled")
+        assert recipe.loss_parts == cell.settings["recipe.devices"].value == 8
         assert run.model.head.fusion is theirs["head"]["is_fusion"]
         assert [a.head.channels for a in run.model.auxiliary.values()] == [
             theirs["auxiliary"]["out_channels"]
@@ -323,6 +333,33 @@ def test_at_a_smaller_scale_rows_differ_in_what_they_differ_in_at_the_published_
     for cell, quantities in full.items():
         assert scaled[cell]["ohem"] == quantities["ohem"]
         assert scaled[cell]["min_lr"] == pytest.approx(quantities["min_lr"], rel=4), cell
+
+
+@pytest.mark.parametrize("name", ["paper", "small", "mini", "smoke"])
+def test_a_batch_has_as_many_parts_as_devices_at_every_scale(params, name):
+    """And BiSeNetV2's backbone normalises two images or more at once."""
+    parts = Counter()
+    experiment = build_experiment(name, params=params)
+    for cell in experiment.cells:
+        if cell.table in ZOOS and cell.evaluations:
+            devices = cell.settings["recipe.devices"].value
+            recipe = experiment.runs[cell.evaluations[0].run_key].job.run.recipe
+            ohem = None if recipe.ohem is None else recipe.ohem.parts
+            chosen = {"backbone": recipe.backbone_bn_parts, "ohem": ohem}
+            chosen["loss"] = recipe.loss_parts if cell.table.startswith("ssseg") else None
+            for what, found in chosen.items():
+                assert found in (None, devices), (cell.id, what)
+                parts[what] += found is not None
+            assert recipe.batch_size // (recipe.backbone_bn_parts or 1) >= 2
+    assert parts == {"backbone": 10, "ohem": 2, "loss": 12}
+
+
+def test_parts_that_no_device_holds_are_refused(tmp_path):
+    shutil.copytree(ROOT / "params", tmp_path / "params")
+    text = "title: ours\nextends: mini\nrecipes: {ssseg: {recipe.devices: 4}}\n"
+    (tmp_path / "params" / "presets" / "ours.yaml").write_text(text)
+    with pytest.raises(SpecError, match=r"ours.*`recipe.loss_parts` = 2, .*devices` = 4.*set both"):
+        build_experiment("ours", params=Params(tmp_path / "params"))
 
 
 def test_mini_trains_every_row_by_itself(mini):

@@ -96,18 +96,39 @@ def test_mmsegmentations_schedule_after_a_linear_warm_up(
     same(fidelity, "mmsegmentation", "linear, then poly", ours, s["lr_at_iter"][: s["end"]])
 
 
+@pytest.mark.parametrize("name", ["poly", "poly_with_linear_warmup"])
+def test_the_schedules_of_mmsegmentation_0x(name: str, golden: Golden, fidelity: Fidelity) -> None:
+    """With which the published checkpoints were trained."""
+    s = golden("lr_schedules_0x")[name]
+    ours = rates(
+        lr=s["lr"],
+        min_lr=1e-4,
+        iterations=s["iterations"],
+        warmup_iterations=s.get("warmup_iterations", 0),
+        warmup_times_poly=True,
+    )
+    what, model = name.replace("_", " "), "learning rates (mmsegmentation 0.x)"
+    source = "tests/golden/lr_schedules_0x.pt"
+    fidelity(model, what, ours, s["lr_at_iter"], limit=1e-9, source=source)
+
+
+@pytest.mark.parametrize("times_poly", [True, False])
 @pytest.mark.parametrize("reaches_min_lr", [True, False])
 @pytest.mark.parametrize("warmup", [0, 1, 2, 9, 10, 11])
 @pytest.mark.parametrize("iterations", [1, 2, 10])
-def test_every_short_run_has_rates(reaches_min_lr: bool, warmup: int, iterations: int) -> None:
+def test_every_short_run_has_rates(
+    times_poly: bool, reaches_min_lr: bool, warmup: int, iterations: int
+) -> None:
     found = rates(
         lr=0.1,
         min_lr=0.01,
         iterations=iterations,
         reaches_min_lr=reaches_min_lr,
         warmup_iterations=warmup,
+        warmup_times_poly=times_poly,
     )
-    assert bool(((found >= 0.01) & (found <= 0.1 + 1e-12)).all())
+    least = 0.01 * (0.1 if times_poly else 1)  # a long warm-up multiplies even the last rates
+    assert bool(((found >= least) & (found <= 0.1 + 1e-12)).all())
 
 
 def test_without_options_the_rate_is_the_papers() -> None:

@@ -19,14 +19,21 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 
 from dmnet.config import DatasetConfig, JobConfig
 from dmnet.errors import LOST_CONTACT, TO_BE_CONTINUED, ConfigError
 from dmnet.files import read_json, write_text
+from dmnet.segmentor import Segmentor
 from dmnet.training.history import read_history
 from dmnet.training.launch import processes_error, srun_command, torchrun_arguments
 from dmnet.training.share import Share
-from dmnet.training.shared_layers import SharedDropout, set_piece
+from dmnet.training.shared_layers import (
+    PartedBatchNorm,
+    SharedDropout,
+    set_piece,
+    share_layers,
+)
 
 ROOT = Path(__file__).resolve().parents[3]
 LIMIT = 1e-4  # of a tensor's largest entry
@@ -97,6 +104,7 @@ def assert_same_run(ours: Run, theirs: Run) -> None:
 EVERYTHING = {
     **{"batch_size": 4, "loss_average": "labelled", "iterations": 6},
     **{"ohem": {"threshold": None, "min_kept": 50, "parts": 2}},
+    **{"backbone_bn_parts": 2, "loss_parts": 4},
 }
 
 
@@ -339,6 +347,21 @@ def test_a_piece_of_dropout_is_what_the_whole_batch_gets() -> None:
         set_piece(shared, 4, start)
         assert torch.equal(shared(x[start : start + 2]), whole[start : start + 2])
     assert shared.eval()(x) is x
+
+
+def test_on_gpus_the_heads_share_statistics_and_the_backbones_parts_have_their_own(
+    make_job: MakeJob, drawn_data: Prepared
+) -> None:
+    job = make_job(drawn_data[0], recipe={"batch_size": 16, "backbone_bn_parts": 4})
+    model = Segmentor(job.run.model, 21)
+    names = set(model.state_dict())
+    share_layers(model, job.run.recipe, torch.device("cuda"), Share(1, 2))
+    norms = [module for module in model.modules() if isinstance(module, _NormBase)]
+    own = [module for module in model.backbone.modules() if isinstance(module, _NormBase)]
+    assert {type(norm) for norm in own} == {PartedBatchNorm}
+    assert {type(norm) for norm in norms if norm not in own} == {nn.SyncBatchNorm}
+    assert {norm.parts for norm in own} == {2}  # of four, in each of two processes
+    assert set(model.state_dict()) == names
 
 
 def test_one_node_needs_no_rendezvous_and_several_meet_at_the_first() -> None:
