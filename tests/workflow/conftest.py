@@ -6,10 +6,14 @@
 
 `template` is a git repository with the files of this checkout, uncommitted ones included, of whose
 tables only 1 and 2, and with the presets `tiny` and `long` on the dataset `tiny`.
+
+Each is made once, by whichever of the processes side by side needs it first; the others copy it.
+With a folder in DMNET_TEST_CLONES this holds from one call of pytest to the next.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -24,6 +28,7 @@ from typing import Any
 
 import pytest
 import yaml
+from filelock import FileLock
 
 # Neither the tests nor this checkout's own results are part of the workflow.
 OWN = re.compile(r"tests/|(runs|released|predictions|counts|speed)/.*\.dvc$")
@@ -84,6 +89,7 @@ class Clone:
     """A copy of the checkout in which commands run."""
 
     record = True  # whether Snakemake tells MLflow and DVC of the runs
+    first: Finished  # the command that made what is in it
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -228,22 +234,62 @@ def wait_until(condition: Callable[[], Any], seconds: float = 60) -> Any:
     raise AssertionError(f"did not happen within {seconds} s")
 
 
+@dataclass(frozen=True)
+class Shelf:
+    """Clones that several processes use. Each makes what it is the first to need."""
+
+    folder: Path
+    own: pytest.TempPathFactory
+
+    def copy_of(self, name: str, make: Callable[[Path], Clone]) -> Clone:
+        """A copy, the caller's own, of the clone that `make` writes to the path it is given."""
+        kept = self.folder / name
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{kept}.lock"):
+            done = kept / "done.json"
+            if not done.exists():
+                shutil.rmtree(kept, ignore_errors=True)  # of one that was killed
+                clone = make(kept / "clone")
+                first = getattr(clone, "first", Finished(0, ""))
+                done.write_text(json.dumps([first.code, first.text]))
+        copy = Clone(kept / "clone").copy(self.own.mktemp(name) / "clone")
+        copy.first = Finished(*json.loads(done.read_text()))
+        return copy
+
+
+def checkout() -> list[Path]:
+    """The files of this checkout, uncommitted ones included."""
+    command = ["git", "ls-files", "-co", "--exclude-standard", "-z"]
+    listing = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    names = [name for name in listing.stdout.split("\0") if name and not OWN.match(name)]
+    return [REPOSITORY / name for name in names if (REPOSITORY / name).is_file()]
+
+
 @pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    clone = Clone(tmp_path_factory.mktemp("template") / "clone")
-    listing = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard", "-z"],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=True,
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Shelf:
+    if given := os.environ.get("DMNET_TEST_CLONES"):
+        # What this code and this interpreter make, whose path stands in what Snakemake remembers.
+        digest = hashlib.sha256(f"{sys.executable} {REPOSITORY}".encode())
+        for path in [*checkout(), Path(__file__)]:
+            digest.update(f"{path} {path.stat().st_mode}".encode() + path.read_bytes())
+        return Shelf(Path(given) / digest.hexdigest()[:16], tmp_path_factory)
+    own = tmp_path_factory.getbasetemp()
+    return Shelf(
+        (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "shelf", tmp_path_factory
     )
-    for name in listing.stdout.split("\0"):
-        source = REPOSITORY / name
-        if OWN.match(name) or not source.is_file():
-            continue
-        (clone.path / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(source, clone.path / name)
+
+
+@pytest.fixture(scope="session")
+def template(shelf: Shelf) -> Clone:
+    return shelf.copy_of("template", make_template)
+
+
+def make_template(path: Path) -> Clone:
+    clone = Clone(path)
+    for source in checkout():
+        target = clone.path / source.relative_to(REPOSITORY)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(source, target)
     # Tables 1 and 2 stand for all: their counts are known, and one dataset serves both.
     for table in (clone.path / "params" / "tables").glob("*.yaml"):
         if table.stem not in ("table1", "table2"):
@@ -264,43 +310,49 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Clone:
 
 
 @pytest.fixture(scope="session")
-def whole(template: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+def whole(template: Clone, shelf: Shelf) -> Clone:
     """Table 2, made from nothing by the command that the README gives."""
-    clone = template.copy(tmp_path_factory.mktemp("whole") / "clone")
-    result = clone.snakemake("reports/table2.md")
-    assert result.code == 0, result.text
-    clone.first = result  # type: ignore[attr-defined]
+    return shelf.copy_of("whole", lambda path: made(template.copy(path), "reports/table2.md"))
+
+
+def made(clone: Clone, target: str, preset: str = "tiny") -> Clone:
+    clone.first = clone.snakemake(target, preset=preset)
+    assert clone.first.code == 0, clone.first.text
     return clone
 
 
 @pytest.fixture(scope="session")
-def small_template(template: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+def small_template(template: Clone, shelf: Shelf) -> Clone:
     """The template with the tables `one` and `three`, of as many cells."""
-    clone = template.copy(tmp_path_factory.mktemp("small-template") / "clone")
-    clone.write("params/tables/one.yaml", TABLE)
-    clone.write("params/tables/three.yaml", TABLE + MORE_ROWS)
-    clone.git("add", "-A")
-    clone.git("commit", "-q", "-m", "small tables")
-    return clone
+
+    def make(path: Path) -> Clone:
+        clone = template.copy(path)
+        clone.write("params/tables/one.yaml", TABLE)
+        clone.write("params/tables/three.yaml", TABLE + MORE_ROWS)
+        clone.git("add", "-A")
+        clone.git("commit", "-q", "-m", "small tables")
+        return clone
+
+    return shelf.copy_of("small-template", make)
 
 
 @pytest.fixture(scope="session")
-def small(small_template: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    clone = small_template.copy(tmp_path_factory.mktemp("small") / "clone")
-    result = clone.snakemake("reports/three.md")
-    assert result.code == 0, result.text
-    return clone
+def small(small_template: Clone, shelf: Shelf) -> Clone:
+    return shelf.copy_of("small", lambda path: made(small_template.copy(path), "reports/three.md"))
 
 
 @pytest.fixture(scope="session")
-def undisturbed(small: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+def undisturbed(small: Clone, shelf: Shelf) -> Clone:
     """One longer run from beginning to end: what interrupted ones must arrive at."""
-    clone = small.copy(tmp_path_factory.mktemp("undisturbed") / "clone")
-    clone.forget_runs()
-    result = clone.snakemake("reports/one.md", preset="long")
-    assert result.code == 0, result.text
-    assert len(clone.runs()) == 1
-    return clone
+
+    def make(path: Path) -> Clone:
+        clone = small.copy(path)
+        clone.forget_runs()
+        made(clone, "reports/one.md", preset="long")
+        assert len(clone.runs()) == 1
+        return clone
+
+    return shelf.copy_of("undisturbed", make)
 
 
 @pytest.fixture
