@@ -6,9 +6,9 @@ from __future__ import annotations
 def test_settings_come_with_value_origin_and_source_assumed_ones_first(both, show):
     text = show(both(preset="toy"), "toy/quick")
     head, _, rows = text.partition("\nsetting value origin source\n")
-    assert head.endswith("Settings: 11, of which 3 assumed")
+    assert head.endswith("Settings: 16, of which 4 assumed")
     lines = [line.strip() for line in rows.splitlines()[1:]]
-    assert len(lines) == 11
+    assert len(lines) == 16
     assert lines[:3] == [
         "head.channels 16 assumed a guess",
         "align_corners false assumed a guess",
