@@ -29,6 +29,9 @@ def speed_of(names: CellConfiguration, dataset: DatasetConfig) -> tuple[Speed, S
         )
     model = names.model(settings)
     inference, protocol = names.inference
+    ohem = recipe.ohem
+    if ohem is not None:  # one GPU's part of the batch has its part of what chooses apart
+        ohem = ohem.model_copy(update={"parts": max(1, ohem.parts // parts)})
     config = SpeedConfig(
         model=model.model_copy(
             update={"backbone": model.backbone.model_copy(update={"weights": None})}
@@ -38,6 +41,7 @@ def speed_of(names: CellConfiguration, dataset: DatasetConfig) -> tuple[Speed, S
         inference=inference,
         crop_size=recipe.crop_size,
         batch_size=recipe.batch_size // parts,
+        ohem=ohem,
         precision=recipe.precision,
         optimised=names.preset.optimised_from is not None,
     )

@@ -398,5 +398,13 @@ def test_both_columns_of_a_row_are_one_measurement(paper):
         if cell.speed is not None:
             keys[cell.table, cell.name.rpartition("-")[0]].add(cell.speed.key)
     assert all(len(found) == 1 for found in keys.values())
-    # OHEM changes the loss only, so its row shares the plain one's measurement.
-    assert len(paper.speeds) == 6 + 8 + 4 - 1
+    # OHEM chooses pixels in the training step, so its row is measured by itself.
+    assert len(paper.speeds) == 6 + 8 + 4
+
+
+def test_a_step_of_one_gpu_has_its_part_of_the_batch_and_its_own_choice_of_pixels(paper):
+    cells = {cell.id: cell for cell in paper.cells if cell.speed is not None}
+    plain, ohem = (cells[f"mmseg_bisenetv2/{n}-memory"].speed.config for n in ("plain", "ohem"))
+    assert plain.ohem is None
+    assert (ohem.ohem.threshold, ohem.ohem.min_kept, ohem.ohem.parts) == (0.7, 10000, 1)
+    assert ohem.model_copy(update={"ohem": None}) == plain
