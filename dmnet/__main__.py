@@ -153,8 +153,9 @@ def predict(arguments: argparse.Namespace) -> None:
 
     evaluation = parse(EvaluationConfig, read_argument(arguments.config), "--config")
     run = open_trained(arguments.run, evaluation, arguments.data)
-    manifest = predict_split(run, arguments.output)
-    logging.info("label maps of %d images", manifest["images"])
+    manifest = predict_split(run, arguments.output, arguments.encoding)
+    name = manifest["encoding"]["name"]
+    logging.info("label maps of %d images, in %s", manifest["images"], name)
 
 
 def profile(arguments: argparse.Namespace) -> None:
@@ -254,6 +255,14 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--data", type=Path, required=True, help="data/<name>, prepared")
         command.add_argument("--output", type=Path, required=True, help=output)
         command.set_defaults(action=action)
+
+    commands.choices["predict"].add_argument(
+        "--encoding",
+        choices=("official", "train-ids"),
+        default="official",
+        help="the values in the PNGs: the benchmark's own label values, which its tools expect "
+        "(default), or class indices as in training, with VOC's palette",
+    )
 
     command = commands.add_parser("profile", help="count a multi-scale module's cost")
     command.add_argument("--config", required=True, help="ProfileConfig: JSON or its file")

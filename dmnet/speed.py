@@ -3,11 +3,17 @@
 The zoos' tables state both: "Inf time (fps)", the inference speed of one image at a time, and
 "Mem (GB)", the memory of one GPU in training, as torch.cuda.max_memory_allocated counts it.
 
-Timed is what mmsegmentation's tools/benchmark.py times: from the normalised picture on the device
-to its label map, by the whole protocol (every window, scale and mirror image, logits resized to the
-picture's size), in float32 (the result says what of it a GPU rounds to TF32). Reading, resizing and
-normalising the picture come before it. Where `optimised` says so it is done in the form that
-evaluations then use (dmnet/inference/form.py).
+Timed is what tools/benchmark.py of mmsegmentation's releases 0.x times: from the normalised picture
+to its label map, both in the host's memory, by the whole protocol (every window, scale and mirror
+image, logits resized to the picture's size). Reading, resizing and normalising the picture come
+before it. As there, 5 pictures go before those that count, cuDNN tries no algorithms, and a model
+that is trained in mixed precision predicts in it; on a CPU both are in float32, and the result says
+so, as it says what of float32 a GPU rounds to TF32. Unlike there, the picture is one and drawn, the
+pictures that count are 20 and not 195, and their median stands for the mean, which a busy machine
+would pull up. Where `optimised` says so it is done in the form that evaluations then use
+(dmnet/inference/form.py).
+
+Memory is that of training steps of all heads, with hard example mining where the recipe has it.
 """
 
 from __future__ import annotations
@@ -25,12 +31,14 @@ from typing import Any
 import torch
 
 from dmnet.config import RecipeConfig, SpeedConfig, content_hash
+from dmnet.devices import upload
 from dmnet.errors import ConfigError, RunError
-from dmnet.inference.augmented import average_scores, label_map, make_views
+from dmnet.inference.augmented import View, average_scores, label_map, make_views
 from dmnet.inference.form import form_on, in_form
 from dmnet.provenance import code_version, environment
 from dmnet.segmentor import Segmentor
 from dmnet.training.acceleration import acceleration_on
+from dmnet.training.amp import uses_amp
 from dmnet.training.processes import pick_device
 from dmnet.training.step import Stepper
 
@@ -57,6 +65,7 @@ def measure(config: SpeedConfig) -> dict[str, Any]:
         "images": config.images,
         "warmup": config.warmup,
         "form": form_on(device, config.optimised).name,
+        "amp": uses_amp(config, device),
         **memory,
         "device": {**where["device"], "threads": torch.get_num_threads()},
         "packages": where["packages"],
@@ -78,12 +87,16 @@ def prediction_seconds(config: SpeedConfig, device: torch.device) -> list[float]
             lr=1, weight_decay=0, iterations=1, batch_size=1, crop_size=config.crop_size
         )
         align_corners = config.model.align_corners
-        views = list(make_views(picture, recipe, config.inference, align_corners, device))
+        views = list(make_views(picture, recipe, config.inference, align_corners))
+        mixed = torch.autocast(device.type, torch.float16, enabled=uses_amp(config, device))
         seconds = []
         for _ in range(config.warmup + config.images):
             synchronise(device)
             start = time.perf_counter()
-            label_map(average_scores(model, views, size, config.inference, form))
+            there = (View(upload(view.images, device), view.mirrored) for view in views)
+            with mixed:
+                scores = average_scores(model, there, size, config.inference, form)
+            label_map(scores).cpu()
             synchronise(device)
             seconds.append(time.perf_counter() - start)
     return seconds[config.warmup :]
@@ -127,7 +140,10 @@ def peak_of_training(config: SpeedConfig, threads: int) -> dict[str, Any]:
 
 
 def train_steps(config: SpeedConfig, device: torch.device) -> None:
-    """The trainer's own steps, of all heads and with momentum, on random pixels and labels."""
+    """The trainer's own steps, of all heads and with momentum, on random pixels and labels.
+
+    cuDNN tries no algorithms, which takes memory: the READMEs' figures are without.
+    """
     torch.manual_seed(0)
     recipe = RecipeConfig(
         lr=1e-3,
@@ -136,9 +152,11 @@ def train_steps(config: SpeedConfig, device: torch.device) -> None:
         batch_size=config.batch_size,
         crop_size=config.crop_size,
         precision=config.precision,
+        ohem=config.ohem,
     )
     model = Segmentor(config.model, config.classes).to(device).train()
-    stepper = Stepper(model, recipe, IGNORED, device, acceleration=acceleration_on(device))
+    acceleration = acceleration_on(device)._replace(tried_convolutions=False)
+    stepper = Stepper(model, recipe, IGNORED, device, acceleration=acceleration)
     shape = (config.batch_size, *config.crop_size)
     for number in range(TRAINING_STEPS):
         images = torch.randn(shape[0], 3, *shape[1:])

@@ -13,6 +13,7 @@ from dmnet.config import content_hash
 from dmnet.data.decode import read_label
 from dmnet.errors import DataError
 from dmnet.files import read_json, sha256_file
+from dmnet.inference.encoding import Encoding, encoding_from
 from pipeline.errors import ResultError
 from pipeline.figures import Column
 from pipeline.results import check_facts
@@ -26,9 +27,13 @@ class Predictions:
     path: Path  # the manifest
     manifest: dict[str, Any]
     trained: dict[str, Any]
+    encoding: Encoding
 
     def labels(self, stem: str) -> npt.NDArray[np.uint8]:
-        """Class indices (h, w). Raises ResultError for a missing, damaged or foreign file."""
+        """Class indices (h, w), whatever stands for them in the file.
+
+        Raises ResultError for a missing, damaged or foreign one.
+        """
         name = f"{stem}.png"
         file = self.path.parent / str(self.manifest["folder"]) / name
         again = f"delete {self.path} and run again"
@@ -41,9 +46,13 @@ class Predictions:
                 f"{file}: damaged, its SHA-256 is {found[:16]}, expected {expected[:16]}; {again}"
             )
         try:
-            return read_label(file).astype(np.uint8)
+            stored = read_label(file)
         except DataError as error:
             raise ResultError(f"{error}; {again}") from error
+        try:
+            return self.encoding.classes(stored)
+        except DataError as error:
+            raise ResultError(f"{file}: {error}; {again}") from error
 
 
 def read_predictions(column: Column, fingerprint: str, root: Path = Path(".")) -> Predictions:
@@ -68,4 +77,8 @@ def read_predictions(column: Column, fingerprint: str, root: Path = Path(".")) -
     if not complete:
         raise ResultError(f"{path}: `files` is no mapping; delete the file and run again")
     check_facts(path, facts)
-    return Predictions(column, path, manifest, trained)
+    try:
+        encoding = encoding_from(manifest, evaluation.config.data.classes)
+    except DataError as error:
+        raise ResultError(f"{path}: {error}; delete the file and run again") from error
+    return Predictions(column, path, manifest, trained, encoding)

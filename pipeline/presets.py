@@ -31,6 +31,7 @@ class PresetSpec(Section):
     # The same for one recipe or model and for those that extend it, over `set`.
     recipes: dict[Identifier, dict[str, Any]] = {}
     models: dict[Identifier, dict[str, Any]] = {}
+    protocols: dict[Identifier, Identifier] = {}  # a table's protocol -> the one in its place
     inference: dict[Identifier, dict[str, Any]] = {}  # protocol -> its values at this scale
     cpu_threads: int = Field(1, ge=1)  # of a training process
     gpus: int = Field(0, ge=0)  # that a training or evaluation asks Snakemake for
@@ -42,7 +43,10 @@ class PresetSpec(Section):
 
 # How many levels of mappings add up, key by key, over those of the preset that is extended. Deeper
 # ones are values, replaced whole.
-LEVELS = {"datasets": 1, "set": 1, "recipes": 2, "models": 2, "inference": 2, "execution": 1}
+LEVELS = {
+    **{"datasets": 1, "set": 1, "protocols": 1, "execution": 1},
+    **{"recipes": 2, "models": 2, "inference": 2},
+}
 
 
 def load_preset(folder: Path, name: str) -> PresetSpec:

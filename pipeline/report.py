@@ -168,6 +168,8 @@ def device_text(speed: dict[str, Any]) -> str:
         parts.append(f"{threads} thread{'' if threads == 1 else 's'}")
     name = ", ".join(str(part) for part in parts if part) or "an unknown device"
     name = in_words(name, speed.get("form"), device.get("tf32"))
+    if (speed.get("config") or {}).get("precision") == "amp":
+        name += ", mixed precision" if speed.get("amp") else ", float32 for mixed precision"
     kind = speed.get("memory_kind")
     return f"{name} (memory: {kind})" if kind else name
 

@@ -163,7 +163,7 @@ def unlisted(config: Section, prefix: str = "") -> dict[str, Any]:
     return found
 
 
-PARTS = ("backbone", "head", "auxiliary", "", "recipe")  # "": the model's own settings
+PARTS = ("backbone", "head", "auxiliary", "", "recipe", "inference")  # "": the model's own
 
 
 def part_of(path: str) -> int:

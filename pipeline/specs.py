@@ -21,10 +21,11 @@ from dmnet.config import (
     parse,
 )
 from pipeline.checkpoints import FILE, load_checkpoints
+from pipeline.completeness import without_origin
 from pipeline.errors import SpecError
 from pipeline.official import OfficialResult, load_official
 from pipeline.presets import PresetSpec, load_preset
-from pipeline.settings import Settings, read_settings
+from pipeline.settings import Settings, read_settings, section, to_tree
 from pipeline.tables import TableSpec
 from pipeline.yaml_files import Identifier, load_named, load_yaml
 
@@ -58,12 +59,21 @@ class RecipeSpec(Section):
     settings: dict[str, Any]
 
 
-class InferenceSpec(InferenceConfig):
-    title: str
+class InferenceSpec(Section):
+    """`extends` another protocol and replaces single settings."""
 
-    @property
-    def config(self) -> InferenceConfig:
-        return InferenceConfig.model_validate(self.model_dump(exclude={"title"}))
+    title: str
+    extends: Identifier | None = None
+    settings: dict[str, Any]
+
+
+def used_settings(protocol: InferenceConfig) -> list[str]:
+    """The fields that say what the protocol does: all but those of windows where there are none,
+    and `average` where a single view's logits are only compared."""
+    unused = set() if protocol.mode == "slide" else {"window", "stride"}
+    if protocol.views == 1 and protocol.conventions == "mmsegmentation":
+        unused.add("average")
+    return [name for name in InferenceConfig.model_fields if name not in unused]
 
 
 class Params:
@@ -111,20 +121,48 @@ class Params:
         spec: DatasetConfig = self._named("datasets", DatasetConfig, name, asked_by)
         return spec
 
-    def inference(self, name: str, asked_by: str) -> InferenceSpec:
-        spec: InferenceSpec = self._named("inference", InferenceSpec, name, asked_by)
-        return spec
+    def inference(self, name: str, asked_by: str) -> Settings:
+        """The settings of a test-time protocol, each with its origin.
 
-    def recipe(self, name: str, asked_by: str, below: tuple[str, ...] = ()) -> Settings:
-        if ("settings", name) not in self._cache:
-            spec: RecipeSpec = self._named("recipes", RecipeSpec, name, asked_by)
-            where = str(self.folder / "recipes" / f"{name}.yaml")
+        Raises SpecError where one that the protocol uses is left to its default.
+        """
+        if ("protocol", name) not in self._cache:
+            settings = self._settings("inference", InferenceSpec, name, asked_by)
+            file = self.folder / "inference" / f"{name}.yaml"
+            protocol = parse(InferenceConfig, to_tree(section(settings, "inference")), str(file))
+            used = {
+                f"inference.{field}": getattr(protocol, field) for field in used_settings(protocol)
+            }
+            if missing := {path: value for path, value in used.items() if path not in settings}:
+                raise without_origin(file, missing)
+            self._cache["protocol", name] = settings
+        found: Settings = self._cache["protocol", name]
+        return found
+
+    def recipe(self, name: str, asked_by: str) -> Settings:
+        return self._settings("recipes", RecipeSpec, name, asked_by)
+
+    def _settings(
+        self,
+        kind: str,
+        schema: type[RecipeSpec | InferenceSpec],
+        name: str,
+        asked_by: str,
+        below: tuple[str, ...] = (),
+    ) -> Settings:
+        """The settings of a recipe or protocol over those that it extends."""
+        prefix = kind.removesuffix("s")
+        known = (f"{prefix}.", name)
+        if known not in self._cache:
+            spec: RecipeSpec | InferenceSpec = self._named(kind, schema, name, asked_by)
+            where = str(self.folder / kind / f"{name}.yaml")
             if name in below:
                 raise SpecError(f"{where}: extends itself ({' -> '.join([*below, name])})")
-            inherited = self.recipe(spec.extends, where, (*below, name)) if spec.extends else {}
-            own = read_settings(spec.settings, where, "recipe.")
-            self._cache["settings", name] = inherited | own
-        settings: Settings = self._cache["settings", name]
+            base = spec.extends
+            inherited = self._settings(kind, schema, base, where, (*below, name)) if base else {}
+            own = read_settings(spec.settings, where, f"{prefix}.")
+            self._cache[known] = inherited | own
+        settings: Settings = self._cache[known]
         return settings
 
     def extended_by(self, kind: str, name: str) -> list[str]:

@@ -1,7 +1,7 @@
 """The archive for a test server: predicted images, each verified, packed in the server's layout.
 
     predictions/<key>/<name>.json     the manifest that names the images' SHA-256
-    predictions/<key>/<name>/*.png    one palette PNG of class indices per test image
+    predictions/<key>/<name>/*.png    one PNG per test image, in the benchmark's own values
         |
         v
     reports/<table>-submission.tar    <member>/<id>.png and nothing else
@@ -17,13 +17,17 @@ import io
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dmnet.config import content_hash
 from dmnet.data.manifest import Manifest
+from dmnet.errors import DataError
 from dmnet.files import atomic_write, read_json, sha256_bytes, sha256_file, write_json
 from pipeline.errors import ResultError
 from pipeline.experiments import Experiment, Submission, find_submission
+
+if TYPE_CHECKING:
+    from dmnet.inference.encoding import Encoding
 
 REHEARSAL = "a rehearsal: not for upload"
 PALETTE_CHANNELS = 3
@@ -52,10 +56,11 @@ def write_submission(
     data = Manifest.load(root / "data" / submission.dataset.name)
     data.require(submission.dataset)
     content = _read_manifest(submission, predictions, data, root)
+    encoding = _official(submission, predictions, content)
     photographs = {f"{image.stem}.png": image for image, _ in data.pairs(submission.config.split)}
     files: Mapping[str, Any] = content["files"]
     _check_names(predictions, photographs, files)
-    images = _verified(submission, predictions.with_suffix(""), photographs, files)
+    images = _verified(encoding, predictions.with_suffix(""), photographs, files)
     _write_tar(archive, submission.member, images)
     rehearsal = not experiment.preset.judged or data.stand_in
     result = {
@@ -65,6 +70,7 @@ def write_submission(
         "archive": {"file": archive.name, "sha256": sha256_file(archive)},
         "member": submission.member,
         "images": len(photographs),
+        "encoding": encoding.name,
         "run": submission.run_key,
         "weights_sha256": content["weights_sha256"],
         "evaluation": submission.name,
@@ -116,6 +122,24 @@ def _read_manifest(
     return content
 
 
+def _official(submission: Submission, path: Path, content: Mapping[str, Any]) -> Encoding:
+    """The benchmark's encoding, which the predictions have to be written in."""
+    from dmnet.inference.encoding import encoding_from, encoding_of
+
+    data = submission.config.data
+    official = encoding_of(data)
+    try:
+        found = encoding_from(content, data.classes)
+    except DataError as error:
+        raise ResultError(f"{path}: {error}; delete it and {_UNPREDICTED}") from error
+    if not found.same_files(official):
+        raise ResultError(
+            f"{path}: written in {found.name}, expected {official.name}, which the server reads; "
+            f"delete it and {_UNPREDICTED}"
+        )
+    return official
+
+
 def _check_names(path: Path, expected: Iterable[str], found: Iterable[str]) -> None:
     wanted, given = set(expected), set(found)
     if missing := sorted(wanted - given):
@@ -131,7 +155,7 @@ def _check_names(path: Path, expected: Iterable[str], found: Iterable[str]) -> N
 
 
 def _verified(
-    submission: Submission,
+    encoding: Encoding,
     folder: Path,
     photographs: Mapping[str, Path],
     files: Mapping[str, Any],
@@ -150,33 +174,38 @@ def _verified(
                 f"{path}: damaged (SHA-256 {found[:16]}, expected {str(files[name])[:16]}); "
                 f"delete it and {_UNPREDICTED}"
             )
-        _check_image(path, content, photographs[name], len(submission.dataset.classes))
+        _check_image(path, content, photographs[name], encoding)
         yield name, content
 
 
-def _check_image(path: Path, content: bytes, photograph: Path, classes: int) -> None:
-    """A PNG with VOC's palette, 8 bits, class indices only, and the photograph's size."""
+def _check_image(path: Path, content: bytes, photograph: Path, encoding: Encoding) -> None:
+    """A PNG of 8 bits, grey or with the benchmark's palette, its values, the photograph's size."""
     import numpy as np
     from PIL import Image
 
     from dmnet.data.voc2012 import palette
 
+    mode, kind = ("P", "palette") if encoding.palette is not None else ("L", "grey")
+    wanted = f"an 8-bit {kind} PNG"
     try:
         with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
             stored = image.tile[0][3] if image.tile else None
             image.load()
-            if image.mode != "P" or stored != "P":
-                raise _unfit(path, f"mode {stored or image.mode}", "an 8-bit palette PNG")
+            if image.mode != mode or stored != mode:
+                raise _unfit(path, f"mode {stored or image.mode}", wanted)
             colours = image.getpalette() or []
-            indices = np.asarray(image)
+            values = np.asarray(image)
             size = image.size
     except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise _unfit(path, f"not decodable ({error})", "an 8-bit palette PNG") from error
-    needed = PALETTE_CHANNELS * classes
-    if len(colours) < needed or colours != palette()[: len(colours)]:
-        raise _unfit(path, "another palette", "VOC's")
-    if int(indices.max(initial=0)) >= classes:
-        raise _unfit(path, f"index {int(indices.max())}", f"0..{classes - 1}")
+        raise _unfit(path, f"not decodable ({error})", wanted) from error
+    if encoding.palette is not None:
+        needed = PALETTE_CHANNELS * (max(encoding.values) + 1)
+        if len(colours) < needed or colours != palette()[: len(colours)]:
+            raise _unfit(path, "another palette", "VOC's")
+    try:
+        encoding.classes(values)
+    except DataError as error:
+        raise ResultError(f"{path}: {error}; delete it and {_UNPREDICTED}") from error
     with Image.open(photograph) as image:
         expected = image.size
     if size != expected:

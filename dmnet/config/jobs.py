@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 
 from dmnet.config.data import DataIdentity, DatasetConfig, DatasetRole
 from dmnet.config.model import BiSeNetV2Config, ModelConfig
-from dmnet.config.recipe import RecipeConfig, Size
+from dmnet.config.recipe import OHEMConfig, RecipeConfig, Size
 from dmnet.config.sections import Section, content_hash
 
 # Raise this by one whenever a change to the code changes trained weights: old runs then no longer
@@ -139,14 +139,15 @@ class SpeedConfig(Section):
     the memory of one GPU's share of a training step.
     """
 
-    revision: int = 1  # raise it when something else is measured
+    revision: int = 2  # raise it when something else is measured
     model: ModelConfig
     classes: int = Field(ge=2)
     image_size: Size  # of the test image as it is loaded
     inference: InferenceConfig = InferenceConfig()
-    crop_size: Size  # of the training step, as `batch_size` and `precision`
+    crop_size: Size  # of the training step, as `batch_size` and `ohem`
     batch_size: int = Field(ge=1)  # on one GPU
-    precision: Literal["fp32", "amp"] = "fp32"
+    ohem: OHEMConfig | None = None
+    precision: Literal["fp32", "amp"] = "fp32"  # of training and prediction; CPUs have fp32 only
     optimised: bool = False  # timed in the form of dmnet/inference/form.py
     warmup: int = Field(5, ge=0)  # images before those that are timed
     images: int = Field(20, ge=1)

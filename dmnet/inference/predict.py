@@ -1,17 +1,16 @@
-"""Predict a split and keep the label maps: one palette PNG per image, and a manifest of them.
+"""Predict a split and keep the label maps: one PNG per image, and a manifest of them.
 
     predictions/<key>/
-    ├── <evaluation>/<image stem>.png   class indices 0..classes-1, at the photograph's own size
-    └── <evaluation>.json               what they were made of and each PNG's SHA-256; written last
+    ├── <evaluation>/<image stem>.png   one value per pixel, at the photograph's own size
+    └── <evaluation>.json               what they were made of, what stands in them (`encoding`) and
+                                        each PNG's SHA-256; written last
 
-The indices are positions in the dataset's `classes`, as in training. They are not mapped back
-through `label_map`, which may send several values on disk to one class; for PASCAL VOC they are
-the values that its evaluation server expects. The palette is VOC's, for the eye only.
+The values are those of the benchmark's own label files, which its tools expect, or on demand the
+class indices of training (dmnet/inference/encoding.py).
 """
 
 from __future__ import annotations
 
-import io
 import os
 import shutil
 from collections.abc import Sequence
@@ -19,29 +18,28 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from dmnet.data.augment import resize_label
-from dmnet.data.voc2012 import palette
 from dmnet.errors import ConfigError, DataError, RunError
 from dmnet.files import sha256_bytes, write_json
 from dmnet.inference.ahead import read_ahead
 from dmnet.inference.augmented import label_map, predict_scores
+from dmnet.inference.encoding import Form, encoding_of
 from dmnet.inference.trained import TrainedRun
 
-PALETTE = "PASCAL VOC 2012 (VOCcolormap.m)"
 
-
-def predict(trained: TrainedRun, output: Path) -> dict[str, Any]:
+def predict(trained: TrainedRun, output: Path, form: Form = "official") -> dict[str, Any]:
     """Write the label maps of the whole split and the manifest `output`, which is returned.
 
-    Needs no labels. The folder is `output` without `.json`; it takes its name when it is complete,
-    in place of an earlier one. Raises ConfigError, DataError and RunError, leaving no manifest.
+    form: the benchmark's own values, or train ids. Needs no labels. The folder is `output` without
+    `.json`; it takes its name when it is complete, in place of an earlier one. Raises ConfigError,
+    DataError and RunError, leaving no manifest.
     """
     if output.suffix != ".json":
         raise ConfigError(f"--output {output}: expected a name that ends in .json; correct it")
     dataset = trained.dataset
+    encoding = encoding_of(trained.evaluation.data, form)
     names = file_names([pair[0] for pair in dataset.pairs], trained.evaluation.split)
     folder = output.with_suffix("")
     work = output.parent / f".{folder.name}.tmp"
@@ -55,7 +53,7 @@ def predict(trained: TrainedRun, output: Path) -> dict[str, Any]:
         work.mkdir(parents=True)
         images = read_ahead(trained.dataset.read_image, range(len(names)))
         for name, (image, size) in zip(names, images, strict=True):
-            content = encode(predict_labels(trained, image, size))
+            content = encoding.png(predict_labels(trained, image, size).numpy())
             (work / name).write_bytes(content)
             files[name] = sha256_bytes(content)
         os.replace(work, folder)
@@ -66,7 +64,10 @@ def predict(trained: TrainedRun, output: Path) -> dict[str, Any]:
         ) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    manifest = {**trained.origin, "folder": folder.name, "palette": PALETTE, "files": files}
+    manifest = {
+        **trained.origin,
+        **{"folder": folder.name, "encoding": encoding.to_json(), "files": files},
+    }
     write_json(output, manifest)
     return manifest
 
@@ -87,15 +88,6 @@ def predict_labels(trained: TrainedRun, image: Tensor, size: tuple[int, int]) ->
         trained.device,
     )
     return resize_label(label_map(scores).to(torch.uint8).cpu(), size)
-
-
-def encode(labels: Tensor) -> bytes:
-    """Class indices (h, w) uint8 -> a palette PNG; equal labels, equal bytes."""
-    image = Image.fromarray(labels.numpy())
-    image.putpalette(palette())
-    stream = io.BytesIO()
-    image.save(stream, "PNG")
-    return stream.getvalue()
 
 
 def file_names(images: Sequence[Path], split: str) -> list[str]:

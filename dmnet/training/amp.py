@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from dmnet.config import RecipeConfig
+from dmnet.config import RecipeConfig, SpeedConfig
 
 
-def uses_amp(recipe: RecipeConfig, device: torch.device) -> bool:
+def uses_amp(recipe: RecipeConfig | SpeedConfig, device: torch.device) -> bool:
     """Autocast and loss scaling on CUDA only: the CPU computes in float32 whatever is asked."""
     return recipe.precision == "amp" and device.type == "cuda"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cached_property, partial
 
 from pydantic import ValidationError
 
@@ -18,8 +18,8 @@ from dmnet.config import (
     setting_path,
 )
 from dmnet.errors import ConfigError
+from pipeline.completeness import require_origins, without_origin
 from pipeline.errors import SpecError
-from pipeline.experiments.completeness import require_origins, without_origin
 from pipeline.settings import (
     DEVICES_PARTS,
     RECIPE_ONLY,
@@ -73,15 +73,24 @@ class CellConfiguration:
         name = self.preset.datasets.get(published, published)
         return self.params.dataset(name, self.preset_file)
 
-    def inference(self) -> InferenceConfig:
-        """The protocol with the preset's values."""
-        protocol = self.name("inference")
-        config = self.params.inference(protocol, self.where).config
-        changes = self.preset.inference.get(protocol)
-        if changes is None:
-            return config
+    def protocol(self) -> str:
+        """The name of the test-time protocol: the table's, or what the preset puts in its place."""
+        named = self.name("inference")
+        if named not in self.preset.protocols:
+            return named
+        self.params.inference(named, self.where)  # the table's must exist as well
+        return self.preset.protocols[named]
+
+    @cached_property
+    def inference(self) -> tuple[InferenceConfig, Settings]:
+        """The protocol with the preset's values, and where each comes from."""
+        protocol = self.protocol()
+        asked_by = self.where if protocol == self.name("inference") else self.preset_file
+        settings = dict(self.params.inference(protocol, asked_by))
+        for name, value in self.preset.inference.get(protocol, {}).items():
+            settings[f"inference.{name}"] = Setting(value, "preset", self.preset_file)
         where = f"{self.preset_file}: inference {protocol!r}"
-        return parse(InferenceConfig, {**config.model_dump(), **changes}, where)
+        return parse(InferenceConfig, to_tree(section(settings, "inference")), where), settings
 
     def published_model(self) -> Settings:
         """The model, then the cell's own values, at full width."""

@@ -32,19 +32,24 @@ def speed_of(names: CellConfiguration, dataset: DatasetConfig) -> tuple[Speed, S
             f"`recipe.devices` = {parts}"
         )
     model = names.model(settings)
+    inference, protocol = names.inference
+    ohem = recipe.ohem
+    if ohem is not None:  # one GPU's part of the batch has its part of what chooses apart
+        ohem = ohem.model_copy(update={"parts": max(1, ohem.parts // parts)})
     config = SpeedConfig(
         model=model.model_copy(
             update={"backbone": model.backbone.model_copy(update={"weights": None})}
         ),
         classes=len(dataset.classes),
         image_size=_photograph(names.where, dataset, recipe.load_scale),
-        inference=names.inference(),
+        inference=inference,
         crop_size=recipe.crop_size,
         batch_size=recipe.batch_size // parts,
+        ohem=ohem,
         precision=recipe.precision,
         optimised=names.preset.optimised_from is not None,
     )
-    return Speed(content_hash(config)[:16], config), settings
+    return Speed(content_hash(config)[:16], config), settings | protocol
 
 
 def _photograph(where: str, dataset: DatasetConfig, load_scale: float) -> tuple[int, int]:

@@ -59,6 +59,7 @@ class CellResolver:
             if cell_id not in run.cells:
                 run.cells.append(cell_id)
         evaluations = tuple(self._evaluation(run, dataset) for run in runs)
+        settings = settings | self.names.inference[1]
         return Cell(*place, settings, *data, evaluations, released=released)
 
     def submit(self, spec: SubmissionSpec, cell: Cell) -> None:
@@ -146,13 +147,13 @@ class CellResolver:
 
     def _evaluation(self, run: Run | Release, dataset: DatasetConfig) -> Evaluation:
         config = EvaluationConfig(
-            inference=self.names.inference(),
+            inference=self.names.inference[0],
             split=dataset.splits["val"],
             data=dataset.identity,
             load_scale=run.job.run.recipe.load_scale,
             optimised_from=self.experiment.preset.optimised_from,
         )
-        name = evaluation_name(self.names.name("inference"), config)
+        name = evaluation_name(self.names.protocol(), config)
         folder = "runs" if isinstance(run, Run) else "released"
         evaluation = Evaluation(run.key, name, config, folder)
         return self.experiment.evaluations.setdefault((run.key, name), evaluation)

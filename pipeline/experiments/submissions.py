@@ -39,7 +39,7 @@ def submission_of(cell: Cell, spec: SubmissionSpec, names: CellConfiguration) ->
         spec.dataset,
         dataset,
         measured.run_key,
-        evaluation_name(names.name("inference"), config),
+        evaluation_name(names.protocol(), config),
         config,
     )
 

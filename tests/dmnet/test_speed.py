@@ -17,6 +17,8 @@ from dmnet.config import SpeedConfig, content_hash
 from dmnet.errors import ConfigError, RunError
 from dmnet.files import read_json
 from dmnet.segmentor import Logits, Segmentor
+from dmnet.training.step import Stepper
+from tests.pretended_gpu import GPU, pretended_gpu
 
 CPU = torch.device("cpu")
 TINY: dict[str, Any] = {
@@ -85,6 +87,68 @@ def test_every_pass_of_the_protocol_is_timed(
     seconds = speed.prediction_seconds(config(inference=inference), CPU)
     assert len(seconds) == 3
     assert seen == passes * 4  # three pictures after one that does not count
+
+
+def test_on_a_cpu_mixed_precision_is_float32_and_the_result_says_so(tmp_path: Path) -> None:
+    output = tmp_path / "of.json"
+    values = json.dumps({**TINY, "precision": "amp"})
+    assert main(["speed", "--config", values, "--output", str(output)]) == 0
+    found = read_json(output)
+    assert found["config"]["precision"] == "amp"
+    assert found["amp"] is (found["device"]["type"] == "cuda")
+
+
+@pytest.mark.parametrize("precision", ["fp32", "amp"])
+def test_on_a_gpu_a_picture_goes_there_and_back_in_the_model_s_precision(
+    precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As tools/benchmark.py times it: the copies are within, an FP16 model predicts in float16."""
+    monkeypatch.setattr(speed, "synchronise", lambda _: None)
+    heads: set[tuple[str, torch.dtype]] = set()
+    maps: list[Tensor] = []
+    forward, copy = Segmentor.forward, Tensor.cpu
+
+    def seen(model: Segmentor, images: Tensor) -> Logits:
+        logits = forward(model, images)
+        heads.add((images.device.type, logits.main.dtype))
+        return logits
+
+    def copied(tensor: Tensor, *options: Any) -> Tensor:
+        maps.append(tensor)
+        return copy(tensor, *options)
+
+    monkeypatch.setattr(Segmentor, "forward", seen)
+    with pretended_gpu():
+        monkeypatch.setattr(Tensor, "cpu", copied)
+        speed.prediction_seconds(config(precision=precision), GPU)
+    expected = torch.float16 if precision == "amp" else torch.float32
+    assert heads == {(GPU.type, expected)}
+    assert [(m.device, tuple(m.shape)) for m in maps] == [(GPU, (1, 40, 64))] * 4
+
+
+def test_memory_is_of_steps_that_choose_hard_pixels_without_trying_algorithms(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[tuple[Any, Any]] = []
+
+    class Seen(Stepper):
+        def __init__(self, model: Segmentor, recipe: Any, *rest: Any, **options: Any) -> None:
+            super().__init__(model, recipe, *rest, **options)
+            made.append((recipe.ohem, self.tried))
+
+    monkeypatch.setattr(speed, "Stepper", Seen)
+    into_mode = Segmentor.train
+    ohem = {"threshold": 0.7, "min_kept": 50}
+    with pretended_gpu() as pretended:
+
+        def train(model: Segmentor, mode: bool = True) -> Segmentor:
+            pretended.learning = model
+            return into_mode(model, mode)
+
+        monkeypatch.setattr(Segmentor, "train", train)
+        speed.train_steps(config(ohem=ohem), GPU)
+    ((found, tried),) = made
+    assert (found.min_kept, tried) == (50, False)
 
 
 def test_more_crops_take_more_memory() -> None:

@@ -68,7 +68,15 @@ settings:
   batch_size: {value: 4, stated: "section 4"}
   crop_size: {value: [32, 48], stated: "section 4"}
 """,
-    "inference/plain.yaml": "title: Plain\nmode: whole\n",
+    "inference/plain.yaml": """\
+title: Plain
+settings:
+  mode: {value: whole, stated: "section 5"}
+  flip: {value: false, stated: "section 5"}
+  scales: {value: [1.0], assumed: "one"}
+  fit_size: {value: null, stated: "section 5"}
+  conventions: {value: mmsegmentation, inherited: "somebody"}
+""",
     "datasets/photos.yaml": """\
 title: Photographs
 layout: voc2012aug

@@ -13,7 +13,8 @@ from dmnet.config import content_hash
 from dmnet.data.manifest import write_manifest
 from dmnet.data.voc2012 import palette
 from dmnet.errors import DMNetError
-from dmnet.files import read_json, sha256_file, to_json, write_json
+from dmnet.files import read_json, sha256_bytes, sha256_file, to_json, write_json
+from dmnet.inference.encoding import Encoding
 from pipeline.errors import ResultError, SpecError
 from pipeline.figure_caption import render_caption
 from pipeline.figure_content import build_figure, choose, disagreement
@@ -192,6 +193,29 @@ def test_chosen_images_and_their_numbers(experiment, figure, tmp_path):
     whole = content["whole_split"]
     assert [c["pixel_accuracy"] for c in whole["columns"]] == [73.33, 63.33]
     assert content["columns"][0]["run"] == figure.columns[0].evaluation.run_key
+
+
+def test_predictions_in_the_benchmark_s_own_values_give_the_same_figure(
+    experiment, figure, tmp_path
+):
+    """One column in label values, the other (an older one) in train ids."""
+    before, _ = build_figure(experiment, figure, tmp_path)
+    path = tmp_path / figure.columns[0].path
+    encoding = Encoding("label ids", (7, 33), None)
+    content = read_json(path) | {"encoding": encoding.to_json()}
+    for stem, values in WIDE.items():
+        png = encoding.png(labels(values))
+        (path.with_suffix("") / f"{stem}.png").write_bytes(png)
+        content["files"][f"{stem}.png"] = sha256_bytes(png)
+    write_json(path, content)
+    after, _ = build_figure(experiment, figure, tmp_path)
+    for one, other in zip(before["images"], after["images"], strict=True):
+        assert one["columns"][0].pop("prediction_sha256")
+        assert other["columns"][0].pop("prediction_sha256")
+    assert (after["images"], after["whole_split"]) == (before["images"], before["whole_split"])
+    write_json(path, content | {"encoding": {**encoding.to_json(), "values": [8, 33]}})
+    with pytest.raises(ResultError, match=r"d\.png: a pixel of 7, expected one of 8, 33"):
+        build_figure(experiment, figure, tmp_path)
 
 
 def test_the_caption_states_the_rule_and_every_number(experiment, figure, tmp_path):

@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 
 from dmnet.errors import DMNetError
+from pipeline.experiments import build_experiment
 from pipeline.specs import Params
 
 PARAMS = Path(__file__).resolve().parents[2] / "params"
+
+FLIP, TRUE = (f'{{value: {value}, stated: "section 5"}}' for value in ("false", "true"))
 
 
 def names(kind):
@@ -46,7 +49,18 @@ def test_every_dataset_parses(name):
 
 @pytest.mark.parametrize("name", names("inference"))
 def test_every_inference_protocol_parses(name):
-    Params(PARAMS).inference(name, "the test")
+    settings = Params(PARAMS).inference(name, "the test")
+    assert {"inference.mode", "inference.flip", "inference.scales"} <= settings.keys()
+    assert all(setting.source.strip() for setting in settings.values())
+
+
+@pytest.mark.parametrize("table", ["table6", "table7", "table8", "table9"])
+def test_flips_are_the_papers_and_which_scales_is_assumed(table):
+    """Section 4.1: images are flipped, resized to multiple scales, and predictions averaged."""
+    cell = build_experiment("paper", tables=[table]).cells[-1]
+    names = ("flip", "scales", "average", "mode", "fit_size", "conventions")
+    origins = {name: cell.settings[f"inference.{name}"].origin for name in names}
+    assert origins == {**dict.fromkeys(names, "assumed"), "flip": "stated"}
 
 
 def test_voc_counts_are_the_publishers():
@@ -77,7 +91,21 @@ def test_voc_counts_are_the_publishers():
         ("presets/full.yaml", "log_every: 1", "log_every: 0", ["log_every", "0"]),
         ("datasets/photos.yaml", "splits: {train: train, val: val}", "splits: {}", ["splits"]),
         ("datasets/photos.yaml", "classes: [nothing, thing]", "classes: [one]", ["classes"]),
-        ("inference/plain.yaml", "mode: whole", "mode: half", ["`mode`", "'half'"]),
+        ("inference/plain.yaml", "value: whole", "value: half", ["`mode`", "'half'"]),
+        ("inference/plain.yaml", FLIP, "false", ["`inference.flip` = False has no origin"]),
+        (
+            "inference/plain.yaml",
+            f"  flip: {FLIP}\n",
+            "",
+            ["no origin for `inference.flip` (false)"],
+        ),
+        (
+            "inference/plain.yaml",
+            FLIP,
+            TRUE,
+            ["no origin for `inference.average`"],
+        ),  # two views, so a mean
+        ("inference/plain.yaml", "title: Plain", "title: A\nextends: plain", ["extends itself"]),
         ("models/deeper.yaml", "extends: net", "extends: deeper", ["extends itself"]),
         ("models/deeper.yaml", "extends: net", "extends: nett", ["'nett'", "deeper, net"]),
         ("models/net.yaml", "backbone:", "backbon:", ["unknown key `backbon`"]),

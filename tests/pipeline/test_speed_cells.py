@@ -78,6 +78,15 @@ def test_the_device_is_named_and_nothing_of_it_is_judged(measured, tmp_path):
         assert cell["verdict"]["status"] == NOT_COMPARABLE
 
 
+def test_a_mixed_precision_model_says_what_it_was_computed_in():
+    asked = {"config": {"precision": "amp"}}
+    gpu = {"device": {"type": "cuda", "name": "a GPU"}, "amp": True} | asked
+    cpu = {"device": {"type": "cpu", "name": "a processor"}, "amp": False} | asked
+    assert device_text(gpu) == "cuda, a GPU, mixed precision"
+    assert device_text(cpu) == "cpu, a processor, float32 for mixed precision"
+    assert device_text(cpu | {"config": {"precision": "fp32"}}) == "cpu, a processor"
+
+
 def test_at_the_published_scale_speed_is_not_judged_either(zoo, rules):
     rules.check(zoo("full"))  # and needs no rule
 

@@ -20,6 +20,7 @@ from pipeline.errors import ResultError
 from pipeline.experiments import build_experiment, find_submission
 from pipeline.submission import describe_submission, write_submission
 
+LABEL_IDS = {"name": "label ids", "values": list(range(7, 28)), "palette": None}
 MEMBER = "results/VOC2012/Segmentation/comp6_test_cls"
 
 
@@ -160,8 +161,8 @@ WIDE = np.zeros((3, 4))
 @pytest.mark.parametrize(
     ("image", "words"),
     [
-        (lambda size: encode(np.full(size, 21)), "index 21, expected 0..20"),
-        (lambda size: encode(np.full(size, 255)), "index 255, expected 0..20"),
+        (lambda size: encode(np.full(size, 21)), "a pixel of 21, expected 0..20"),
+        (lambda size: encode(np.full(size, 255)), "a pixel of 255, expected 0..20"),
         (lambda size: encode(WIDE), "4x3 pixels, expected"),
         (lambda size: encode(np.zeros(size), colours=[]), "mode L, expected an 8-bit palette PNG"),
         (lambda size: encode(np.zeros(size), bits=4), "expected an 8-bit palette PNG"),
@@ -220,6 +221,8 @@ def test_a_prediction_of_no_test_image_is_named(predict, submit, name):
         ({"evaluation_hash": "0" * 64}, "is of other evaluation ("),
         ({"data_fingerprint": "0" * 64}, "is of other dataset ("),
         ({"files": []}, "`files` is no mapping"),
+        ({"encoding": LABEL_IDS}, "written in label ids, expected PASCAL VOC 2012 class indices"),
+        ({"encoding": 5}, "`encoding` is damaged"),
     ],
 )
 def test_predictions_of_something_else_are_refused(predict, submit, changed, words):

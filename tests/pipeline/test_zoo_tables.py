@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from dmnet.inference.augmented import size_at_scale
 from pipeline.errors import SpecError
 from pipeline.experiments import build_experiment
 from pipeline.specs import Params
@@ -56,6 +57,12 @@ def params():
 @pytest.fixture(scope="module")
 def paper(params):
     return build_experiment("paper", params=params)
+
+
+@pytest.fixture(scope="module")
+def paper_1x(params):
+    """The same with the test scales of release 1.2.2."""
+    return build_experiment("paper-1x", params=params)
 
 
 @pytest.fixture(scope="module")
@@ -167,6 +174,46 @@ def test_a_row_is_one_run_and_its_two_mious_two_protocols(paper):
         assert (first.scales, first.flip) == ((1.0,), False)
         assert (second.scales, second.flip) == ((0.5, 0.75, 1.0, 1.25, 1.5, 1.75), True)
         assert (first.mode, first.window) == (second.mode, second.window)
+
+
+# ---------------------------------------------------------------------------------- test scales
+
+# What releases 0.x show a network of a photograph: img_scale times 0.5 to 1.75, rounded down, is
+# the box that it is fitted into. By hand; of 375x500 the short sides are 512 times that.
+VOC_0X = [(256, 341), (384, 512), (512, 683), (640, 853), (768, 1024), (896, 1195)]
+VOC_1X = [(188, 250), (281, 375), (375, 500), (469, 625), (563, 750), (656, 875)]
+STREET = [(512, 1024), (768, 1536), (1024, 2048), (1280, 2560), (1536, 3072), (1792, 3584)]
+STREET_769 = [(512, 1024), (768, 1536), (1025, 2049), (1281, 2561), (1537, 3073), (1793, 3585)]
+
+
+def sizes_seen(experiment, cell_id, photograph):
+    (cell,) = [cell for cell in experiment.cells if cell.id == cell_id]
+    protocol = cell.evaluations[0].config.inference
+    return [size_at_scale(*photograph, s, protocol.fit_size) for s in protocol.scales]
+
+
+@pytest.mark.parametrize(
+    ("cell", "photograph", "of_0x", "of_1x"),
+    [
+        ("mmseg_deeplabv3/voc-r50-20k-ms-flip", (375, 500), VOC_0X, VOC_1X),
+        ("mmseg_dmnet/ade20k-r50-80k-ms-flip", (375, 500), VOC_0X, VOC_1X),
+        ("mmseg_dmnet/cityscapes-r50-512x1024-40k-ms-flip", (1024, 2048), STREET, STREET),
+        ("mmseg_bisenetv2/plain-ms-flip", (1024, 2048), STREET, STREET),
+        ("mmseg_dmnet/cityscapes-r50-769x769-40k-ms-flip", (1024, 2048), STREET_769, STREET),
+    ],
+)
+def test_rows_have_the_test_scales_of_the_releases_that_made_their_numbers(
+    paper, paper_1x, cell, photograph, of_0x, of_1x
+):
+    assert sizes_seen(paper, cell, photograph) == of_0x
+    assert sizes_seen(paper_1x, cell, photograph) == of_1x
+
+
+def test_the_other_release_s_scales_are_other_evaluations_of_the_same_runs(paper, paper_1x):
+    assert list(paper.runs) == list(paper_1x.runs)
+    for one, other in zip(paper.cells, paper_1x.cells, strict=True):
+        changed = [e.name for e in one.evaluations] != [e.name for e in other.evaluations]
+        assert changed == (one.table.startswith("mmseg") and one.name.endswith("-ms-flip"))
 
 
 # -------------------------------------------------------------------------- the resolved recipes
@@ -310,7 +357,7 @@ def distinctions(experiment):
                 "ohem": recipe.ohem is not None,
                 "precision": recipe.precision,
                 "inference": (inference.mode, inference.flip, len(inference.scales)),
-                "test fit": inference.fit_size if not inference.flip else None,
+                "test fit": inference.fit_size,
                 "window": inference.window,
             }
     return found
@@ -389,5 +436,13 @@ def test_both_columns_of_a_row_are_one_measurement(paper):
         if cell.speed is not None:
             keys[cell.table, cell.name.rpartition("-")[0]].add(cell.speed.key)
     assert all(len(found) == 1 for found in keys.values())
-    # OHEM changes the loss only, so its row shares the plain one's measurement.
-    assert len(paper.speeds) == 6 + 8 + 4 - 1
+    # OHEM chooses pixels in the training step, so its row is measured by itself.
+    assert len(paper.speeds) == 6 + 8 + 4
+
+
+def test_a_step_of_one_gpu_has_its_part_of_the_batch_and_its_own_choice_of_pixels(paper):
+    cells = {cell.id: cell for cell in paper.cells if cell.speed is not None}
+    plain, ohem = (cells[f"mmseg_bisenetv2/{n}-memory"].speed.config for n in ("plain", "ohem"))
+    assert plain.ohem is None
+    assert (ohem.ohem.threshold, ohem.ohem.min_kept, ohem.ohem.parts) == (0.7, 10000, 1)
+    assert ohem.model_copy(update={"ohem": None}) == plain

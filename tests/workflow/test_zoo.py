@@ -9,7 +9,7 @@ SCALE = """\
   recipe.fit_size: [56, 224]
 inference:
   mmseg-512: {fit_size: [56, 224]}
-  mmseg-512-ms-flip: {scales: [0.5, 1.0]}
+  mmseg-512-ms-flip: {fit_size: [56, 224], scales: [0.5, 1.0]}
 cpu_threads: 1
 """
 

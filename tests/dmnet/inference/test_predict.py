@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
 
 from dmnet.__main__ import main
@@ -17,9 +19,11 @@ from dmnet.config import DatasetConfig, EvaluationConfig, JobConfig
 from dmnet.data.dataset import SegmentationDataset
 from dmnet.data.decode import read_label
 from dmnet.data.manifest import Manifest
+from dmnet.data.prepare import prepare_dataset
 from dmnet.data.voc2012 import palette
 from dmnet.errors import DataError
 from dmnet.files import read_json, sha256_file, write_text
+from dmnet.inference.encoding import encoding_of
 from dmnet.inference.evaluate import evaluate
 from dmnet.inference.metrics import ConfusionMatrix
 from dmnet.inference.predict import file_names
@@ -27,6 +31,7 @@ from dmnet.inference.trained import open_trained
 
 Prepared = tuple[DatasetConfig, Path]
 Predict = Callable[..., Path]
+PARAMS = Path(__file__).resolve().parents[3] / "params"
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +109,58 @@ def test_the_manifest_names_the_origin_and_every_file(
     folder = output.parent / manifest["folder"]
     for name, digest in manifest["files"].items():
         assert sha256_file(folder / name) == digest
-        assert Image.open(folder / name).getpalette() == palette()
+        assert Image.open(folder / name).mode == "L"
+    assert manifest["encoding"] == {
+        **{"name": "CamVid label values", "values": [0, 1, 2], "palette": None}
+    }
+
+
+@pytest.fixture
+def street(
+    tmp_path_factory: pytest.TempPathFactory, make_job: Callable[..., JobConfig]
+) -> tuple[Path, DatasetConfig, Path]:
+    """A run on a drawn dataset in Cityscapes' layout, the dataset and where it was prepared."""
+    content = yaml.safe_load((PARAMS / "datasets" / "cityscapes-procedural.yaml").read_text())
+    content["counts"] = {"train": 4, "val": 2}
+    content["generate"] |= {"images": content["counts"], "height": 32, "width": 64}
+    dataset = DatasetConfig.model_validate({"name": "street", **content})
+    folder = tmp_path_factory.mktemp("street")
+    prepare_dataset(dataset, folder / "data", folder / "no-archives", None)
+    job = make_job(dataset)
+    run = folder / "runs" / job.run.key
+    write_text(run / "config.json", job.model_dump_json())
+    assert main(["train", "--config", f"{run}/config.json", "--data", f"{folder}/data"]) == 0
+    return run, dataset, folder / "data"
+
+
+def test_cityscapes_predictions_against_its_own_label_files_are_what_evaluate_counts(
+    street: tuple[Path, DatasetConfig, Path], tmp_path: Path
+) -> None:
+    """Label ids against label ids of gtFine, as the benchmark's tool holds them together."""
+    run, dataset, data = street
+    output, old = tmp_path / "predictions.json", tmp_path / "old.json"
+    command = ["predict", "--run", f"{run}", "--config", json.dumps(settings(dataset))]
+    command += ["--data", f"{data}"]
+    assert main([*command, "--output", f"{output}"]) == 0
+    assert main([*command, "--output", f"{old}", "--encoding", "train-ids"]) == 0
+    assert read_json(output)["encoding"]["name"] == "Cityscapes label ids"
+    assert read_json(old)["encoding"]["name"] == "train ids"
+    config = EvaluationConfig.model_validate(settings(dataset))
+    opened = open_trained(run, config, data)
+    expected = evaluate(
+        opened.model, opened.dataset, opened.job.run.recipe, config.inference, opened.device
+    )
+    ids = encoding_of(dataset.identity).values
+    counts = np.zeros((19, 19), np.int64)
+    for image, label in opened.dataset.pairs:
+        assert label.name.endswith("_gtFine_labelIds.png")
+        stored, truth = read_label(output.with_suffix("") / f"{image.stem}.png"), read_label(label)
+        for row, column in itertools.product(range(19), range(19)):
+            counts[row, column] += ((truth == ids[row]) & (stored == ids[column])).sum()
+        plain = old.with_suffix("") / f"{image.stem}.png"
+        assert Image.open(plain).getpalette() == palette()
+        assert np.array_equal(np.array(ids)[read_label(plain)], stored)
+    assert np.array_equal(counts, expected.counts)
 
 
 def test_twice_the_same_bytes_and_nothing_beside_them(predict: Predict) -> None:

@@ -90,6 +90,32 @@ def test_a_preset_replaces_values_of_a_protocol_by_its_name(zoo, edit):
         zoo()
 
 
+def test_a_protocol_s_settings_stand_beside_the_model_s_and_the_recipe_s(zoo, edit):
+    """With the preset's values over them; the speed of a row is measured by its protocol, too."""
+    edit("presets/toy.yaml", "execution:", "inference: {plain: {fit_size: [16, 24]}}\nexecution:")
+    for cell in zoo().cells[1:3]:
+        scales, fit = cell.settings["inference.scales"], cell.settings["inference.fit_size"]
+        assert (scales.value, scales.origin, scales.source) == ([1.0], "assumed", "one")
+        assert (fit.value, fit.origin) == ([16, 24], "preset")
+
+
+def test_a_preset_puts_another_protocol_in_the_place_of_a_table_s(zoo, edit, folder):
+    before = zoo().cells[2].evaluations[0]
+    (folder / "inference" / "tall.yaml").write_text(
+        "title: Tall\nextends: plain\n"
+        'settings: {fit_size: {value: [40, 30], stated: "section 6"}}\n'
+    )
+    edit("presets/toy.yaml", "execution:", "protocols: {plain: tall}\nexecution:")
+    cell = zoo().cells[2]
+    (after,) = cell.evaluations
+    assert after.config.inference.fit_size == (40, 30)
+    assert after.name.startswith("tall-val-") and after.run_key == before.run_key
+    assert cell.settings["inference.fit_size"].source == "section 6"
+    edit("presets/toy.yaml", "plain: tall", "plain: high")
+    with pytest.raises(SpecError, match=r"presets/toy\.yaml: unknown inference 'high'.* tall"):
+        zoo()
+
+
 def test_a_presets_numbers_for_a_recipe_hold_for_those_that_extend_it(zoo, edit, folder):
     (folder / "recipes" / "longer.yaml").write_text(
         'title: Longer\nextends: short\nsettings: {epochs: {value: 9, stated: "here"}}\n'

@@ -14,7 +14,7 @@ from pipeline.experiments import build_experiment, configuration
 from pipeline.settings import ORIGINS
 from pipeline.specs import Params
 
-PARAMS = Path(__file__).resolve().parents[3] / "params"
+PARAMS = Path(__file__).resolve().parents[2] / "params"
 OVERRIDES = ("table", "preset")
 
 
