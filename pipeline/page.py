@@ -16,10 +16,11 @@ from typing import Any
 
 from dmnet.files import read_json
 from dmnet.training.history import read_history
+from pipeline.claims_report import interval_text, margin_text
 from pipeline.errors import ResultError
 from pipeline.page_plots import Curve, Point, Style, curves_svg, scatter_svg, style_of, thinned
 from pipeline.render import SECTIONS, commit_text, notes_of, number_text, short_value
-from pipeline.report import cells_of, decimals_of
+from pipeline.report import cells_of, decimals_of, is_bold
 
 TEMPLATES = Path(__file__).parent / "templates"
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -179,13 +180,15 @@ def _table(report: dict[str, Any], histories: Mapping[str, list[dict[str, Any]]]
         line: list[dict[str, Any]] = []
         for column in report["columns"]:
             entry, decimals = row.get(column), decimals_of(report, column)
+            bold = is_bold(report, row, column)
             if isinstance(entry, dict):
-                line.append({"cell": _cell(entry, decimals)})
+                line.append({"cell": _cell(entry, decimals), "bold": bold})
             else:
                 text = (
                     f"{entry:.{decimals}f} (quoted)" if isinstance(entry, (int, float)) else entry
                 )
-                line.append({"parts": linked(text or ""), "wide": column in values})
+                wide = column in values
+                line.append({"parts": linked(text or ""), "wide": wide, "bold": bold})
         rows.append({"heading": row.get("heading"), "entries": line})
     return {
         "name": report["table"],
@@ -295,20 +298,23 @@ def _metric(cell: dict[str, Any], unit: str) -> str:
 
 
 def _claim(claim: dict[str, Any]) -> dict[str, Any]:
-    """The claim's sentence and, for the paper's numbers and for ours, status and margin."""
+    """The claim and, for the paper's numbers and for ours, status, margin and its interval."""
 
     def side(name: str) -> dict[str, Any]:
-        margin = claim[name]["margin"]
+        judgement = claim[name]
         return {
-            "status": claim[name]["status"],
-            "margin": "" if margin is None else f"{margin:+.2f}",
-            "remark": claim[name].get("remark"),
+            "status": judgement["status"],
+            "margin": margin_text(judgement["margin"]),
+            "interval": interval_text(judgement),
+            "remark": judgement["remark"],
         }
 
     return {
         "id": claim["claim"],
-        "sentence": claim["sentence"],
+        "says": claim["says"],
         "where": claim["where"],
+        "reading": claim["reading"],
+        "bold": claim["bold"],
         "note": claim["note"],
         "sides": [("paper", side("paper")), ("ours", side("ours"))],
     }
