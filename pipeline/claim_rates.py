@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from tabulate import tabulate
 
@@ -42,6 +41,7 @@ from pipeline.verdict import Rules, Threshold
 from pipeline.verdict_rates import SEEDS, SPREADS, marked, percent
 
 MARGINS = (-2.0, 0.0, 2.0)  # true ones, in prior_sd
+CORRELATIONS = (0.0, 0.5, 0.8, 0.95)  # true ones, of protocols on the same weights
 DRAWS = 5_000  # per combination: a rate of 5 % is then known to 0.3 points (standard error)
 GENERATOR_SEED = 2019
 FAR = 30.0  # prior_sd: beyond any doubt
@@ -68,37 +68,45 @@ class Rates:
         return 1 - self.holds - self.fails
 
 
+@dataclass(frozen=True)
+class Setting:
+    """How the synthetic trainings are drawn, and what the rule knows of it."""
+
+    seeds: int
+    spread: float = 1.0  # the true one, in prior_sd
+    known: bool = True  # the prior
+    correlation: float | None = None  # true one of protocols on the same weights; None: as assumed
+    draws: int = DRAWS
+
+
 def draw(
     predicate: Predicate,
     published: Values,
     cells: Mapping[str, Source],
-    correlation: float,
-    spread: float,
-    seeds: int,
-    generator: Any,
-    draws: int,
-    known: bool = True,
+    assumed: float,
+    setting: Setting,
 ) -> Rates:
-    """The rule's statuses of `draws` sets of trainings.
-
-    spread: the true one, in prior_sd. known: whether the rule knows the prior.
-    """
+    """The rule's statuses; assumed: the correlation that it reckons with. Equal calls agree."""
     import numpy as np
 
-    names = [cell.weights for cell in cells.values()]
-    common = {name: generator.normal(0, 1, (seeds, draws)) for name in dict.fromkeys(names)}
+    generator = np.random.default_rng(GENERATOR_SEED)
+    names, size = [cell.weights for cell in cells.values()], (setting.seeds, setting.draws)
+    correlation = assumed if setting.correlation is None else setting.correlation
+    common = {name: generator.normal(0, 1, size) for name in dict.fromkeys(names)}
     measured = {}
     for name, cell in cells.items():
         tied = correlation if names.count(cell.weights) > 1 else 0.0
-        own = generator.normal(0, 1, (seeds, draws))
+        own = generator.normal(0, 1, size)
         noise = tied**0.5 * common[cell.weights] + (1 - tied) ** 0.5 * own
         if predicate.absolute:  # the published training's, which the stated figure has in it
-            noise = noise - generator.normal(0, 1, draws)
-        values = np.round(cell.mean + spread * cell.rule.prior_sd * noise, 2)
-        measured[name] = Measured(values, (cell.weights,), name, cell.rule if known else None)
+            noise = noise - generator.normal(0, 1, setting.draws)
+        values = np.round(cell.mean + setting.spread * cell.rule.prior_sd * noise, 2)
+        mean = np.round(np.mean(values, axis=0), 2)
+        rule = cell.rule if setting.known else None
+        measured[name] = Measured(values, mean, (cell.weights,), name, rule)
     first = min((cell.rule for cell in cells.values()), key=lambda rule: rule.margin)
     condition, error = predicate.condition(published, first.margin), 1 - first.confidence
-    estimate = estimator(measured, correlation)
+    estimate = estimator(measured, assumed)
     low = np.round(lower_bound(condition, estimate, error), 3)
     high = np.round(upper_bound(condition, estimate, error), 3)
     return Rates(float(is_shown(predicate, low).mean()), float(is_refuted(predicate, high).mean()))
@@ -116,27 +124,14 @@ class Shape:
     means: Callable[[float], Mapping[str, float]]  # margin -> cell -> mean, both in prior_sd
     one_training: bool = False  # its cells are protocols on the same weights
 
-    def rates(
-        self,
-        rule: Threshold,
-        correlation: float,
-        margin: float,
-        spread: float,
-        seeds: int,
-        draws: int = DRAWS,
-        known: bool = True,
-    ) -> Rates:
-        import numpy as np
-
+    def rates(self, rule: Threshold, assumed: float, margin: float, setting: Setting) -> Rates:
+        """At this true margin, in prior_sd."""
         cells = {
             name: Source(rule.prior_sd * mean, rule, "one" if self.one_training else name)
             for name, mean in self.means(margin).items()
         }
-        generator = np.random.default_rng(GENERATOR_SEED)
         published = {name: (0.0,) for name in cells} | {"t/quoted:x": (0.0,)}
-        return draw(
-            self.predicate, published, cells, correlation, spread, seeds, generator, draws, known
-        )
+        return draw(self.predicate, published, cells, assumed, setting)
 
 
 def shapes(rule: Threshold) -> list[Shape]:
@@ -237,11 +232,9 @@ def shapes(rule: Threshold) -> list[Shape]:
 
 
 def at_published_numbers(
-    claim: Claim, experiment: Experiment, rules: Rules, seeds: int, draws: int = DRAWS
+    claim: Claim, experiment: Experiment, rules: Rules, setting: Setting
 ) -> Rates | None:
     """None where ours are never judged, nothing scatters, or the claim is about one run."""
-    import numpy as np
-
     predicate = claim.spec.predicate
     if predicate is None or claim.spec.only_on_paper or isinstance(predicate, Equal):
         return None
@@ -253,10 +246,7 @@ def at_published_numbers(
             return None
         rule = rules.of(str(cell.published_dataset), cell.spec.metric)
         sources[name] = Source(claim.published[name][0], rule, cell.evaluations[0].run_key)
-    generator = np.random.default_rng(GENERATOR_SEED)
-    return draw(
-        predicate, claim.published, sources, rules.correlation, 1.0, seeds, generator, draws
-    )
+    return draw(predicate, claim.published, sources, rules.correlation, setting)
 
 
 # ------------------------------------------------------------------------------------ as Markdown
@@ -269,7 +259,7 @@ def render_claim_rates(
     rule = rules.of("voc2012aug", "miou")
     found = {
         (shape.title, spread, seeds, margin): shape.rates(
-            rule, rules.correlation, margin, spread, seeds, draws
+            rule, rules.correlation, margin, Setting(seeds, spread, draws=draws)
         )
         for shape in shapes(rule)
         for spread in SPREADS
@@ -287,8 +277,11 @@ def render_claim_rates(
             "At the boundary where trainings scatter otherwise than the prior says "
             f"(`{HOLDS}` / `{FAILS}`, both false, in %):",
             _other_spreads(found, rule),
-            "Where no prior is known, as at the presets that are not judged (the same, and what "
-            "becomes of a true margin of four prior_sd, at the prior's spread):",
+            "Two protocols on the same weights, at the boundary, where they are correlated "
+            f"otherwise than the assumed {rules.correlation:g} (the same):",
+            _other_correlations(rule, rules.correlation, draws),
+            "Where no prior is known, as at the presets that are not judged (again the same, and "
+            "what becomes of a true margin of four prior_sd, at the prior's spread):",
             _without_prior(rule, rules.correlation, draws),
             "### Claims at the published numbers",
             "If the recipes' true means were the published numbers, and trainings scattered as the "
@@ -341,6 +334,21 @@ def _other_spreads(found: Found, rule: Threshold) -> str:
     return tabulate(rows, headers, tablefmt="pipe", colalign=align, disable_numparse=True)
 
 
+def _other_correlations(rule: Threshold, correlation: float, draws: int) -> str:
+    (shape,) = [shape for shape in shapes(rule) if shape.one_training]
+    rows = []
+    for true in CORRELATIONS:
+        row = [f"{true:g}"]
+        for seeds in SEEDS:
+            setting = Setting(seeds, correlation=true, draws=draws)
+            found = shape.rates(rule, correlation, 0.0, setting)
+            row.append(f"{percent(found.holds)} / {percent(found.fails)}")
+        rows.append(row)
+    headers = ["True correlation", *SEEDS_TEXT]
+    align = ["right"] * len(headers)
+    return tabulate(rows, headers, tablefmt="pipe", colalign=align, disable_numparse=True)
+
+
 def _without_prior(rule: Threshold, correlation: float, draws: int) -> str:
     rows = []
     for shape in shapes(rule):
@@ -349,7 +357,8 @@ def _without_prior(rule: Threshold, correlation: float, draws: int) -> str:
         row = [shape.title]
         for margin in (0.0, 4.0):
             for seeds in SEEDS:
-                found = shape.rates(rule, correlation, margin, 1.0, seeds, draws, known=False)
+                setting = Setting(seeds, known=False, draws=draws)
+                found = shape.rates(rule, correlation, margin, setting)
                 row.append(f"{percent(found.holds)} / {percent(found.fails)}")
         rows.append(row)
     headers = ["Shape", *(f"{where}, {n}" for where in ("at it", "above") for n in SEEDS_TEXT)]
@@ -362,7 +371,8 @@ def _at_published(
 ) -> str:
     rows = []
     for claim in claims:
-        shares = [at_published_numbers(claim, experiment, rules, seeds, draws) for seeds in SEEDS]
+        settings = [Setting(seeds, draws=draws) for seeds in SEEDS]
+        shares = [at_published_numbers(claim, experiment, rules, one) for one in settings]
         if shares[0] is None:
             continue
         is_true = holds_at_published_numbers(claim, experiment, rules)

@@ -196,12 +196,14 @@ def status_of(predicate: Predicate, low: float, high: float) -> str:
 
 def _measured(cell: dict[str, Any], ours: _Ours) -> Measured:
     if cell["source"] == "profiled":
-        return Measured((float(cell["ours"]),), (), cell["cell"], counted=True)
+        counted = float(cell["ours"])
+        return Measured((counted,), counted, (), cell["cell"], counted=True)
     runs, rule = cell["runs"], None
     if ours.at_published_scale([cell["cell"]]):
         rule = ours.rules.of(cell["dataset"], cell["metric"])
     return Measured(
         tuple(float(run["value"]) for run in runs),
+        float(cell["ours"]),
         tuple(run["weights_sha256"] for run in runs),
         f"{[run['evaluation'] for run in runs]} {cell['metric']}",
         rule=rule,

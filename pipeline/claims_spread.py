@@ -36,6 +36,7 @@ class Measured:
     """A cell's numbers, and what they share with others'."""
 
     values: Any  # one per seed (a number, or an array of them)
+    mean: Any  # of them, as it is printed
     weights: tuple[str, ...]  # SHA-256 of what each seed's run ended with
     protocol: str  # evaluation and metric
     rule: Threshold | None = None  # with the prior; None where none is known
@@ -49,8 +50,7 @@ def estimator(measured: Mapping[str, Measured], correlation: float) -> Estimator
         import numpy as np
 
         cells = {name: measured[name] for name in slack.weights}
-        means = {name: np.round(np.mean(cell.values, axis=0), 2) for name, cell in cells.items()}
-        total = slack.of(means)
+        total = slack.of({name: cell.mean for name, cell in cells.items()})
         weights = _per_measurement(slack, cells)
         if not weights:
             return Estimate(total, 0.0, math.inf)

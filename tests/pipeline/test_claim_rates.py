@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.claim_rates import SEEDS, at_published_numbers, holds_at_published_numbers, shapes
+from pipeline.claim_rates import (
+    SEEDS,
+    Setting,
+    at_published_numbers,
+    holds_at_published_numbers,
+    shapes,
+)
 from pipeline.claims import load_claims
 from pipeline.experiments import build_experiment
 from pipeline.predicates import Predicate
@@ -15,14 +21,16 @@ from pipeline.verdict import load_rules
 
 ROOT = Path(__file__).parents[2]
 PROMISE, DRAWS = 0.05, 3000
+PLAIN, PAIRS = "one above one", "8 pairs, all near"
 CHANCE = 4 * (PROMISE * (1 - PROMISE) / DRAWS) ** 0.5  # four standard errors: many rates are tested
 RULES = load_rules(ROOT / "params")
 RULE = RULES.of("voc2012aug", "miou")
 SHAPES = {shape.title: shape for shape in shapes(RULE)}
 
 
-def rates(title, margin, spread=1.0, seeds=1, **changes):
-    return SHAPES[title].rates(RULE, RULES.correlation, margin, spread, seeds, DRAWS, **changes)
+def rates(title, margin, seeds=1, **changes):
+    setting = Setting(seeds, draws=DRAWS, **changes)
+    return SHAPES[title].rates(RULE, RULES.correlation, margin, setting)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +79,7 @@ def test_a_perfect_reproduction_is_hardly_ever_denied(published):
     claims, experiment = published
     measured = 0
     for claim in claims.values():
-        found = at_published_numbers(claim, experiment, RULES, 1, draws=500)
+        found = at_published_numbers(claim, experiment, RULES, Setting(1, draws=500))
         if found is None:
             continue
         measured += 1
@@ -84,22 +92,29 @@ def test_a_perfect_reproduction_is_hardly_ever_denied(published):
 
 def test_flip_and_scales_share_their_weights_fine_tuning_does_not(published):
     claims, experiment = published
-    flip = at_published_numbers(claims["flip-improves"], experiment, RULES, 1)
-    tuned = at_published_numbers(claims["fine-tuning-improves"], experiment, RULES, 1)
+    flip = at_published_numbers(claims["flip-improves"], experiment, RULES, Setting(1))
+    tuned = at_published_numbers(claims["fine-tuning-improves"], experiment, RULES, Setting(1))
     assert flip.holds > tuned.holds, "0.42 of one training against 0.67 of two"
 
 
 @pytest.mark.parametrize(
     ("sentence", "title", "at", "kind", "low", "high"),
     [
-        ("a plain comparison is false in 18 %", "one above one", (2.0, 1), "holds", 0.165, 0.195),
-        ("`does not hold` in 38 %", "8 pairs, all near", (2.0, 1), "fails", 0.355, 0.405),
-        ("bring this to 12 %", "one above one", (2.0, 5), "fails", 0.105, 0.135),
-        ("12 % and 23 %", "8 pairs, all near", (2.0, 5), "fails", 0.21, 0.25),
+        ("a plain comparison is false in 18 %", PLAIN, {"spread": 2}, "holds", 0.165, 0.195),
+        ("`does not hold` in 38 %", PAIRS, {"spread": 2}, "fails", 0.355, 0.405),
+        ("bring this to 12 %", PLAIN, {"spread": 2, "seeds": 5}, "fails", 0.105, 0.135),
+        ("12 % and 23 %", PAIRS, {"spread": 2, "seeds": 5}, "fails", 0.21, 0.25),
+        (
+            "be false in 12 %",
+            f"{PLAIN}, the same weights",
+            {"correlation": 0.5},
+            "fails",
+            0.1,
+            0.14,
+        ),
     ],
 )
 def test_the_pages_sentences_are_the_measured_ones(sentence, title, at, kind, low, high):
     page = (ROOT / "docs" / "verdicts.md").read_text()
     assert sentence in " ".join(page.split())
-    spread, seeds = at
-    assert low <= getattr(rates(title, 0.0, spread, seeds), kind) <= high
+    assert low <= getattr(rates(title, 0.0, **at), kind) <= high
