@@ -25,7 +25,6 @@ from pipeline.claims_spread import Measured, estimator
 from pipeline.conditions import Values, lower_bound, margin_of, upper_bound
 from pipeline.experiments import Experiment
 from pipeline.predicates import (
-    Best,
     Difference,
     Equal,
     Gap,
@@ -148,7 +147,7 @@ def shapes(rule: Threshold) -> list[Shape]:
     tolerance = rule.margin / rule.prior_sd
     pair = Greater(kind="greater", left=(one,), right=(b[0],))
     fourteen = Greater(kind="greater", left=(one,), right=b[:14])
-    best = Best(kind="best", cell=one, among=a[:4])
+    three = Greater(kind="greater", left=(one,), right=b[:3])
     pairs = Pairwise(kind="pairwise", left=a[:8], right=b[:8])
     order = Order(kind="order", cells=a[:4])
     rise = RisesThenDeclines(kind="rises_then_declines", cells=a[:7])
@@ -168,7 +167,7 @@ def shapes(rule: Threshold) -> list[Shape]:
             lambda m: {one: m} | dict.fromkeys(b[:14], -FAR) | {b[0]: 0.0},
         ),
         Shape("above 14, all near", fourteen, lambda m: {one: m} | dict.fromkeys(b[:14], 0.0)),
-        Shape("best of 4, all near", best, lambda m: dict.fromkeys(a[:4], 0.0) | {one: m}),
+        Shape("above 3, all near", three, lambda m: {one: m} | dict.fromkeys(b[:3], 0.0)),
         Shape(
             "8 pairs, one near",
             pairs,

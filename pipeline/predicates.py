@@ -23,7 +23,7 @@ from pipeline.conditions import AtLeast, Condition, Slack, Values, every, some
 Number = Annotated[str, Field(pattern=r"^[a-z0-9_.-]+/[^*]+$")]  # exactly one number
 # ... or the quoted numbers of a row or a column.
 Numbers = Annotated[str, Field(pattern=r"^[a-z0-9_.-]+/([^*]+|[^*]+:\*|\*:[^*]+)$")]
-REFERENCES = ("cell", "cells", "among", "left", "right")  # the keys whose values are such names
+REFERENCES = ("cell", "cells", "left", "right")  # the keys whose values are such names
 
 
 class _Predicate(Section):
@@ -93,24 +93,6 @@ class Most(_Paired):
     def condition(self, published: Values, margin: float | None = None) -> Condition:
         pairs = self.pairs(published)
         return AtLeast(len(pairs) // 2 + 1, tuple(pairs))
-
-
-class Best(_Predicate):
-    """The cell is greater than every other one among the cells."""
-
-    kind: Literal["best"]
-    cell: Number
-    among: tuple[Number, ...] = Field(min_length=2)
-
-    @model_validator(mode="after")
-    def _one_of_them(self) -> Best:
-        if self.cell not in self.among:
-            raise ValueError(f"`cell` {self.cell!r} is not `among` the cells it is compared with")
-        return self
-
-    def condition(self, published: Values, margin: float | None = None) -> Condition:
-        others = tuple(name for name in self.among if name != self.cell)
-        return _above((self.cell,), others, published)
 
 
 class Order(_Predicate):
@@ -215,7 +197,7 @@ class Value(_Figure):
 
 
 Predicate = Annotated[
-    Greater | Pairwise | Most | Best | Order | RisesThenDeclines | Gap | Equal | Difference | Value,
+    Greater | Pairwise | Most | Order | RisesThenDeclines | Gap | Equal | Difference | Value,
     Field(discriminator="kind"),
 ]
 

@@ -221,7 +221,6 @@ def test_an_error_names_the_file_the_claim_and_the_key(load, folder, old, new, e
     ("predicate", "message"),
     [
         ("{kind: pairwise, left: [toy/wide], right: [toy/wide, toy/quick]}", "compared in pairs"),
-        ("{kind: best, cell: toy/deep, among: [toy/wide, toy/quick]}", "is not `among`"),
         ("{kind: order, cells: [toy/wide, 'toy/first:*']}", "predicate.order.cells.1"),
         ("{kind: difference, left: [toy/wide], right: [toy/quick], within: 1}", "about"),
     ],
