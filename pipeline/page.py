@@ -43,7 +43,8 @@ def read_inputs(
     """The reports by table, the claims, and the PNG of Figure 3 if there is one.
 
     Raises RunError for a file that is missing or no JSON, ResultError for a report of another
-    preset or number of seeds (numbers of two presets never stand on one page) and for no PNG.
+    preset or number of seeds (numbers of two presets never stand on one page), for no PNG
+    and for claims of an earlier version.
     """
     reports = {table: read_json(folder / f"{table}.json") for table in tables}
     for table, report in reports.items():
@@ -57,7 +58,18 @@ def read_inputs(
     image = figure.read_bytes() if figure.exists() else None
     if image is not None and not image.startswith(PNG):
         raise ResultError(f"{figure}: is no PNG; delete it and make it again")
-    return reports, read_json(folder / "claims.json"), image
+    return reports, _claims(folder / "claims.json"), image
+
+
+def _claims(path: Path) -> list[Any]:
+    claims: list[Any] = read_json(path)
+    for claim in claims:
+        if lacking := {"says", "where", "reading", "bold", "paper", "ours"} - set(claim):
+            raise ResultError(
+                f"{path}: claim {claim.get('claim')!r} has no {min(lacking)!r}, so an earlier "
+                "version wrote it; delete the file and make reports/claims.md anew"
+            )
+    return claims
 
 
 def read_histories(reports: Mapping[str, Any], root: Path = Path(".")) -> dict[str, list[Any]]:

@@ -182,6 +182,13 @@ def test_reports_of_another_preset_never_stand_on_the_page(report, tmp_path):
         read_inputs(["toy", "twin"], tmp_path, "toy", 2)
 
 
+def test_claims_of_an_earlier_version_are_an_error(report, tmp_path):
+    write(tmp_path, report)
+    (tmp_path / "claims.json").write_text('[{"claim": "wide-wins", "sentence": "Wide wins."}]')
+    with pytest.raises(ResultError, match=r"claims\.json: claim 'wide-wins' has no 'bold'"):
+        read_inputs(["toy"], tmp_path, "toy", 2)
+
+
 def test_a_figure_that_is_no_png_is_an_error(report, tmp_path):
     write(tmp_path, report)
     (tmp_path / "figure3.png").write_text("<html>")
