@@ -12,7 +12,7 @@ Bonferroni's correction, a disjunction the other way round, and anything between
 conjunction (Benjamini and Heller 2008). Why it is right: if the margin is m, all parts but k - 1
 are at most m, and for the bound to lie above m one of those n - k + 1 has to.
 
-Everything takes numbers, or arrays of them (`pipeline/claim_rates.py`).
+Everything takes numbers, or arrays of them (`pipeline/claim_draws.py`).
 """
 
 from __future__ import annotations

@@ -6,18 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.claim_rates import (
-    SEEDS,
-    Setting,
-    at_published_numbers,
-    holds_at_published_numbers,
-    shapes,
-)
+from pipeline.claim_draws import Setting, at_published_numbers, holds_at_published_numbers
+from pipeline.claim_shapes import shapes
 from pipeline.claims import load_claims
 from pipeline.experiments import build_experiment
 from pipeline.predicates import Predicate
 from pipeline.specs import Params
 from pipeline.verdict import load_rules
+from pipeline.verdict_rates import SEEDS
 
 ROOT = Path(__file__).parents[2]
 PROMISE, DRAWS = 0.05, 3000
