@@ -11,7 +11,7 @@ python -m pipeline verify             every hash again, from the reports down to
 python -m pipeline gc [--delete]      results that no table needs any more
 python -m pipeline report TABLE        what there is of a table by now, to reports/partial/
 python -m pipeline fetch CHECKPOINT   released checkpoints (a name or a pattern) into weights/
-python -m pipeline verdict-rates      how often a verdict is wrong (docs/verdicts.md)
+python -m pipeline verdict-rates      how often verdicts and claims are wrong (docs/verdicts.md)
 python -m pipeline fidelity            ours against the reference implementations
 python -m pipeline summary, page, partial, figure NAME, submission TABLE, resolve KEY,
     describe DATASET: what the rules call
@@ -228,10 +228,14 @@ def fetch(arguments: argparse.Namespace) -> None:
 
 
 def verdict_rates(arguments: argparse.Namespace) -> None:
+    from pipeline.claim_rates import render_claim_rates
+    from pipeline.claims import load_claims
     from pipeline.verdict import load_rules
     from pipeline.verdict_rates import render_rates
 
-    print(render_rates(load_rules(PARAMS)))
+    rules, experiment = load_rules(PARAMS), build_experiment("paper", 1)
+    claims = load_claims(PARAMS, experiment.tables)
+    print(f"{render_rates(rules)}\n\n{render_claim_rates(claims, experiment, rules)}")
 
 
 # name -> what it does, help, how it names its argument (None: it has none)
@@ -255,7 +259,7 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], None], str, str | None]
     "describe": (describe, "write a dataset's configuration", "name"),
     "fidelity": (fidelity, "compare with the reference implementations' recorded outputs", None),
     "fetch": (fetch, "download and verify released checkpoints", "checkpoint"),
-    "verdict-rates": (verdict_rates, "how often a verdict is wrong, measured", None),
+    "verdict-rates": (verdict_rates, "how often verdicts and claims are wrong, measured", None),
 }
 INTO_FOLDER = ("report", "partial", "figure", "submission", "summary", "page", "fidelity")
 INTO_FILE = ("resolve", "describe")

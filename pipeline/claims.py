@@ -1,6 +1,7 @@
-"""The paper's sentences as predicates over table cells, on its own numbers and on ours.
+"""What the paper claims, as predicates over table cells: the file of claims and its numbers.
 
-`params/claims.yaml` holds the sentences, `pipeline/predicates.py` the kinds of predicates.
+`params/claims.yaml` holds the claims, `pipeline/predicates.py` the kinds of predicates,
+`pipeline/bold.py` adds one for every number in bold, `pipeline/claims_judged.py` judges them.
 """
 
 from __future__ import annotations
@@ -10,32 +11,69 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from dmnet.config import Section, parse
-from pipeline.errors import ResultError, SpecError
-from pipeline.predicates import Equal, Predicate, Values
-from pipeline.report import cells_of
+from pipeline.bold import BoldMark, bold_marks
+from pipeline.conditions import Values
+from pipeline.errors import SpecError
+from pipeline.predicates import Greater, Predicate, is_quoted
 from pipeline.specs import Identifier
 from pipeline.tables import TableSpec, row_label
 from pipeline.yaml_files import load_yaml
 
-HOLDS, FAILS = "holds", "does not hold"
-PENDING, NOT_COMPARABLE = "pending", "not comparable"
 
+class Place(Section):
+    """Where the source says it: a sentence by its count in its paragraph, or tables alone."""
 
-# ----------------------------------------------------------------------------- the file of claims
+    section: str | None = None  # "4.2", or abstract
+    heading: str | None = None  # of the paragraph, where it has one
+    paragraph: int = Field(1, ge=1)  # under that heading, else in the section
+    sentence: int | None = Field(None, ge=1)
+    tables: tuple[Identifier, ...] = ()
+    part: str | None = None  # of what stands there, such as one of two columns
+
+    @model_validator(mode="after")
+    def _complete(self) -> Place:
+        if (self.section is None) != (self.sentence is None):
+            raise ValueError("`section` and `sentence` go together; give both, or `tables` alone")
+        if self.section is None and not self.tables:
+            raise ValueError("no place is named; give `section` and `sentence`, or `tables`")
+        return self
+
+    def __str__(self) -> str:
+        """Such as "section 4.2, Different backbones, sentence 5; Table 5 (ResNet50)"."""
+        parts = []
+        if self.section is not None:
+            place = [f"section {self.section}" if self.section[0].isdigit() else self.section]
+            place += [self.heading] if self.heading else []
+            if self.paragraph > 1 or (self.heading is None and self.section[0].isdigit()):
+                place.append(f"paragraph {self.paragraph}")
+            parts.append(", ".join([*place, f"sentence {self.sentence}"]))
+        if self.tables:
+            *first, last = [table.removeprefix("table") for table in self.tables]
+            parts.append(f"Tables {', '.join(first)} and {last}" if first else f"Table {last}")
+        return "; ".join(parts) + (f" ({self.part})" if self.part else "")
 
 
 class ClaimSpec(Section):
     """One entry of `params/claims.yaml`."""
 
     id: Identifier
-    sentence: str  # in the paper's words
-    where: str
-    predicate: Predicate
-    note: str | None = None  # how it is read, or what its own numbers say instead
+    says: str  # in our words
+    where: Place
+    predicate: Predicate | None = None
+    # What of it is ours and not the source's: where its numbers miss it, we may have misread it.
+    reading: str | None = None
+    note: str | None = None  # how it is checked, or what its own numbers say instead
+    untested: str | None = None  # why there is no predicate
     only_on_paper: str | None = None  # why ours can never be compared, whatever the preset
+
+    @model_validator(mode="after")
+    def _tested_or_not(self) -> ClaimSpec:
+        if (self.predicate is None) != (self.untested is not None):
+            raise ValueError("a claim has a `predicate`, or says under `untested` why it has none")
+        return self
 
 
 class ClaimsFile(Section):
@@ -44,26 +82,32 @@ class ClaimsFile(Section):
 
 @dataclass(frozen=True)
 class Claim:
-    """A sentence whose every number was found in the tables."""
+    """A claim whose every number was found in the tables."""
 
     spec: ClaimSpec
     published: Values
+    mark: BoldMark | None = None  # it was made of a number in bold
 
     @property
     def cells(self) -> list[str]:
         """The cells of ours that it rests on, each once, in the predicate's order."""
-        return [name for name in self.published if ":" not in name]
+        return [name for name in self.published if not is_quoted(name)]
 
     @property
     def absolute(self) -> bool:
         """Whether it compares with a figure of the paper, stated or quoted."""
-        return self.spec.predicate.absolute or len(self.cells) < len(self.published)
+        stated = self.spec.predicate is not None and self.spec.predicate.absolute
+        return stated or len(self.cells) < len(self.published)
+
+    @property
+    def where(self) -> str:
+        return str(self.spec.where)
 
 
 def load_claims(folder: Path, tables: Mapping[str, TableSpec]) -> tuple[Claim, ...]:
-    """The claims of `folder/claims.yaml`; `tables` are all of its tables, by name.
+    """The claims of `folder/claims.yaml`, then those of the tables' numbers in bold.
 
-    Raises SpecError or ConfigError naming the file, the claim and the key.
+    tables: all of them, by name. Raises SpecError or ConfigError naming file, claim and key.
     """
     path = folder / "claims.yaml"
     claims: dict[str, Claim] = {}
@@ -72,12 +116,40 @@ def load_claims(folder: Path, tables: Mapping[str, TableSpec]) -> tuple[Claim, .
         spec = parse(ClaimSpec, entry, where)
         if spec.id in claims:
             raise SpecError(f"{where}: the `id` stands twice; rename one")
-        published = {
-            name: _published(name, tables, f"{where}: `predicate.{key}`")
-            for key, name in spec.predicate.references()
-        }
-        claims[spec.id] = Claim(spec, published)
+        for table in spec.where.tables:
+            if table not in tables:
+                raise SpecError(
+                    f"{where}: `where.tables` names the unknown table {table!r}; "
+                    f"expected some of {', '.join(tables)}"
+                )
+        claims[spec.id] = Claim(spec, _numbers(spec, tables, where))
+    for mark in bold_marks(tables):
+        claim = _bold_claim(mark, tables)
+        if claim.spec.id in claims:
+            raise SpecError(f"{path}: the `id` {claim.spec.id!r} is a bold number's; rename it")
+        claims[claim.spec.id] = claim
     return tuple(claims.values())
+
+
+def _bold_claim(mark: BoldMark, tables: Mapping[str, TableSpec]) -> Claim:
+    spec = ClaimSpec(
+        id=mark.id,
+        says=f"{mark.printed} in bold is the best of {mark.among}",
+        where=Place(tables=(mark.table,), part=f"bold, {mark.row}, {mark.column}"),
+        predicate=Greater(kind="greater", left=(mark.name,), right=mark.others),
+        reading="bold is read as the best; the paper does not say what it means",
+        only_on_paper=tables[mark.table].defaults.not_comparable,
+    )
+    return Claim(spec, _numbers(spec, tables, f"bold number {mark.id!r}"), mark)
+
+
+def _numbers(spec: ClaimSpec, tables: Mapping[str, TableSpec], where: str) -> Values:
+    if spec.predicate is None:
+        return {}
+    return {
+        name: _published(name, tables, f"{where}: `predicate.{key}`")
+        for key, name in spec.predicate.references()
+    }
 
 
 def _published(name: str, tables: Mapping[str, TableSpec], where: str) -> tuple[float, ...]:
@@ -87,7 +159,7 @@ def _published(name: str, tables: Mapping[str, TableSpec], where: str) -> tuple[
             f"{where} names {name!r}, of the unknown table {table!r}; "
             f"expected one of {', '.join(tables)}"
         )
-    if ":" in place:
+    if is_quoted(name):
         return _quoted(name, tables[table], where)
     cells = {cell.cell: cell.published for _, _, cell in tables[table].cells()}
     if place not in cells:
@@ -101,145 +173,22 @@ def _published(name: str, tables: Mapping[str, TableSpec], where: str) -> tuple[
 
 
 def _quoted(name: str, table: TableSpec, where: str) -> tuple[float, ...]:
-    """The quoted number of `table/row:column`, or all those of `table/row:*`."""
+    """The quoted number of `table/row:column`; all of `table/row:*` or of `table/*:column`."""
     label, _, column = name.partition("/")[2].rpartition(":")
-    rows = [row for row in table.rows if row_label(row) == label]
-    if len(rows) != 1:
+    rows = [row for row in table.rows if label in ("*", row_label(row))]
+    if label != "*" and len(rows) != 1:
         labels = ", ".join(repr(row_label(row)) for row in table.rows)
         problem = "several rows" if rows else "an unknown row"
         raise SpecError(f"{where} names {problem} with {name!r}; expected one of {labels}")
-    numbers = {key: entry for key, entry in rows[0].items() if isinstance(entry, float)}
-    if column != "*":
-        numbers = {key: entry for key, entry in numbers.items() if key == column}
+    numbers = [
+        entry
+        for row in rows
+        for key, entry in row.items()
+        if isinstance(entry, float) and column in ("*", key)
+    ]
     if not numbers:
         raise SpecError(
             f"{where} names {name!r}, where no quoted number stands; "
             f"expected one of the columns {', '.join(table.columns)} that quotes one, or *"
         )
-    return tuple(numbers.values())
-
-
-# ------------------------------------------------------------------------------------ the verdict
-
-
-def evaluate_claims(
-    claims: tuple[Claim, ...], reports: Mapping[str, dict[str, Any]]
-) -> list[dict[str, Any]]:
-    """JSON-ready, one entry per claim. `reports` may lack tables; their cells are then pending.
-
-    Raises ResultError when the reports are of different presets or numbers of seeds.
-    """
-    scales = {(report["preset"]["name"], report["seeds"]) for report in reports.values()}
-    if len(scales) > 1:
-        found = ", ".join(f"{name} with {seeds} seed(s)" for name, seeds in sorted(scales))
-        raise ResultError(f"the reports of the claims differ in scale ({found}); make them anew")
-    judged = all(report["preset"]["judged"] for report in reports.values())
-    cells = {cell["cell"]: cell for report in reports.values() for cell in cells_of(report)}
-    return [_evaluate(claim, cells, judged) for claim in claims]
-
-
-def _evaluate(claim: Claim, cells: dict[str, Any], judged: bool) -> dict[str, Any]:
-    spec = claim.spec
-    return {
-        "claim": spec.id,
-        "sentence": spec.sentence,
-        "where": spec.where,
-        "predicate": spec.predicate.model_dump(mode="json"),
-        "note": spec.note,
-        "paper": _verdict(claim, claim.published, on_ours=False),
-        "ours": _on_ours(claim, cells, judged),
-        "cells": [
-            {
-                "cell": name,
-                "published": numbers[0],
-                "ours": cells[name]["ours"] if name in cells else None,
-                "source": cells[name]["source"] if name in cells else PENDING,
-            }
-            for name, numbers in claim.published.items()
-            if ":" not in name
-        ],
-        "quoted": {name: list(numbers) for name, numbers in claim.published.items() if ":" in name},
-    }
-
-
-def _verdict(claim: Claim, values: Values, on_ours: bool) -> dict[str, Any]:
-    predicate = claim.spec.predicate
-    margin = round(predicate.margin(values, on_ours), 3) + 0.0  # no -0.0
-    return {"status": HOLDS if predicate.holds(margin) else FAILS, "margin": margin, "remark": None}
-
-
-def _on_ours(claim: Claim, cells: dict[str, Any], judged: bool) -> dict[str, Any]:
-    if claim.spec.only_on_paper is not None:
-        return _without_margin(NOT_COMPARABLE, claim.spec.only_on_paper)
-    if claim.absolute and not judged:
-        return _without_margin(NOT_COMPARABLE, "about a figure at the published scale")
-    missing = [name for name in claim.cells if name not in cells or cells[name]["ours"] is None]
-    if missing:
-        return _without_margin(PENDING, _why_pending(missing, cells))
-    measured = [cells[name] for name in claim.cells]
-    shared = _same_measurement(measured)
-    is_equality = isinstance(claim.spec.predicate, Equal)
-    if shared and not is_equality:
-        return _without_margin(NOT_COMPARABLE, f"one run here: {' and '.join(shared)}")
-    ours = {name: (float(cells[name]["ours"]),) for name in claim.cells}
-    verdict = _verdict(claim, {**claim.published, **ours}, on_ours=True)
-    spread = max((cell["spread"] or 0.0 for cell in measured), default=0.0)
-    if shared:
-        verdict["remark"] = f"by construction, one run here: {' and '.join(shared)}"
-    elif alike := _same_weights(measured):
-        verdict["remark"] = (
-            f"the runs of {' and '.join(alike)} ended with the same weights: what tells them "
-            "apart has no effect at this scale"
-        )
-    elif abs(verdict["margin"]) < spread:
-        verdict["remark"] = f"within the seeds' spread of {spread:.2f}"
-    return verdict
-
-
-def _without_margin(status: str, remark: str) -> dict[str, Any]:
-    return {"status": status, "margin": None, "remark": remark}
-
-
-def _why_pending(missing: list[str], cells: dict[str, Any]) -> str:
-    absent = [name for name in missing if name in cells and cells[name]["source"] == "absent"]
-    if absent:
-        return f"a class does not occur in the data: {_shortened(absent)}"
-    return f"no number yet: {_shortened(missing)}"
-
-
-def _shortened(names: list[str], shown: int = 3) -> str:
-    more = f" and {len(names) - shown} more" if len(names) > shown else ""
-    return ", ".join(names[:shown]) + more
-
-
-def _same_measurement(cells: list[dict[str, Any]]) -> list[str]:
-    """The first cells that are one and the same number of one run, under several names."""
-    keys = [
-        (
-            [(run["run"], run["evaluation"]) for run in cell["runs"]],
-            cell["profile"] or cell.get("speed"),
-            cell["metric"],
-        )
-        for cell in cells
-    ]
-    return _first_alike([str(key) if any(key[:2]) else "" for key in keys], cells)
-
-
-def _same_weights(cells: list[dict[str, Any]]) -> list[str]:
-    """The first cells whose different runs ended with the same weights, measured alike."""
-    keys = [
-        (
-            [(run["weights_sha256"], run["evaluation"]) for run in cell["runs"]],
-            cell["metric"],
-        )
-        for cell in cells
-    ]
-    return _first_alike([str(key) if key[0] else "" for key in keys], cells)
-
-
-def _first_alike(keys: list[str], cells: list[dict[str, Any]]) -> list[str]:
-    """The cells that share the first key that several have; an empty key is shared by none."""
-    for key in keys:
-        if key and keys.count(key) > 1:
-            return [cell["cell"] for found, cell in zip(keys, cells, strict=True) if found == key]
-    return []
+    return tuple(numbers)

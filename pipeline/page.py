@@ -16,10 +16,11 @@ from typing import Any
 
 from dmnet.files import read_json
 from dmnet.training.history import read_history
+from pipeline.claims_report import interval_text, margin_text
 from pipeline.errors import ResultError
 from pipeline.page_plots import Curve, Point, Style, curves_svg, scatter_svg, style_of, thinned
 from pipeline.render import SECTIONS, commit_text, notes_of, number_text, short_value
-from pipeline.report import cells_of, decimals_of
+from pipeline.report import cells_of, decimals_of, is_bold
 
 TEMPLATES = Path(__file__).parent / "templates"
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -42,7 +43,8 @@ def read_inputs(
     """The reports by table, the claims, and the PNG of Figure 3 if there is one.
 
     Raises RunError for a file that is missing or no JSON, ResultError for a report of another
-    preset or number of seeds (numbers of two presets never stand on one page) and for no PNG.
+    preset or number of seeds (numbers of two presets never stand on one page), for no PNG
+    and for claims of an earlier version.
     """
     reports = {table: read_json(folder / f"{table}.json") for table in tables}
     for table, report in reports.items():
@@ -56,7 +58,18 @@ def read_inputs(
     image = figure.read_bytes() if figure.exists() else None
     if image is not None and not image.startswith(PNG):
         raise ResultError(f"{figure}: is no PNG; delete it and make it again")
-    return reports, read_json(folder / "claims.json"), image
+    return reports, _claims(folder / "claims.json"), image
+
+
+def _claims(path: Path) -> list[Any]:
+    claims: list[Any] = read_json(path)
+    for claim in claims:
+        if lacking := {"says", "where", "reading", "bold", "paper", "ours"} - set(claim):
+            raise ResultError(
+                f"{path}: claim {claim.get('claim')!r} has no {min(lacking)!r}, so an earlier "
+                "version wrote it; delete the file and make reports/claims.md anew"
+            )
+    return claims
 
 
 def read_histories(reports: Mapping[str, Any], root: Path = Path(".")) -> dict[str, list[Any]]:
@@ -179,13 +192,15 @@ def _table(report: dict[str, Any], histories: Mapping[str, list[dict[str, Any]]]
         line: list[dict[str, Any]] = []
         for column in report["columns"]:
             entry, decimals = row.get(column), decimals_of(report, column)
+            bold = is_bold(report, row, column)
             if isinstance(entry, dict):
-                line.append({"cell": _cell(entry, decimals)})
+                line.append({"cell": _cell(entry, decimals), "bold": bold})
             else:
                 text = (
                     f"{entry:.{decimals}f} (quoted)" if isinstance(entry, (int, float)) else entry
                 )
-                line.append({"parts": linked(text or ""), "wide": column in values})
+                wide = column in values
+                line.append({"parts": linked(text or ""), "wide": wide, "bold": bold})
         rows.append({"heading": row.get("heading"), "entries": line})
     return {
         "name": report["table"],
@@ -295,20 +310,23 @@ def _metric(cell: dict[str, Any], unit: str) -> str:
 
 
 def _claim(claim: dict[str, Any]) -> dict[str, Any]:
-    """The claim's sentence and, for the paper's numbers and for ours, status and margin."""
+    """The claim and, for the paper's numbers and for ours, status, margin and its interval."""
 
     def side(name: str) -> dict[str, Any]:
-        margin = claim[name]["margin"]
+        judgement = claim[name]
         return {
-            "status": claim[name]["status"],
-            "margin": "" if margin is None else f"{margin:+.2f}",
-            "remark": claim[name].get("remark"),
+            "status": judgement["status"],
+            "margin": margin_text(judgement["margin"]),
+            "interval": interval_text(judgement),
+            "remark": judgement["remark"],
         }
 
     return {
         "id": claim["claim"],
-        "sentence": claim["sentence"],
+        "says": claim["says"],
         "where": claim["where"],
+        "reading": claim["reading"],
+        "bold": claim["bold"],
         "note": claim["note"],
         "sides": [("paper", side("paper")), ("ours", side("ours"))],
     }

@@ -1,25 +1,29 @@
 """The kinds of predicates that a claim can be, over numbers named in the tables.
 
-A predicate names numbers in three ways: `table2/context-aware` (a cell),
-`table9/SAC [50] ResNet101:mIoU%` (a quoted number, by the texts of its row and its column) and
-`table7/aero:*` (every quoted number of a row). Its margin is the worst-case slack: how much the
-numbers could move against the sentence before it flips.
+A predicate names numbers in four ways: `table2/context-aware` (a cell),
+`table9/SAC [50] ResNet101:mIoU%` (a quoted number, by the texts of its row and its column),
+`table7/aero:*` (every quoted number of a row) and `table8/*:mIoU%` (every one of a column).
+
+It is written down as conditions on linear slacks (pipeline/conditions.py). Its margin is the
+worst-case slack: how much the numbers could move against the claim before it flips.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable
+from itertools import combinations
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from dmnet.config import Section
+from pipeline.conditions import AtLeast, Condition, Slack, Values, every, some
 
 Number = Annotated[str, Field(pattern=r"^[a-z0-9_.-]+/[^*]+$")]  # exactly one number
-Numbers = Annotated[str, Field(pattern=r"^[a-z0-9_.-]+/([^*]+|[^*]+:\*)$")]  # or a quoted row
-Values = Mapping[str, tuple[float, ...]]  # a name as written -> its number or numbers
-REFERENCES = ("cell", "cells", "among", "left", "right")  # the keys whose values are such names
+# ... or the quoted numbers of a row or a column.
+Numbers = Annotated[str, Field(pattern=r"^[a-z0-9_.-]+/([^*]+|[^*]+:\*|\*:[^*]+)$")]
+REFERENCES = ("cell", "cells", "left", "right")  # the keys whose values are such names
 
 
 class _Predicate(Section):
@@ -27,11 +31,12 @@ class _Predicate(Section):
     absolute: ClassVar[bool] = False  # about a figure: only comparable at the published scale
 
     @abstractmethod
-    def margin(self, values: Values, on_ours: bool) -> float:
-        """How far the numbers could move against the sentence before it flips."""
+    def condition(self, published: Values, margin: float | None = None) -> Condition:
+        """What has to be true of the cells.
 
-    def holds(self, margin: float) -> bool:
-        return margin > 0 if self.strict else margin >= 0
+        published: a name as written -> its number or numbers; those that are quoted are taken as
+        printed. margin: the verdicts', in place of a figure's tolerance for the paper's numbers.
+        """
 
     def references(self) -> list[tuple[str, str]]:
         """(key, name) of every number it names."""
@@ -49,10 +54,8 @@ class Greater(_Predicate):
     left: tuple[Numbers, ...] = Field(min_length=1)
     right: tuple[Numbers, ...] = Field(min_length=1)
 
-    def margin(self, values: Values, on_ours: bool) -> float:
-        return min(n for name in self.left for n in values[name]) - max(
-            n for name in self.right for n in values[name]
-        )
+    def condition(self, published: Values, margin: float | None = None) -> Condition:
+        return _above(self.left, self.right, published)
 
 
 class _Paired(_Predicate):
@@ -68,9 +71,9 @@ class _Paired(_Predicate):
             )
         return self
 
-    def slacks(self, values: Values) -> list[float]:
-        pairs = zip(self.left, self.right, strict=True)
-        return [min(values[left]) - max(values[right]) for left, right in pairs]
+    def pairs(self, published: Values) -> list[Condition]:
+        both = zip(self.left, self.right, strict=True)
+        return [_above((left,), (right,), published) for left, right in both]
 
 
 class Pairwise(_Paired):
@@ -78,8 +81,8 @@ class Pairwise(_Paired):
 
     kind: Literal["pairwise"]
 
-    def margin(self, values: Values, on_ours: bool) -> float:
-        return min(self.slacks(values))
+    def condition(self, published: Values, margin: float | None = None) -> Condition:
+        return every(self.pairs(published))
 
 
 class Most(_Paired):
@@ -87,27 +90,9 @@ class Most(_Paired):
 
     kind: Literal["most"]
 
-    def margin(self, values: Values, on_ours: bool) -> float:
-        slacks = sorted(self.slacks(values), reverse=True)
-        return slacks[len(slacks) // 2]
-
-
-class Best(_Predicate):
-    """The cell is greater than every other one among the cells."""
-
-    kind: Literal["best"]
-    cell: Number
-    among: tuple[Number, ...] = Field(min_length=2)
-
-    @model_validator(mode="after")
-    def _one_of_them(self) -> Best:
-        if self.cell not in self.among:
-            raise ValueError(f"`cell` {self.cell!r} is not `among` the cells it is compared with")
-        return self
-
-    def margin(self, values: Values, on_ours: bool) -> float:
-        others = [values[name][0] for name in self.among if name != self.cell]
-        return values[self.cell][0] - max(others)
+    def condition(self, published: Values, margin: float | None = None) -> Condition:
+        pairs = self.pairs(published)
+        return AtLeast(len(pairs) // 2 + 1, tuple(pairs))
 
 
 class Order(_Predicate):
@@ -116,8 +101,9 @@ class Order(_Predicate):
     kind: Literal["order"]
     cells: tuple[Number, ...] = Field(min_length=2)
 
-    def margin(self, values: Values, on_ours: bool) -> float:
-        return -max(_steps(self.cells, values))
+    def condition(self, published: Values, margin: float | None = None) -> Condition:
+        steps = zip(self.cells, self.cells[1:], strict=False)
+        return every([Slack({before: 1.0, after: -1.0}) for before, after in steps])
 
 
 class RisesThenDeclines(_Predicate):
@@ -126,23 +112,33 @@ class RisesThenDeclines(_Predicate):
     kind: Literal["rises_then_declines"]
     cells: tuple[Number, ...] = Field(min_length=3)
 
-    def margin(self, values: Values, on_ours: bool) -> float:
-        steps = _steps(self.cells, values)
-        return max(
-            min([*steps[:peak], *(-step for step in steps[peak:])]) for peak in range(1, len(steps))
+    def condition(self, published: Values, margin: float | None = None) -> Condition:
+        def up(step: int, sign: float) -> Slack:
+            return Slack({self.cells[step + 1]: sign, self.cells[step]: -sign})
+
+        steps = range(len(self.cells) - 1)
+        return some(
+            [
+                every([up(step, 1.0 if step < peak else -1.0) for step in steps])
+                for peak in steps[1:]
+            ]
         )
 
 
 class Gap(_Predicate):
-    """The first cell leads the second by more, on the left than on the right."""
+    """The first cell leads the second by more on the left than on the right.
+
+    times: of the left's lead, so that 0.5 asks for a lead of less than half on the right.
+    """
 
     kind: Literal["gap"]
     left: tuple[Number, Number]
     right: tuple[Number, Number]
+    times: float = Field(1.0, gt=0)
 
-    def margin(self, values: Values, on_ours: bool) -> float:
-        left, right = ([values[name][0] for name in side] for side in (self.left, self.right))
-        return (left[0] - left[1]) - (right[0] - right[1])
+    def condition(self, published: Values, margin: float | None = None) -> Condition:
+        (high, low), (other_high, other_low) = self.left, self.right
+        return Slack({high: self.times, low: -self.times, other_high: -1.0, other_low: 1.0})
 
 
 class Equal(_Predicate):
@@ -153,56 +149,86 @@ class Equal(_Predicate):
     cells: tuple[Number, ...] = Field(min_length=2)
     within: float = Field(ge=0)
 
-    def margin(self, values: Values, on_ours: bool) -> float:
-        found = [values[name][0] for name in self.cells]
-        return self.within - (max(found) - min(found))
+    def condition(self, published: Values, margin: float | None = None) -> Condition:
+        pairs = combinations(self.cells, 2)
+        return every([Slack({a: 1.0, b: -1.0}, tolerance=self.within) for a, b in pairs])
 
 
 class _Figure(_Predicate):
-    """A stated figure: `within` for the paper's numbers, `within_ours` (or `within`) for ours."""
+    """A stated figure; `within` is the tolerance for the paper's own numbers."""
 
     strict: ClassVar[bool] = False
     absolute: ClassVar[bool] = True
     about: float
     within: float = Field(ge=0)
-    within_ours: float | None = Field(None, ge=0)
-
-    def allowed(self, on_ours: bool) -> float:
-        return self.within_ours if on_ours and self.within_ours is not None else self.within
 
 
 class Difference(_Figure):
-    """Each number on the left leads every one on the right by about a figure."""
+    """Each number on the left leads every one on the right by about a figure.
+
+    For ours the tolerance is sqrt(2) of the verdicts' margin, as a difference of two trainings
+    scatters sqrt(2) times as much as one.
+    """
 
     kind: Literal["difference"]
     left: tuple[Number, ...] = Field(min_length=1)
     right: tuple[Number, ...] = Field(min_length=1)
 
-    def margin(self, values: Values, on_ours: bool) -> float:
-        off = [
-            abs(values[left][0] - values[right][0] - self.about)
-            for left in self.left
-            for right in self.right
-        ]
-        return self.allowed(on_ours) - max(off)
+    def condition(self, published: Values, margin: float | None = None) -> Condition:
+        tolerance = self.within if margin is None else 2**0.5 * margin
+        return every(
+            [
+                Slack({left: 1.0, right: -1.0}, -self.about, tolerance, stated=True)
+                for left in self.left
+                for right in self.right
+            ]
+        )
 
 
 class Value(_Figure):
-    """The cell is about a figure."""
+    """The cell is about a figure; for ours within the verdicts' margin."""
 
     kind: Literal["value"]
     cell: Number
 
-    def margin(self, values: Values, on_ours: bool) -> float:
-        return self.allowed(on_ours) - abs(values[self.cell][0] - self.about)
+    def condition(self, published: Values, margin: float | None = None) -> Condition:
+        tolerance = self.within if margin is None else margin
+        return Slack({self.cell: 1.0}, -self.about, tolerance, stated=True)
 
 
 Predicate = Annotated[
-    Greater | Pairwise | Most | Best | Order | RisesThenDeclines | Gap | Equal | Difference | Value,
+    Greater | Pairwise | Most | Order | RisesThenDeclines | Gap | Equal | Difference | Value,
     Field(discriminator="kind"),
 ]
 
 
-def _steps(cells: tuple[str, ...], values: Values) -> list[float]:
-    numbers = [values[name][0] for name in cells]
-    return [after - before for before, after in zip(numbers, numbers[1:], strict=False)]
+def is_quoted(name: str) -> bool:
+    """Whether it names numbers that the paper quotes from others."""
+    return ":" in name
+
+
+def _above(left: tuple[str, ...], right: tuple[str, ...], published: Values) -> Condition:
+    """Every number on the left is greater than every one on the right.
+
+    Only the least of the quoted numbers on the left counts, and the greatest on the right: they do
+    not scatter, so nothing is gained by comparing with each.
+    """
+    highs, floor = _split(left, published, min)
+    lows, ceiling = _split(right, published, max)
+    slacks = [Slack({high: 1.0, low: -1.0}) for high in highs for low in lows]
+    if ceiling is not None:
+        slacks += [Slack({high: 1.0}, -ceiling) for high in highs]
+    if floor is not None:
+        slacks += [Slack({low: -1.0}, floor) for low in lows]
+    if floor is not None and ceiling is not None:
+        slacks.append(Slack({}, floor - ceiling))
+    return every(slacks)
+
+
+def _split(
+    names: tuple[str, ...], published: Values, extreme: Callable[[list[float]], float]
+) -> tuple[list[str], float | None]:
+    """The cells, and the least or greatest of the quoted numbers (None without one)."""
+    numbers = [number for name in names if is_quoted(name) for number in published[name]]
+    cells = [name for name in names if not is_quoted(name)]
+    return cells, extreme(numbers) if numbers else None

@@ -7,6 +7,7 @@ whether the better methods are the better ones here, not whether the numbers agr
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,8 +19,9 @@ LEVEL = 0.95
 def rank_agreement(cells: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     """Of a report's cells; None without three that have both numbers.
 
-    One number per measurement: cells that share run, evaluation and metric count once. Only the
-    metric that most cells have (mIoU, or the classes' IoU) and trained numbers take part.
+    One number per measurement: cells whose runs ended with the same weights, and that share
+    evaluation and metric, count once, with the mean of their published numbers. Only the metric
+    that most cells have (mIoU, or the classes' IoU) and trained numbers take part.
     """
     pairs = _pairs(cells)
     if len(pairs) < 3:
@@ -51,14 +53,17 @@ def describe_agreement(agreement: dict[str, Any]) -> str:
 
 
 def _pairs(cells: Sequence[dict[str, Any]]) -> list[tuple[float, float]]:
-    groups: dict[bool, dict[str, tuple[float, float]]] = {True: {}, False: {}}
+    groups: dict[bool, dict[str, list[tuple[float, float]]]] = {True: {}, False: {}}
     for cell in cells:
         if cell["source"] != "trained" or cell["published"] is None:
             continue
-        runs = [(run["run"], run["evaluation"]) for run in cell["runs"]]
-        group = groups[cell["metric"] == "miou"]
-        group.setdefault(f"{runs} {cell['metric']}", (cell["published"], cell["ours"]))
-    return list(max(groups.values(), key=len).values())
+        measured = [(run["weights_sha256"], run["evaluation"]) for run in cell["runs"]]
+        alike = groups[cell["metric"] == "miou"].setdefault(f"{measured} {cell['metric']}", [])
+        alike.append((cell["published"], cell["ours"]))
+    return [
+        (statistics.fmean(published for published, _ in alike), alike[0][1])
+        for alike in max(groups.values(), key=len).values()
+    ]
 
 
 def _spearman(published: Sequence[float], ours: Sequence[float]) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 from tabulate import tabulate
 
 from pipeline.ranking import describe_agreement
-from pipeline.report import cells_of, count_sources, decimals_of
+from pipeline.report import cells_of, count_sources, decimals_of, is_bold
 from pipeline.verdict_report import count_verdicts, render_verdicts, shows_verdicts, verdict_of
 
 
@@ -128,30 +128,33 @@ def _table(report: dict[str, Any], rows: list[dict[str, Any]]) -> str:
         line: list[str] = []
         for column in report["columns"]:
             entry, decimals = row.get(column), decimals_of(report, column)
+            mark = "**" if is_bold(report, row, column) else ""
             width = 2 if column in speeds else 1 + 2 * released + 2 * trained + judged
             if column not in values:
-                line.append(_text(entry, decimals))
+                line.append(_text(entry, decimals, mark))
             elif isinstance(entry, dict) and column in speeds:
                 line += _numbers(entry, decimals)[:2]
             elif isinstance(entry, dict):
                 published, *ours = _numbers(entry, decimals)
-                line.append(published)
+                line.append(f"{mark}{published}{mark}")
                 line += _released_numbers(entry) if released else []
                 line += ours if trained else []
                 line += [verdict_of(entry, report)] if judged else []
             else:
-                line += [_text(entry, decimals), *[""] * (width - 1)]
+                line += [_text(entry, decimals, mark), *[""] * (width - 1)]
         lines.append(line)
     numbers = ("ours", "ours, this device", "released", "Δ")
     align = ["right" if "published" in h or h in numbers else "left" for h in headers]
     return tabulate(lines, headers, tablefmt="pipe", colalign=align, disable_numparse=True)
 
 
-def _text(entry: str | float | None, decimals: int) -> str:
-    """A label, or a number that is only quoted from the source."""
+def _text(entry: str | float | None, decimals: int, mark: str) -> str:
+    """A label, or a number that is only quoted from the source; mark: around what is in bold."""
     if entry is None:
         return ""
-    return entry if isinstance(entry, str) else f"{entry:.{decimals}f} (quoted)"
+    if isinstance(entry, str):
+        return f"{mark}{entry}{mark}"
+    return f"{mark}{entry:.{decimals}f}{mark} (quoted)"
 
 
 def shows_released(report: dict[str, Any]) -> bool:

@@ -10,6 +10,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from pipeline.bold import bold_places
 from pipeline.experiments import Cell, Experiment, settings_with_origin
 from pipeline.official import official_notes
 from pipeline.ranking import rank_agreements
@@ -64,6 +65,7 @@ def build_report(
             origin: _settings(cells, (origin,)) for origin in (*ORIGINS, "table", "preset")
         },
         "not_comparable": spec.defaults.not_comparable,
+        **({"bold": bold_places(spec)} if spec.bold else {}),
         "notes": [*spec.notes, *_official_notes(experiment, table, results)],
         "same_weights": _same_weights(results),
         "rank_agreement": rank_agreements(list(contents.values())),
@@ -83,6 +85,13 @@ def cells_of(report: dict[str, Any]) -> list[dict[str, Any]]:
 def decimals_of(report: dict[str, Any], column: str) -> int:
     """The places that the source prints in this column."""
     return int(report.get("column_decimals", {}).get(column, report["decimals"]))
+
+
+def is_bold(report: dict[str, Any], row: dict[str, Any], column: str) -> bool:
+    """Whether the source prints this row's label or published number in bold."""
+    return any(
+        report["rows"][index] is row and key == column for index, key in report.get("bold", [])
+    )
 
 
 def count_sources(report: dict[str, Any]) -> Counter[str]:

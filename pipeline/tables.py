@@ -81,6 +81,17 @@ class SubmissionSpec(Section):
     member: str = Field(pattern=r"^[A-Za-z0-9_]+(/[A-Za-z0-9_]+)*$")  # folder in the archive
 
 
+class BoldSpec(Section):
+    """What the source prints in bold, and what a number in bold is read to be the best of.
+
+    A `block` is the rows with the same text in the first column, within one column. Labels in bold
+    are the best of nothing.
+    """
+
+    best_of: Literal["row", "column", "block", "table"] | None = None
+    marks: dict[str, tuple[str, ...]] = Field(min_length=1)  # a row's texts -> its columns in bold
+
+
 def _kind_of_entry(value: Any) -> str:
     if isinstance(value, dict):
         return "CellSpec" if "cell" in value else "HowSpec"
@@ -114,6 +125,7 @@ class TableSpec(Section):
     defaults: HowSpec = HowSpec()
     rows: tuple[dict[str, Entry], ...] = Field(min_length=1)
     notes: tuple[str, ...] = ()
+    bold: tuple[BoldSpec, ...] = ()
     submission: SubmissionSpec | None = None
 
     @model_validator(mode="after")
@@ -133,6 +145,8 @@ class TableSpec(Section):
                     if entry.cell in seen:
                         raise ValueError(f"the cell name {entry.cell!r} stands twice")
                     seen.add(entry.cell)
+        for bold in self.bold:
+            self._check_bold(bold)
         if self.submission is not None and self.submission.cell not in seen:
             raise ValueError(
                 f"`submission.cell` {self.submission.cell!r} is no cell of this table; "
@@ -155,6 +169,24 @@ class TableSpec(Section):
             )
         elif isinstance(entry, HowSpec) and not isinstance(entry, CellSpec):
             raise ValueError(f"{where}, column {column!r}: the key `cell` is missing; add a name")
+
+    def _check_bold(self, bold: BoldSpec) -> None:
+        for label, columns in bold.marks.items():
+            rows = [row for row in self.rows if row_label(row) == label]
+            if len(rows) != 1:
+                problem = "several rows" if rows else "an unknown row"
+                labels = ", ".join(repr(row_label(row)) for row in self.rows)
+                raise ValueError(f"`bold` names {problem}, {label!r}; expected one of {labels}")
+            for column in columns:
+                entry = rows[0].get(column)
+                number = entry.published if isinstance(entry, CellSpec) else entry
+                kind = str if bold.best_of is None else float
+                if not isinstance(number, kind):
+                    what = "label" if bold.best_of is None else "published number"
+                    raise ValueError(
+                        f"`bold` marks row {label!r}, column {column!r}, where no {what} stands; "
+                        "name its column, or set `best_of` to what the number is the best of"
+                    )
 
     def cells(self) -> list[tuple[str, str, CellSpec]]:
         """(row label, column, cell with its row's defaults), in reading order."""

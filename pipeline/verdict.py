@@ -50,6 +50,10 @@ class Confidence(Assumed):
     value: float = Field(gt=0.5, lt=1)
 
 
+class Correlation(Assumed):
+    value: float = Field(ge=0, lt=1)
+
+
 class Rule(Section):
     """What counts as equal, and how far two seeds lie apart; points of mIoU or IoU."""
 
@@ -60,6 +64,7 @@ class Rule(Section):
 
 class VerdictsFile(Section):
     confidence: Confidence
+    same_weights: Correlation  # of two protocols on one training's weights, over seeds
     rules: dict[str, dict[MetricKind, Rule]] = Field(min_length=1)
 
 
@@ -79,6 +84,16 @@ class Rules:
 
     path: Path
     file: VerdictsFile
+
+    @property
+    def confidence(self) -> float:
+        """Of each one-sided bound."""
+        return self.file.confidence.value
+
+    @property
+    def correlation(self) -> float:
+        """Between the numbers that two protocols give on the same weights."""
+        return self.file.same_weights.value
 
     def of(self, dataset: str, metric: str) -> Threshold:
         """The rule of a published dataset and a metric (miou, iou.<class name>).
@@ -101,7 +116,7 @@ class Rules:
             rule.margin.value,
             rule.prior_sd.value,
             rule.prior_df.value,
-            self.file.confidence.value,
+            self.confidence,
         )
 
     def check(self, experiment: Experiment) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from dmnet.files import to_json, write_text
-from pipeline.claims import evaluate_claims, load_claims
+from pipeline.claims import load_claims
+from pipeline.claims_judged import evaluate_claims
 from pipeline.claims_report import render_claims
 from pipeline.dvc_views import curves_of, metrics_of, points_of
 from pipeline.errors import ResultError
@@ -18,6 +19,7 @@ from pipeline.experiments import PARAMS, Experiment
 from pipeline.index import render_index
 from pipeline.render import render_markdown
 from pipeline.report import cells_of
+from pipeline.verdict import load_rules
 
 PARTIAL = "partial"
 
@@ -56,7 +58,8 @@ def write_summary(
     """Claims and index over the JSON reports of all tables and figures, by name."""
     reports = {name: content for name, content in contents.items() if name in experiment.tables}
     figures = {name: content for name, content in contents.items() if name not in reports}
-    claims = evaluate_claims(load_claims(PARAMS, experiment.tables), reports)
+    known = load_claims(PARAMS, experiment.tables)
+    claims = evaluate_claims(known, reports, load_rules(PARAMS))
     preset = next(iter(reports.values()))["preset"]
     write_text(folder / "claims.json", to_json(claims))
     write_text(folder / "claims.md", render_claims(claims, preset))

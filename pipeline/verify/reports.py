@@ -7,7 +7,8 @@ from typing import Any
 
 from dmnet.errors import DMNetError
 from dmnet.files import to_json
-from pipeline.claims import evaluate_claims, load_claims
+from pipeline.claims import load_claims
+from pipeline.claims_judged import evaluate_claims
 from pipeline.claims_report import render_claims
 from pipeline.dvc_views import curves_of, metrics_of, points_of
 from pipeline.experiments import PARAMS, Experiment, build_experiment
@@ -155,7 +156,8 @@ def _verify_claims(findings: Findings, tables: dict[str, dict[str, Any]]) -> Non
             findings.missing(f"reports/{lacking[0]}.json", "the claims rest on all reports")
             return
         reports = {name: tables[name] for name in everything.tables}
-        now = plain({"claims": evaluate_claims(load_claims(PARAMS, everything.tables), reports)})
+        known, rules = load_claims(PARAMS, everything.tables), load_rules(PARAMS)
+        now = plain({"claims": evaluate_claims(known, reports, rules)})
         for where, found, expected in list(differences({"claims": claims}, now))[:NAMED]:
             findings.same(path, f"{where} (by the reports)", expected, found, todo)
         preset = next(iter(reports.values()))["preset"]

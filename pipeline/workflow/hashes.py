@@ -18,19 +18,23 @@ REPORTING_CODE = (
     "settings.py",
     "ranking.py",
     "render.py",
+    "bold.py",
     "official.py",
     "verdict.py",
     "verdict_report.py",
     "dvc_views.py",
 )
-SUMMARY_CODE = ("predicates.py", "claims.py", "claims_report.py", "ranking.py", "index.py")
+SUMMARY_CODE = (
+    *("conditions.py", "predicates.py", "bold.py", "claims.py", "claims_spread.py"),
+    *("claims_judged.py", "claims_report.py", "verdict.py", "ranking.py", "index.py"),
+)
 FIGURE_CODE = (
     *("figures.py", "predictions.py", "figure_content.py", "figure_caption.py"),
     "figure_drawing.py",
 )
 SUBMISSION_CODE = ("submission.py",)
 PAGE_CODE = (
-    *("page.py", "page_plots.py", "render.py"),
+    *("page.py", "page_plots.py", "render.py", "claims_report.py"),
     *("templates/overview.html.j2", "templates/overview.css"),
 )
 CODE = Path(pipeline.__file__).parent
@@ -64,7 +68,8 @@ class Hashes:
 
     def summary(self) -> str:
         """Changes with the claims and with the code that judges and lists them."""
-        return _hash("", [*(CODE / name for name in SUMMARY_CODE), PARAMS / "claims.yaml"])
+        params = (PARAMS / name for name in ("claims.yaml", "verdicts.yaml"))
+        return _hash("", [*(CODE / name for name in SUMMARY_CODE), *params])
 
     def figure(self, name: str) -> str:
         """Changes with what a figure says beside the predictions, and with the code that draws."""

@@ -108,6 +108,7 @@ execution: {checkpoint_every: 1, validate_every: 1, log_every: 1}
 """,
     "verdicts.yaml": """\
 confidence: {value: 0.95, assumed: "the usual"}
+same_weights: {value: 0.8, assumed: "a guess"}
 rules:
   photos:
     miou:

@@ -16,11 +16,13 @@ from pipeline.report import cells_of
 HOSTILE = '<script>alert("x")</script><img src=x onerror=alert(1)> --> </style> {{ 7*7 }}'
 CLAIM = {
     "claim": "wide-beats-quick",
-    "sentence": "Wide is better",
+    "says": "Wide is better",
     "where": "section 5",
+    "reading": "better is read as higher",
+    "bold": False,
     "note": None,
-    "paper": {"status": "holds", "margin": 9.5, "remark": None},
-    "ours": {"status": "pending", "margin": None, "remark": None},
+    "paper": {"status": "holds", "margin": 9.5, "interval": None, "remark": None},
+    "ours": {"status": "inconclusive", "margin": 0.5, "interval": [-0.25, 1.25], "remark": None},
 }
 
 
@@ -136,7 +138,7 @@ def test_hostile_text_stays_text(report, histories):
     wide = cells_of(report)[0]
     wide |= {"cell": f"toy/{HOSTILE}", "note": HOSTILE}
     wide["verdict"] = {"status": "inconclusive", "remark": HOSTILE}
-    claim = CLAIM | {"sentence": HOSTILE, "note": HOSTILE}
+    claim = CLAIM | {"says": HOSTILE, "reading": HOSTILE, "note": HOSTILE}
     test_nothing_is_loaded_and_nothing_runs(render_page({"toy": report}, [claim], histories))
 
 
@@ -151,6 +153,13 @@ def test_a_long_curve_is_thinned_to_its_plot(html):
 def test_a_run_without_history_is_named(report):
     html = render_page({"toy": report}, [], {})
     assert "history.jsonl</code> is not here" in html
+
+
+def test_a_claim_has_its_reading_and_its_interval(html):
+    claims = html.split('<ul class="claims">')[1].split("</ul>")[0]
+    assert "Wide is better. " in claims
+    assert "Our reading: better is read as higher." in claims
+    assert "ours: inconclusive, margin +0.50 (-0.25 to +1.25)" in claims
 
 
 def test_figure_3_stands_on_the_page_if_there_is_one(report, tmp_path, html):
@@ -171,6 +180,13 @@ def test_reports_of_another_preset_never_stand_on_the_page(report, tmp_path):
         read_inputs(["toy"], tmp_path, "full", 2)
     with pytest.raises(RunError, match=r"twin\.json: cannot be read"):
         read_inputs(["toy", "twin"], tmp_path, "toy", 2)
+
+
+def test_claims_of_an_earlier_version_are_an_error(report, tmp_path):
+    write(tmp_path, report)
+    (tmp_path / "claims.json").write_text('[{"claim": "wide-wins", "sentence": "Wide wins."}]')
+    with pytest.raises(ResultError, match=r"claims\.json: claim 'wide-wins' has no 'bold'"):
+        read_inputs(["toy"], tmp_path, "toy", 2)
 
 
 def test_a_figure_that_is_no_png_is_an_error(report, tmp_path):

@@ -8,8 +8,9 @@ import pytest
 from pipeline.ranking import describe_agreement, rank_agreement, rank_agreements
 
 
-def cell(published, ours, run="a", metric="miou", source="trained"):
-    runs = [{"run": run, "evaluation": "single-scale-val"}]
+def cell(published, ours, run="a", metric="miou", source="trained", weights=None):
+    sha256 = weights or f"weights of {run}"
+    runs = [{"run": run, "evaluation": "single-scale-val", "weights_sha256": sha256}]
     return {
         "source": source,
         "published": published,
@@ -56,6 +57,16 @@ def test_only_what_is_there_takes_part_and_each_measurement_once():
     ]
     assert rank_agreement(cells(pairs) + extra)["cells"] == 3
     assert rank_agreement(extra) is None
+
+
+def test_runs_that_ended_with_the_same_weights_count_once():
+    """Their published numbers differ, ours cannot: they stand for one measurement."""
+    apart = cells([(1.0, 1.0), (2.0, 2.0), (3.0, 3.0)])
+    alike = [cell(published, 4.0, f"r{published}", weights="w") for published in (0.0, 9.0)]
+    found = rank_agreement(apart + alike)
+    assert found["cells"] == 4
+    assert found["spearman"] == 1.0, "the two count as one with the mean of 0 and 9, the highest"
+    assert rank_agreement(apart + alike[::-1]) == found
 
 
 def test_few_cells_have_no_interval():

@@ -6,7 +6,6 @@ import json
 
 import pytest
 
-from pipeline.claims import NOT_COMPARABLE
 from pipeline.dvc_views import points_of
 from pipeline.errors import ResultError
 from pipeline.failures import failure_of
@@ -17,6 +16,7 @@ from pipeline.report import build_report, cells_of, device_text
 from pipeline.results import read_cell
 from pipeline.show import render_show
 from pipeline.specs import Params
+from pipeline.verdict import NOT_COMPARABLE
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import pytest
 CLAIMS = """\
 claims:
   - id: ours-beats-fcn
-    sentence: Ours is better
-    where: nowhere
+    says: Ours is better
+    where: {tables: [three]}
     predicate: {kind: order, cells: [three/fcn, three/ours]}
 """
 
