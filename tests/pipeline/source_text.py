@@ -88,7 +88,7 @@ IN_WORDS = {
 def running_text(params: Params) -> Iterator[str]:
     """The text's numbers against the places that hold them, and the other way round."""
     stated = {
-        (found["section"], number): f"{found['part'] or 'text'}, sentence {found['sentence']}"
+        (found["section"], number): f"paragraph {found['paragraph']}, sentence {found['sentence']}"
         for found in PAPER["numbers"]
         for number in found["numbers"]
     }

@@ -168,6 +168,8 @@ Table 2. All rates, 3 each.
 
 goes to 1/8 in the 3rd row.
 
+About 7% more.
+
 $$h = f(x), \\quad (1)$$
 
 ## References
@@ -203,10 +205,11 @@ def test_a_papers_facts() -> None:
     ]
     assert [row.get("bold") for row in table["rows"]] == [None, ["Regular"], None, None]
     assert [tuple(numbers.values()) for numbers in found["numbers"]] == [
-        ("abstract", "", 1, ["84.4%"]),
-        ("1", "First part", 1, ["{1,3}", "512x512"]),
-        ("1", "First part", 2, ["10,582", "1/8"]),
-        ("1", "caption of Table 2", 1, ["3"]),
+        ("abstract", "", 1, 1, ["84.4%"]),
+        ("1", "First part", 1, 1, ["{1,3}", "512x512"]),
+        ("1", "First part", 1, 2, ["10,582", "1/8"]),
+        ("1", "First part", 2, 1, ["7%"]),
+        ("1", "caption of Table 2", 1, 1, ["3"]),
     ]
 
 

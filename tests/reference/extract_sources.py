@@ -12,8 +12,8 @@ What the texts look like:
 - A README's table has rows between bars, below a heading. A link is `[label](address)`.
 - A table of the paper has tabs between its cells and its caption, "Table N. ...", below it. Bold
   print is `<b>...</b>`. A first cell that spans several rows stands in the first of them only.
-- The paper's running text has sections, and in them parts: a paragraph with a bold title and what
-  follows it. Pages and tables cut paragraphs in two. A number's place is its sentence in its part.
+- The paper's running text has sections, some with bold headings at a paragraph's start. Pages and
+  tables cut paragraphs in two. A number's place is its sentence in its paragraph below its heading.
 """
 
 from __future__ import annotations
@@ -134,8 +134,8 @@ def _links(text: str) -> list[str]:
 def paper_tables(text: str) -> list[dict[str, Any]]:
     """Each with the sections that speak of it, its columns and its rows, in the paper's order."""
     sections = defaultdict(list)
-    for section, _, part in _parts(text):
-        for name in MENTION.findall(part):
+    for section, _, paragraphs in _parts(text):
+        for name in MENTION.findall(" ".join(paragraphs)):
             if section not in sections[name]:
                 sections[name].append(section)
     tables: list[dict[str, Any]] = []
@@ -171,39 +171,46 @@ def _grid(rows: list[list[str]]) -> dict[str, Any]:
 def paper_numbers(text: str) -> list[dict[str, Any]]:
     """The numbers of each sentence and caption: where it stands, and which they are."""
     found = []
-    for section, part, content in _parts(text):
-        protected = ABBREVIATION.sub(lambda match: match[1].replace(".", "·") + "·", content)
-        for count, sentence in enumerate(SENTENCE.split(protected), 1):
-            words = MENTION.sub("", CITATION.sub("", sentence))
-            numbers = [text for text in NUMBER.findall(words) if not YEAR.fullmatch(text)]
-            if numbers:
-                place = {"section": section, "part": part, "sentence": count}
-                found.append(place | {"numbers": numbers})
+    for section, heading, paragraphs in _parts(text):
+        for paragraph, content in enumerate(paragraphs, 1):
+            protected = ABBREVIATION.sub(lambda match: match[1].replace(".", "·") + "·", content)
+            for sentence, words in enumerate(SENTENCE.split(protected), 1):
+                plain = MENTION.sub("", CITATION.sub("", words))
+                numbers = [text for text in NUMBER.findall(plain) if not YEAR.fullmatch(text)]
+                if numbers:
+                    place = {"section": section, "heading": heading, "paragraph": paragraph}
+                    found.append(place | {"sentence": sentence, "numbers": numbers})
     return found
 
 
-def _parts(text: str) -> Iterator[tuple[str, str, str]]:
-    """(section, part, text) of the abstract and the numbered sections; captions are parts too.
+def _parts(text: str) -> Iterator[tuple[str, str, list[str]]]:
+    """(section, heading, paragraphs) of the abstract and the numbered sections; a caption is one.
 
     What stands before the abstract, footnotes, formulae and acknowledgements are left out.
     """
-    section, part = "", ""
+    section, heading = "abstract", ""
     found: dict[tuple[str, str], list[str]] = defaultdict(list)
     for block in re.split(r"\n\s*\n", text.partition("## Abstract\n")[2]):
         line = _plain(" ".join(block.split("\n")))
-        if heading := HEADING.fullmatch(line):
-            number = SECTION.match(heading[1])
-            section, part = (number[1] if number else heading[1]), ""
+        if title := HEADING.fullmatch(line):
+            number = SECTION.match(title[1])
+            section, heading = (number[1] if number else title[1]), ""
         elif caption := CAPTION.match(line):
-            found[section or "abstract", f"caption of {caption[1]}"].append(line[caption.end() :])
+            found[section, f"caption of {caption[1]}"].append(line[caption.end() :])
         elif "\t" not in line and not block.startswith(("<sup>", "\\*", "$$")):
-            title = PART.match(line)
-            part = title[1] if title else part
-            words = line[title.end() :].strip() if title else line
-            if part != "Acknowledgements":
-                found[section or "abstract", part].append(re.sub("<sup>.*?</sup>", "", words))
-    for (where, title), blocks in found.items():
-        yield where, title, re.sub(r"(?<=\w)- (?=[a-z])", "", " ".join(blocks))
+            bold = PART.match(line)
+            heading = bold[1] if bold else heading
+            words = re.sub("<sup>.*?</sup>", "", line[bold.end() :].strip() if bold else line)
+            paragraphs = found[section, heading]
+            if paragraphs and (words[:1].islower() or not paragraphs[-1].endswith((".", "*"))):
+                cut = paragraphs[-1]
+                joined = cut.removesuffix("-") if re.search(r"\w-$", cut) else f"{cut} "
+                paragraphs[-1] = joined + words
+            else:
+                paragraphs.append(words)
+    for (where, title), paragraphs in found.items():
+        if title != "Acknowledgements":
+            yield where, title, paragraphs
 
 
 def _plain(text: str) -> str:
