@@ -106,6 +106,8 @@ def table(name: str, spec: TableSpec) -> Iterator[str]:
     columns, theirs = source_grid(name)
     yield from _differ(f"{name}: columns", list(spec.columns), columns)
     yield from _differ(f"{name}: source", spec.source, source_of(name))
+    if name in PAPER_TABLES and not spec.title.startswith(f"{PAPER_TABLES[name]['name']}. "):
+        yield f"{name}: title {spec.title!r}; expected {PAPER_TABLES[name]['name']!r} first"
     labels = {row_label(row) for row in spec.rows}
     for where, row in NO_ROW_OF_THE_SOURCE:
         if where == name and row not in labels:
