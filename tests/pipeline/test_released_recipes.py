@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import pytest
 
@@ -166,11 +166,12 @@ def another(field: str, value: Any) -> Any:
 def settings(section: Section, path: str = "") -> Iterator[tuple[str, Section]]:
     """Every setting below a section, and the section with another value there and nowhere else.
 
-    What picks a schema (`name`) and how a file is called stay.
+    What picks a schema (`name`), how a file is called and what has one legal value stay.
     """
-    for field in type(section).model_fields:
+    for field, info in type(section).model_fields.items():
         value = getattr(section, field)
-        if field == "name" or isinstance(section, WeightsConfig):
+        one = get_origin(info.annotation) is Literal and len(get_args(info.annotation)) == 1
+        if one or isinstance(section, WeightsConfig):
             continue
         inner: Iterator[tuple[str, Any]]
         if isinstance(value, Section):
