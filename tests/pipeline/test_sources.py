@@ -204,6 +204,11 @@ def test_a_papers_facts() -> None:
         ("Other", "-", ""),
     ]
     assert [row.get("bold") for row in table["rows"]] == [None, ["Regular"], None, None]
+    assert [tuple(paragraphs.values()) for paragraphs in found["paragraphs"]] == [
+        ("abstract", "", [1]),
+        ("1", "First part", [2, 1]),
+        ("1", "caption of Table 2", [1]),
+    ]
     assert [tuple(numbers.values()) for numbers in found["numbers"]] == [
         ("abstract", "", 1, 1, ["84.4%"]),
         ("1", "First part", 1, 1, ["{1,3}", "512x512"]),

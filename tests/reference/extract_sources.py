@@ -3,9 +3,9 @@
     .venv/bin/python tests/reference/extract_sources.py FOLDER
 
 FOLDER holds the sources' texts, one `*.txt` each: the paper and the READMEs. They are not part of
-this repository. Writes tests/golden/sources.json: file -> title, tables, numbers, links. Needs
-nothing but Python and reads nothing of `params/`, so that an error there cannot stand here too; the
-same texts give the same bytes.
+this repository. Writes tests/golden/sources.json: file -> title, tables, paragraphs, numbers, links.
+Needs nothing but Python and reads nothing of `params/`, so that an error there cannot stand here
+too; the same texts give the same bytes.
 
 What the texts look like:
 
@@ -63,7 +63,7 @@ def written(folder: Path) -> str:
 
 def _json(value: Any, indent: str = "") -> str:
     """Indented JSON in which a row, a sentence and a list of texts are one line each."""
-    if isinstance(value, dict) and not {"cells", "sentence"} & set(value):
+    if isinstance(value, dict) and not {"cells", "sentence", "sentences"} & set(value):
         inner = [f"{json.dumps(key)}: {_json(entry, indent + ' ')}" for key, entry in value.items()]
         ends = "{}"
     elif isinstance(value, list) and any(isinstance(entry, dict) for entry in value):
@@ -83,6 +83,7 @@ def facts(text: str) -> dict[str, Any]:
     return {
         "title": headings[0],
         "tables": paper_tables(body) if paper else readme_tables(body),
+        "paragraphs": paper_paragraphs(body) if paper else [],
         "numbers": paper_numbers(body) if paper else [],
         "links": _links(body),
     }
@@ -173,14 +174,26 @@ def paper_numbers(text: str) -> list[dict[str, Any]]:
     found = []
     for section, heading, paragraphs in _parts(text):
         for paragraph, content in enumerate(paragraphs, 1):
-            protected = ABBREVIATION.sub(lambda match: match[1].replace(".", "·") + "·", content)
-            for sentence, words in enumerate(SENTENCE.split(protected), 1):
+            for sentence, words in enumerate(_sentences(content), 1):
                 plain = MENTION.sub("", CITATION.sub("", words))
                 numbers = [text for text in NUMBER.findall(plain) if not YEAR.fullmatch(text)]
                 if numbers:
                     place = {"section": section, "heading": heading, "paragraph": paragraph}
                     found.append(place | {"sentence": sentence, "numbers": numbers})
     return found
+
+
+def paper_paragraphs(text: str) -> list[dict[str, Any]]:
+    """How many sentences each paragraph has, by section and heading."""
+    return [
+        {"section": section, "heading": heading, "sentences": [len(_sentences(p)) for p in found]}
+        for section, heading, found in _parts(text)
+    ]
+
+
+def _sentences(paragraph: str) -> list[str]:
+    hidden = ABBREVIATION.sub(lambda match: match[1].replace(".", "·") + "·", paragraph)
+    return SENTENCE.split(hidden)
 
 
 def _parts(text: str) -> Iterator[tuple[str, str, list[str]]]:
