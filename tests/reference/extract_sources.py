@@ -3,7 +3,7 @@
     .venv/bin/python tests/reference/extract_sources.py FOLDER
 
 FOLDER holds the sources' texts, one `*.txt` each: the paper and the READMEs. They are not part of
-this repository. Writes tests/golden/sources.json: file -> title, tables, paragraphs, numbers, links.
+this repository. Writes tests/golden/sources.json: per file tables, paragraphs, numbers, links.
 Needs nothing but Python and reads nothing of `params/`, so that an error there cannot stand here
 too; the same texts give the same bytes.
 
