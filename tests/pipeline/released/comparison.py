@@ -69,12 +69,11 @@ def unexplained(row: str, ours: Leaves, theirs: Leaves) -> list[str]:
 
 def unused(rows: Mapping[str, tuple[Leaves, Leaves]]) -> list[str]:
     """The entries of differences.yaml that no row of `rows` (name -> ours, theirs) needs."""
+    places = [(row, path) for row, (ours, theirs) in rows.items() for path in ours | theirs]
     lines = []
     for kind in ("beside_the_files", "differences"):
         for entry in LISTS[kind]:
-            if not any(
-                _names(entry, row, path) for row, (ours, _) in rows.items() for path in ours
-            ):
+            if not any(_names(entry, *place) for place in places):
                 lines.append(f"differences.yaml, {kind}: {entry['leaf']} ({entry['rows']})")
     return lines
 
