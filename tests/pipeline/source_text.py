@@ -126,14 +126,18 @@ def _stated_settings(params: Params) -> Iterator[str]:
                 section = re.match(r"section (\d\.\d)", setting.source)
                 if setting.origin != "stated" or not section or not _numeric(setting.value):
                     continue
-                texts = [
-                    n for f in PAPER["numbers"] if f["section"] == section[1] for n in f["numbers"]
-                ]
                 if key in IN_WORDS:
                     seen.add(key)
-                elif not any(holds(setting.value, text) for text in texts):
+                elif not _stated(setting.value, numbers[section[1]]):
                     yield f"{kind}/{path.stem}: {key} = {setting.value!r} is not in {section[0]}"
     yield from (f"{key} is in IN_WORDS, but nothing states it so" for key in set(IN_WORDS) - seen)
+
+
+def _stated(value: Any, texts: list[str]) -> bool:
+    """Whether it is among the numbers, as one or, a list, each of its own."""
+    if isinstance(value, list) and not any(number_of(text) == value for text in texts):
+        return all(_stated(part, texts) for part in value)
+    return any(number_of(text) == value for text in texts)
 
 
 def _numeric(value: Any) -> bool:
