@@ -45,6 +45,7 @@ NUMBER = re.compile(
     r"\{\d+(?:,\d+)*\}"
     r"|(?<![\w.\-/^_])(?:\d+x\d+|\d+/\d+|\d{1,3}(?:,\d{3})+|\d+(?:\.\d+)?[KGM%]?)(?![\w/]|\.\d)"
 )
+ONE_LINE = {"cells", "sentence", "sentences"}  # what has one of these keys is written in one line
 YEAR = re.compile(r"(?:19|20)\d\d")
 
 
@@ -63,7 +64,7 @@ def written(folder: Path) -> str:
 
 def _json(value: Any, indent: str = "") -> str:
     """Indented JSON in which a row, a sentence and a list of texts are one line each."""
-    if isinstance(value, dict) and not {"cells", "sentence", "sentences"} & set(value):
+    if isinstance(value, dict) and not ONE_LINE & set(value):
         inner = [f"{json.dumps(key)}: {_json(entry, indent + ' ')}" for key, entry in value.items()]
         ends = "{}"
     elif isinstance(value, list) and any(isinstance(entry, dict) for entry in value):
@@ -83,6 +84,7 @@ def facts(text: str) -> dict[str, Any]:
     return {
         "title": headings[0],
         "tables": paper_tables(body) if paper else readme_tables(body),
+        "figures": paper_figures(body) if paper else [],
         "paragraphs": paper_paragraphs(body) if paper else [],
         "numbers": paper_numbers(body) if paper else [],
         "links": _links(body),
@@ -134,11 +136,7 @@ def _links(text: str) -> list[str]:
 
 def paper_tables(text: str) -> list[dict[str, Any]]:
     """Each with the sections that speak of it, its columns and its rows, in the paper's order."""
-    sections = defaultdict(list)
-    for section, _, paragraphs in _parts(text):
-        for name in MENTION.findall(" ".join(paragraphs)):
-            if section not in sections[name]:
-                sections[name].append(section)
+    sections = _mentions(text)
     tables: list[dict[str, Any]] = []
     rows: list[list[str]] = []
     for line in text.splitlines():
@@ -149,6 +147,22 @@ def paper_tables(text: str) -> list[dict[str, Any]]:
             rows = []
     assert not rows, f"no caption below the table that begins with {rows[0]}"
     return tables
+
+
+def paper_figures(text: str) -> list[dict[str, Any]]:
+    """Each with the sections that speak of it; pictures are not in the text."""
+    found = sorted(_mentions(text).items())
+    return [{"name": name, "sections": where} for name, where in found if name.startswith("Figure")]
+
+
+def _mentions(text: str) -> dict[str, list[str]]:
+    """Table or figure -> the sections that speak of it, in reading order."""
+    sections: dict[str, list[str]] = defaultdict(list)
+    for section, _, paragraphs in _parts(text):
+        for name in MENTION.findall(" ".join(paragraphs)):
+            if section not in sections[name]:
+                sections[name].append(section)
+    return sections
 
 
 def _grid(rows: list[list[str]]) -> dict[str, Any]:
