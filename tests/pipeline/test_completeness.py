@@ -115,7 +115,7 @@ def test_how_epochs_become_iterations_is_asked_for(build, edit):
 
 # Keys of before each default had to be written down: the paper's runs stay theirs. To be written
 # anew when TRAINING_REVISION is raised.
-KEYS = Path(__file__).resolve().parents[2] / "golden" / "paper_keys.json"
+KEYS = Path(__file__).resolve().parents[1] / "golden" / "paper_keys.json"
 
 
 @pytest.mark.parametrize("preset", ["mini", "paper", "small", "smoke"])

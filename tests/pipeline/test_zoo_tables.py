@@ -1,15 +1,11 @@
-"""The model zoos' README rows: numbers as printed, recipes as resolved from the released files.
+"""The model zoos' README rows: which cells and runs they are, at each preset.
 
-The sums and counts below were taken from the READMEs themselves, not from params/tables. The
-configurations in tests/golden are those of the releases, resolved by the zoos' own code.
+Their numbers and links are in test_sources.py, their recipes in test_released_recipes.py.
 """
 
 from __future__ import annotations
 
-import json
-import re
-import shutil
-from collections import Counter, defaultdict
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -18,35 +14,9 @@ from dmnet.inference.augmented import size_at_scale
 from pipeline.errors import SpecError
 from pipeline.experiments import build_experiment
 from pipeline.specs import Params
-from pipeline.tables import DEFAULTS, HEADING
 
 ROOT = Path(__file__).resolve().parents[2]
-GOLDEN = ROOT / "tests" / "golden"
 ZOOS = ("mmseg_dmnet", "mmseg_deeplabv3", "mmseg_bisenetv2", "ssseg_dmnet")
-MEM, FPS, SINGLE, MULTI = "Mem (GB)", "Inf time (fps)", "mIoU", "mIoU(ms+flip)"
-
-# table -> column -> (how many numbers the README prints in it, their sum)
-PRINTED = {
-    "mmseg_dmnet": {
-        MEM: (6, 59.90),
-        FPS: (6, 43.61),
-        SINGLE: (12, 805.66),
-        MULTI: (12, 820.84),
-    },
-    "mmseg_deeplabv3": {
-        MEM: (8, 70.50),
-        FPS: (8, 55.02),
-        SINGLE: (16, 1117.77),
-        MULTI: (16, 1138.26),
-    },
-    "mmseg_bisenetv2": {
-        MEM: (4, 36.10),
-        FPS: (4, 131.34),
-        SINGLE: (4, 295.61),
-        MULTI: (4, 304.46),
-    },
-    "ssseg_dmnet": {SINGLE: (12, 798.61)},
-}
 
 
 @pytest.fixture(scope="module")
@@ -72,52 +42,6 @@ def mini(params):
 
 def keys_of(cells):
     return {e.run_key for cell in cells for e in cell.evaluations}
-
-
-@pytest.mark.parametrize("table", ZOOS)
-def test_published_numbers_are_the_readmes(params, table):
-    found = defaultdict(list)
-    for _, column, cell in params.table(table).cells():
-        if cell.published is not None:
-            found[column].append(cell.published)
-    sums = {column: (len(values), round(sum(values), 2)) for column, values in found.items()}
-    assert sums == PRINTED[table]
-
-
-def test_a_figure_is_printed_to_the_readmes_places(params):
-    """7.0 and 10.6, but 7.64."""
-    assert params.table("mmseg_dmnet").column_decimals == {MEM: 1}
-    assert params.table("mmseg_bisenetv2").column_decimals == {MEM: 2}
-    assert params.table("mmseg_dmnet").decimals == 2
-
-
-@pytest.mark.parametrize(
-    ("table", "headings", "rows"),
-    [
-        ("mmseg_dmnet", ["Cityscapes", "ADE20K"], 12),
-        ("mmseg_deeplabv3", ["Cityscapes", "ADE20K", "Pascal VOC 2012 + Aug"], 16),
-        ("mmseg_bisenetv2", ["Cityscapes"], 5),  # one of them is ours
-        ("ssseg_dmnet", ["PASCAL VOC", "ADE20k", "CityScapes"], 12),
-    ],
-)
-def test_layout_is_the_readmes(params, table, headings, rows):
-    spec = params.table(table)
-    assert [row[HEADING] for row in spec.rows if HEADING in row] == headings
-    assert len(spec.rows) == rows
-    for row in spec.rows:
-        filled = [column for column in row if column not in (HEADING, DEFAULTS)]
-        assert filled == [column for column in spec.columns if column in filled]
-
-
-@pytest.mark.parametrize("table", ZOOS)
-def test_every_readme_row_keeps_its_downloads_as_links(params, table):
-    for row in params.table(table).rows:
-        text = row.get("download") or row.get("Download")
-        if text is None:
-            assert row["Method"].endswith("as released")
-            continue
-        links = re.findall(r"\[(\w+)\]\(https://[^)\s]+\)", text)
-        assert links[-2:] == ["model", "log"]
 
 
 def test_labels_hold_no_links(params):
@@ -214,128 +138,6 @@ def test_the_other_release_s_scales_are_other_evaluations_of_the_same_runs(paper
     for one, other in zip(paper.cells, paper_1x.cells, strict=True):
         changed = [e.name for e in one.evaluations] != [e.name for e in other.evaluations]
         assert changed == (one.table.startswith("mmseg") and one.name.endswith("-ms-flip"))
-
-
-# -------------------------------------------------------------------------- the resolved recipes
-
-
-def mmseg_row(cell):
-    """The name of the release's configuration file that a cell's row stands for."""
-    model, where = cell.settings, cell.settings["recipe.iterations"].value // 1000
-    batch, devices = model["recipe.batch_size"].value, model["recipe.devices"].value
-    per = f"{devices}xb{batch // devices}"
-    data = {"voc2012aug": "voc12aug"}.get(cell.published_dataset, cell.published_dataset)
-    crop = "x".join(map(str, model["recipe.crop_size"].value))
-    if cell.table == "mmseg_bisenetv2":
-        kind = {"ohem": "ohem-", "fp16": "amp-"}.get(cell.name, "")
-        return f"bisenetv2/bisenetv2_fcn_{per}-{kind}{where}k_{data}-{crop}.py"
-    folder = cell.table.removeprefix("mmseg_")
-    depth = model["backbone.depth"].value
-    return f"{folder}/{folder}_r{depth}-d8_{per}-{where}k_{data}-{crop}.py"
-
-
-def size_of(pipeline, step):
-    """(height, width) of a step's `scale=[width, height]`."""
-    (text,) = [entry for entry in pipeline if entry.startswith(step)]
-    width, height = re.search(r"scale=\[(\d+), (\d+)\]", text).groups()
-    return int(height), int(width)
-
-
-def test_mmsegmentations_rows_are_its_releases_configurations(paper):
-    reference = json.loads((GOLDEN / "mmseg_rows.json").read_text())["rows"]
-    rows = [
-        cell
-        for cell in paper.cells
-        if cell.table.startswith("mmseg") and cell.evaluations and cell.spec.published
-        if not cell.name.endswith("ms-flip")
-    ]
-    assert {mmseg_row(cell) for cell in rows} == set(reference)
-    for cell in rows:
-        theirs = reference[mmseg_row(cell)]
-        run = paper.runs[cell.evaluations[0].run_key].job.run
-        recipe, optimizer = run.recipe, theirs["optimizer"]["optimizer"]
-        assert recipe.iterations == theirs["train_iters"]
-        assert recipe.batch_size == theirs["total_batch"]
-        assert list(recipe.crop_size) == theirs["crop"]
-        assert recipe.fit_size == size_of(theirs["train_pipeline"], "RandomResize")
-        assert (recipe.lr, recipe.momentum, recipe.weight_decay) == (
-            optimizer["lr"],
-            optimizer["momentum"],
-            optimizer["weight_decay"],
-        )
-        *warmup, poly = theirs["lr_schedule"]
-        assert (recipe.min_lr, recipe.power) == (poly["eta_min"], poly["power"])
-        assert recipe.warmup_iterations == poly["begin"]
-        assert [entry["start_factor"] for entry in warmup] == [recipe.warmup_factor] * len(warmup)
-        assert (recipe.precision == "amp") == (theirs["optimizer"]["type"] == "AmpOptimWrapper")
-        assert recipe.loss_scale == theirs["optimizer"].get("loss_scale")
-        # Not this release's, but 0.x's, which trained the checkpoints: it pads after normalisation
-        # (this one in VOC's rows before it), PolyLR counted all iterations, and warm-up multiplied.
-        assert (recipe.padding, recipe.reaches_min_lr) == ("mean", False)
-        assert recipe.warmup_times_poly == (recipe.warmup_iterations > 0)
-        # BiSeNetV2's is given no norm_cfg: plain BN on each GPU, while its heads are SyncBN.
-        plain = theirs["backbone"]["type"] == "BiSeNetV2"
-        assert recipe.backbone_bn_parts == (theirs["gpus"] if plain else None)
-        assert recipe.ohem is None or recipe.ohem.parts == theirs["gpus"]
-        assert (recipe.ohem is not None) == ("NOTE_key_models_not_model" in theirs)
-        assert (recipe.cat_max_ratio, recipe.flip, recipe.photometric) == (0.75, 0.5, True)
-        assert (recipe.conventions, recipe.loss_average) == ("mmsegmentation", "all")
-        assert run.model.align_corners == theirs["head"]["align_corners"]
-        assert run.model.head.dropout == theirs["head"]["dropout_ratio"]
-        assert [a.weight for a in run.model.auxiliary.values()] == [
-            aux["loss_decode"]["loss_weight"] for aux in theirs["aux"]
-        ]
-        assert [a.head.channels for a in run.model.auxiliary.values()] == [
-            aux["channels"] for aux in theirs["aux"]
-        ]
-        first = 1 if run.model.backbone.name == "bisenetv2" else 2  # index 0 of its outputs
-        assert [a.stage - first for a in run.model.auxiliary.values()] == [
-            aux["in_index"] for aux in theirs["aux"]
-        ]
-        assert run.model.head.channels == theirs["head"]["channels"]
-        inference = cell.evaluations[0].config.inference
-        assert inference.fit_size == size_of(theirs["val_pipeline"], "Resize")
-        assert inference.mode == theirs["test_cfg"]["mode"]
-        assert list(inference.window or []) == theirs["test_cfg"].get("crop_size", [])
-        assert list(inference.stride or []) == theirs["test_cfg"].get("stride", [])
-
-
-def test_sssegmentations_rows_are_its_releases_configurations(paper):
-    reference = json.loads((GOLDEN / "ssseg_rows.json").read_text())["rows"]
-    names = {"voc2012aug": "voc", "ade20k": "ade20k", "cityscapes": "cityscapes"}
-    iterations = {"voc": 60 * 661, "ade20k": 130 * 1263, "cityscapes": 220 * 372}
-    seen = set()
-    for cell in paper.cells_of("ssseg_dmnet"):
-        run = paper.runs[cell.evaluations[0].run_key].job.run
-        backbone, data = run.model.backbone, names[str(cell.published_dataset)]
-        name = f"dmnet/dmnet_resnet{backbone.depth}os{backbone.output_stride}_{data}.py"
-        theirs, recipe = reference[name], run.recipe
-        seen.add(name)
-        steps = dict(theirs["dataset"]["train"]["data_pipelines"])
-        assert cell.settings["recipe.epochs"].value == theirs["epochs"]
-        assert recipe.iterations == iterations[data]
-        assert recipe.batch_size == theirs["total_batch"]
-        assert list(recipe.crop_size) == steps["RandomCrop"]["crop_size"]
-        assert list(recipe.fit_size) == steps["Resize"]["output_size"][::-1]
-        assert list(recipe.scale_range) == steps["Resize"]["scale_range"]
-        assert recipe.cat_max_ratio == steps["RandomCrop"]["one_category_max_ratio"]
-        assert (recipe.lr, recipe.weight_decay) == (
-            theirs["optimizer"]["lr"],
-            theirs["optimizer"]["weight_decay"],
-        )
-        assert recipe.min_lr == pytest.approx(0.01 * recipe.lr)
-        assert (recipe.conventions, recipe.loss_average) == ("sssegmentation", "labelled")
-        assert recipe.loss_parts == cell.settings["recipe.devices"].value == 8
-        assert run.model.head.fusion is theirs["head"]["is_fusion"]
-        assert [a.head.channels for a in run.model.auxiliary.values()] == [
-            theirs["auxiliary"]["out_channels"]
-        ]
-        inference = cell.evaluations[0].config.inference
-        assert (
-            list(inference.fit_size)
-            == (dict(theirs["dataset"]["test"]["data_pipelines"])["Resize"]["output_size"][::-1])
-        )
-    assert seen == set(reference)
 
 
 # ------------------------------------------------------------------------------------- presets
