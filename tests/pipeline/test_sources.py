@@ -14,9 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.bold import bold_marks
-from pipeline.claims import load_claims
-from pipeline.experiments import build_experiment
 from pipeline.specs import Params
 from pipeline.tables import CellSpec
 from tests.pipeline import source_tables, source_text
@@ -235,36 +232,3 @@ def test_the_file_of_facts_is_written_alike_each_time(tmp_path: Path) -> None:
     assert list(json.loads(text)) == ["000_readme", "003_paper"]
     with pytest.raises(FileNotFoundError, match=r"no \*\.txt; give the folder"):
         extract_sources.written(tmp_path / "nowhere")
-
-
-# ------------------------------------------------------------------------- what README counts
-
-
-def test_the_counts_in_readme_are_those_of_params(params: Params) -> None:
-    text = " ".join((ROOT / "README.md").read_text().split())
-    paper = sorted(source_tables.PAPER_TABLES)
-
-    def count(tables: list[str]) -> tuple[str, str]:
-        experiment = build_experiment("paper", tables=tuple(tables), params=params)
-        return str(len(experiment.cells)), str(len(experiment.runs))
-
-    def stated(sentence: str) -> tuple[str, ...]:
-        found = re.search(sentence, text)
-        assert found is not None, f"README.md: no {sentence!r}; correct this test or README"
-        return found.groups()
-
-    assert stated(r"Tables 1 to 9: (\d+) cells, which share (\d+) training runs") == count(paper)
-    assert stated(r"Tables 1 and 2 alone (\d+) cells and (\d+) runs") == count(["table1", "table2"])
-    zoos = count(list(source_tables.READMES))
-    assert stated(r"two model zoos and one of ours are (\d+) cells and (\d+) runs") == zoos
-    rows = sum(
-        len(table["rows"])
-        for source in source_tables.READMES.values()
-        for table in source["tables"]
-    )
-    assert stated(r"The (\d+) rows of the two model zoos") == (str(rows),)
-    assert stated(r"and (\d+) benchmark rows of mmsegmentation's") == (str(rows),)
-    bold = sum(len(bold_marks({name: params.table(name)})) for name in paper)
-    claims = len(load_claims(params.folder, {name: params.table(name) for name in paper})) - bold
-    sentence = r"`reports/claims.md`: (\d+) claims of the paper and (\d+) numbers in bold"
-    assert stated(sentence) == (str(claims), str(bold))

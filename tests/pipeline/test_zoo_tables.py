@@ -5,7 +5,8 @@ Their numbers and links are in test_sources.py, their recipes in test_released_r
 
 from __future__ import annotations
 
-from collections import defaultdict
+import shutil
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import pytest
