@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 Fidelity = Callable[..., None]
+ROUNDINGS = 3
 COMPARISONS = pytest.StashKey[list[dict[str, Any]]]()
 
 
@@ -45,19 +46,34 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.fixture
 def fidelity(request: pytest.FixtureRequest) -> Fidelity:
-    """`fidelity(model, what, ours, theirs, limit=1e-5, source="...")`.
+    """`fidelity(model, what, ours, theirs, limit=1e-5, source="...", exact=None)`.
 
     Tensors are compared by the largest difference as a part of the reference's range, numbers by
     the relative difference, integer or boolean tensors and everything else by equality (error 0 or
     1 against limit 0). The comparison is recorded whether it holds or not, then asserted.
 
+    exact: the same in float64, for what float32 magnifies: two roundings of it may be far from each
+    other and both be right. Then ours may be as far from it as theirs is, ROUNDINGS times, or `limit`.
+
     model: "DMNet (mmsegmentation)" or such; what: one comparison, in words; source: the fixture.
     """
 
     def compare(
-        model: str, what: str, ours: Any, theirs: Any, *, source: str, limit: float = 1e-5
+        model: str,
+        what: str,
+        ours: Any,
+        theirs: Any,
+        *,
+        source: str,
+        limit: float = 1e-5,
+        exact: Any = None,
     ) -> None:
-        error, limit, measure = _difference(ours, theirs, limit)
+        if exact is None:
+            error, limit, measure = _difference(ours, theirs, limit)
+        else:
+            error, limit, measure = _difference(ours, exact, limit)
+            limit = max(limit, ROUNDINGS * _difference(theirs, exact, limit)[0])
+            measure += f" to float64 (limit: {ROUNDINGS} times the reference's)"
         row = {
             **{"model": model, "what": what, "source": source, "measure": measure},
             **{"error": error, "limit": limit, "holds": bool(error <= limit)},
