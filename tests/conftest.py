@@ -53,7 +53,7 @@ def fidelity(request: pytest.FixtureRequest) -> Fidelity:
     1 against limit 0). The comparison is recorded whether it holds or not, then asserted.
 
     exact: the same in float64, for what float32 magnifies: two roundings of it may be far from each
-    other and both be right. Then ours may be as far from it as theirs is, ROUNDINGS times, or `limit`.
+    other and both be right. Then ours may be ROUNDINGS times as far from it as theirs, or `limit`.
 
     model: "DMNet (mmsegmentation)" or such; what: one comparison, in words; source: the fixture.
     """

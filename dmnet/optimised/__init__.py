@@ -2,6 +2,7 @@
 
     build      which module is replaced by what
     options    what is switched on
+    precision  what it computes in, where the device has that
     conv       batch normalisation folded into convolutions; oneDNN applies what follows them
     residual   the sum at a block's end, written by its last convolution
     heads      parallel 1x1 reductions in one; no concatenation
