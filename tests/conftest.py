@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import re
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,8 @@ from torch import Tensor
 
 Fidelity = Callable[..., None]
 ROUNDINGS = 3
+ROOT = Path(__file__).resolve().parent.parent
+LIBRARIES = re.compile(r"^\s*(?:import|from) (?:torch|numpy|scipy|cv2)\b", re.MULTILINE)
 COMPARISONS = pytest.StashKey[list[dict[str, Any]]]()
 
 
@@ -26,13 +31,45 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[COMPARISONS] = []
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest chooses by marks
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With --fidelity only the comparisons run: the tests that ask for the fixture below."""
+    """Marks what computes. With --fidelity only what asks for the fixture below is run."""
+    for item in items:
+        if computes(item.path):
+            item.add_marker("numeric")
     if config.getoption("--fidelity") is None:
         return
     chosen = [item for item in items if "fidelity" in getattr(item, "fixturenames", ())]
     config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
     items[:] = chosen
+
+
+def computes(file: Path) -> bool:
+    """Whether what a file of tests finds may depend on the processor's instructions: an import of
+    PyTorch or NumPy stands in it, or in what it imports of ours and what that imports."""
+    seen, ahead = {file}, [file]
+    while ahead:
+        itself, others = imports(ahead.pop())
+        if itself:
+            return True
+        ahead += others - seen
+        seen |= others
+    return False
+
+
+@cache
+def imports(file: Path) -> tuple[bool, frozenset[Path]]:
+    """Whether a module has one of LIBRARIES, even within a function, and those of ours that it
+    imports at its top."""
+    text, names = file.read_text(), []
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+    places = [ROOT.joinpath(*name.split(".")) for name in names]
+    files = [f for p in places for f in (p.with_suffix(".py"), p / "__init__.py")]
+    return bool(LIBRARIES.search(text)), frozenset(file for file in files if file.exists())
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
