@@ -75,10 +75,13 @@ def imports(file: Path) -> tuple[bool, frozenset[Path]]:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     path: Path | None = session.config.getoption("--fidelity")
     if path is not None:
-        rows = sorted(
-            session.config.stash[COMPARISONS], key=lambda row: (row["model"], row["what"])
-        )
-        path.write_text(json.dumps(rows, indent=2) + "\n")
+        made = session.config.stash[COMPARISONS]
+        rows = sorted(made, key=lambda row: (row["model"], row["what"]))
+        found = {
+            "instructions": torch.backends.cpu.get_cpu_capability(),
+            "threads": max((row.pop("threads") for row in rows), default=0),
+        }
+        path.write_text(json.dumps({"made": found, "comparisons": rows}, indent=2) + "\n")
 
 
 @pytest.fixture
@@ -115,6 +118,7 @@ def fidelity(request: pytest.FixtureRequest) -> Fidelity:
             **{"model": model, "what": what, "source": source, "measure": measure},
             **{"error": error, "limit": limit, "holds": bool(error <= limit)},
             "test": request.node.nodeid.split("[")[0],
+            "threads": torch.get_num_threads(),
         }
         request.config.stash[COMPARISONS].append(row)
         assert error <= limit, f"{model}, {what}: error {error:.3g}, limit {limit:g} ({measure})"
