@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import json
-import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -17,7 +16,7 @@ from torch import Tensor
 Fidelity = Callable[..., None]
 ROUNDINGS = 3
 ROOT = Path(__file__).resolve().parent.parent
-LIBRARIES = re.compile(r"^\s*(?:import|from) (?:torch|numpy|scipy|cv2)\b", re.MULTILINE)
+LIBRARIES = {"torch", "numpy", "scipy", "cv2"}
 COMPARISONS = pytest.StashKey[list[dict[str, Any]]]()
 
 
@@ -59,17 +58,20 @@ def computes(file: Path) -> bool:
 
 @cache
 def imports(file: Path) -> tuple[bool, frozenset[Path]]:
-    """Whether a module has one of LIBRARIES, even within a function, and those of ours that it
+    """Whether a module imports one of LIBRARIES, even within a function, and those of ours that it
     imports at its top."""
-    text, names = file.read_text(), []
-    for node in ast.parse(text).body:
-        if isinstance(node, ast.ImportFrom) and node.module:
-            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        elif isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-    places = [ROOT.joinpath(*name.split(".")) for name in names]
-    files = [f for p in places for f in (p.with_suffix(".py"), p / "__init__.py")]
-    return bool(LIBRARIES.search(text)), frozenset(file for file in files if file.exists())
+    tree = ast.parse(file.read_text())
+    ours = [ROOT.joinpath(*name.split(".")) for node in tree.body for name in named_by(node)]
+    files = [f for p in ours for f in (p.with_suffix(".py"), p / "__init__.py")]
+    tops = {name.split(".")[0] for node in ast.walk(tree) for name in named_by(node)}
+    return bool(tops & LIBRARIES), frozenset(file for file in files if file.exists())
+
+
+def named_by(node: ast.AST) -> list[str]:
+    """The modules that an import may mean."""
+    if isinstance(node, ast.ImportFrom) and node.module:
+        return [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
