@@ -211,7 +211,7 @@ def test_a_scene_shows_what_its_labels_say() -> None:
     assert np.unique(scene.labels[0]).tolist() == [0]  # the uppermost fifth is background
 
 
-# Of eight scenes' pixels. `make test-avx2` and `make test-default` draw them with fewer instructions.
+# Of eight scenes' pixels. `make test-avx2` and `make test-default` draw them with fewer means.
 DRAWN = "9b79009105e777526f072320ade182405477a987150b23de5a5d4c96916446bc"
 
 
