@@ -7,7 +7,7 @@ READY := $(VENV)/.installed-from-lock
 RUN := PATH="$(abspath $(BIN)):$$PATH"
 ARGS ?=
 
-.PHONY: help table1 table2 reports bench bench-scale bench-table2 bench-tracking test test-slow test-slurm test-servers test-browser lint format lock ui clean
+.PHONY: help table1 table2 reports bench bench-scale bench-table2 bench-tracking test test-slow test-slurm test-servers test-browser test-avx2 test-default lint format lock ui clean
 
 help:
 	@echo "make table2    regenerate Table 2 of the paper at preset mini (the environment included)"
@@ -17,6 +17,8 @@ help:
 	@echo "make bench-table2  where the seconds of Table 2 at mini go"
 	@echo "make bench-tracking   whether a tracking server that is away slows a training"
 	@echo "make test      the tests;  make lint    formatters and type checks"
+	@echo "make test-avx2   the tests that compute, as on a processor without AVX-512"
+	@echo "make test-default   the same without AVX"
 	@echo "make test-slow   tests that start many processes, such as training in several"
 	@echo "make test-slurm   the tests on a real SLURM cluster of this machine, as root"
 	@echo "make test-servers   the tests with PostgreSQL, MLflow and S3 servers, started by them"
@@ -56,6 +58,12 @@ bench-tracking: $(READY)
 # A file's tests stay in one process, as they share what they begin with.
 test: $(READY)
 	$(RUN) python -m pytest -n 2 --dist loadfile $(ARGS)
+
+# What each library is told stands in tests/instruction_sets.py. Snakemake's own tests are not among
+# them: what its jobs compute, these do.
+test-avx2 test-default: test-%: $(READY)
+	$(RUN) python -m tests.instruction_sets $* -n 2 --dist loadfile tests/dmnet tests/bench \
+		tests/pipeline $(ARGS)
 
 # Needs root and Debian (or its packages of SLURM, munge and MariaDB); see tests/slurm/README.md.
 test-slow: $(READY)

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import torch
 
-from bench.cases import CASES, GPUS_ONLY, KINDS, MODELS
+from bench.cases import CASES, GPUS_ONLY, KINDS, MODELS, Case, kinds_on
 from bench.limits import measure_limits
 from bench.peer import ROOT, BenchError, Peer
 from bench.report import in_seconds, machine, result, to_markdown, to_report
 from bench.run import measure_cases
 from dmnet.errors import DMNetError
 from dmnet.files import write_json, write_text
+from dmnet.optimised.precision import NO_BF16, has_bf16
 
 log = logging.getLogger("bench")
 
@@ -35,18 +36,27 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def run(options: argparse.Namespace) -> None:
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    cases = [
+def chosen_cases(options: argparse.Namespace, device: torch.device) -> list[Case]:
+    """What the options ask for, without what this device does not have, which is said."""
+    asked = [
         case.halved() if options.quick else case
         for case in CASES
         if case.model in (options.model or MODELS) and case.kind in (options.kind or KINDS)
-        if device.type == "cuda" or case.kind not in GPUS_ONLY
     ]
+    there = kinds_on(device.type, has_bf16(device))
+    for kind in dict.fromkeys(case.kind for case in asked if case.kind not in there):
+        log.info("%s: left out; %s", KINDS[kind], "for GPUs" if kind in GPUS_ONLY else NO_BF16)
+    cases = [case for case in asked if case.kind in there]
     if not cases:
         raise BenchError(
             "--model and --kind leave nothing to measure on this device; leave one of them out"
         )
+    return cases
+
+
+def run(options: argparse.Namespace) -> None:
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    cases = chosen_cases(options, device)
     python = options.reference.absolute() / "bin" / "python"
     if not python.exists():
         raise BenchError(f"{python}: missing; run tests/reference/install.sh {options.reference}")

@@ -60,7 +60,7 @@ KINDS = {
     "data": "training batch from disk",  # PNG of 1024x2048, all augmentations; in this process
 }
 IN_HALF = ("forward_bf16", "train_step_amp")  # ours, in 16 bits
-GPUS_ONLY = ("train_step_amp",)
+GPUS_ONLY, BF16_ONLY = ("train_step_amp",), ("forward_bf16",)
 SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
 ON_DISK = (1024, 2048)  # the size of the files that `data` reads
 
@@ -115,3 +115,9 @@ CASES = (
     *(Case(model, "evaluation", 1, 256, 512) for model in MODELS),
     Case("dmnet", "data", 4, 512, 1024),
 )
+
+
+def kinds_on(device: str, bf16: bool) -> list[str]:
+    """Those of KINDS that a device of this type can do; `bf16`: it has convolutions in bfloat16."""
+    absent = (() if device == "cuda" else GPUS_ONLY) + (() if bf16 else BF16_ONLY)
+    return [kind for kind in KINDS if kind not in absent]

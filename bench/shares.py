@@ -20,6 +20,7 @@ def machines_share(cases: list[Case], report: dict[str, Any]) -> list[str]:
             continue
         rate = their_rate = limits.fp32
         if case.kind in IN_HALF:
+            assert limits.bf16 is not None  # or the case was left out
             rate, their_rate = limits.bf16, limits.tf32 or limits.fp32
         ours, theirs = (row["flops"] / row["elapsed"][side] for side in ("ours", "theirs"))
         shares = [f"{ours / rate:.0%}", f"{theirs / their_rate:.0%}"]
@@ -30,15 +31,15 @@ def machines_share(cases: list[Case], report: dict[str, Any]) -> list[str]:
     headers = ["Model", "What", "Images", "GFLOP", "Ours (GFLOP/s)", "Reference (GFLOP/s)"]
     headers += ["Ours, of the limit", "Reference, of the limit"]
     tf32 = "" if limits.tf32 is None else f", {limits.tf32 / 1e9:.0f} in TF32"
+    bf16 = "" if limits.bf16 is None else f" and {limits.bf16 / 1e9:.0f} in bfloat16"
     disk = "" if limits.disk is None else f"; reading a file {limits.disk / 1e9:.1f} GB/s"
     return [
         "## Beside the machine's own limits",
-        f"Large dense products run at {limits.fp32 / 1e9:.0f} GFLOP/s in float32{tf32} and "
-        f"{limits.bf16 / 1e9:.0f} in bfloat16, measured in this run; memory is copied at "
-        f"{limits.copy / 1e9:.0f} GB/s{disk}. A share is of the product's rate in the row's "
-        "precision (the reference's: float32, or TF32 where it has that). Counted are direct "
-        "convolutions and matrix products; Winograd's multiply less, so a row with them may pass "
-        "100 %.",
+        f"Large dense products run at {limits.fp32 / 1e9:.0f} GFLOP/s in float32{tf32}{bf16}, "
+        f"measured in this run; memory is copied at {limits.copy / 1e9:.0f} GB/s{disk}. A share "
+        "is of the product's rate in the row's precision (the reference's: float32, or TF32 where "
+        "it has that). Counted are direct convolutions and matrix products; Winograd's multiply "
+        "less, so a row with them may pass 100 %.",
         tabulate(rows, headers, tablefmt="pipe", disable_numparse=True),
     ]
 

@@ -39,43 +39,85 @@ def write_fidelity(folder: Path) -> None:
     raw.unlink(missing_ok=True)
     command = [sys.executable, "-m", "pytest", "-q", str(TESTS), "--fidelity", str(raw)]
     code = subprocess.run(command, check=False).returncode
-    rows: list[dict[str, Any]] = read_json(raw) if raw.exists() else []
-    if not rows:
+    found: dict[str, Any] = read_json(raw) if raw.exists() else {}
+    if not found.get("comparisons"):
         raise ResultError(f"{TESTS}: no comparison was made; run `{' '.join(command[1:])}`")
-    failed = [f"{row['model']}: {row['what']}" for row in rows if not row["holds"]]
+    found["made"]["processor"] = processor()
+    failed = [named(row) for row in found["comparisons"] if not row["holds"]]
+    if code and not failed:
+        found["broken"] = True
+    text = render_fidelity(found)
     if code or failed:
-        write_text(raw.with_suffix(".md"), render_fidelity(rows))
-        names = "; ".join(failed[:3]) or "a test failed before it compared"
+        write_text(raw.with_suffix(".md"), text)
+        names = "; ".join(failed[:3]) or BROKEN
         raise ResultError(f"{raw.with_suffix('.md')}: {names}; see the tests' output above")
-    write_text(folder / "fidelity.json", to_json(rows))
-    write_text(folder / "fidelity.md", render_fidelity(rows))
+    write_text(folder / "fidelity.json", to_json(found))
+    write_text(folder / "fidelity.md", text)
     raw.unlink()
 
 
-def render_fidelity(rows: list[dict[str, Any]]) -> str:
-    """One table per model: what was compared, the error, the limit, and the test that did it."""
-    held = sum(row["holds"] for row in rows)
+BROKEN = "a test failed before it compared"
+
+
+def processor() -> str:
+    import torch
+
+    from dmnet.provenance import device_name
+
+    return device_name(torch.device("cpu"))
+
+
+def named(row: dict[str, Any]) -> str:
+    return f"{row['model']}: {row['what']}"
+
+
+def render_fidelity(found: dict[str, Any]) -> str:
+    """How many comparisons hold and which fail; then a table per model: what was compared, the
+    error, the limit, and the recording.
+
+    found: `made` (processor, instructions, threads), `comparisons`, and `broken` if a test ended
+    before it compared.
+    """
+    rows, made = found["comparisons"], found["made"]
     parts = [
         "# Ours against the reference implementations",
-        f"{held} of {len(rows)} comparisons hold. The other side of each was recorded from the "
-        "reference code itself (mmsegmentation 1.2.2, sssegmentation 1.7.0, under torch 2.13.0 on "
-        "a CPU); the recordings are in `tests/golden`. Errors are measured on the machine that "
-        "wrote this report.",
+        *verdict(rows, found.get("broken", False)),
+        f"Made on {made['processor']}, PyTorch using {made['instructions']}, "
+        f"{made['threads']} thread{'s' if made['threads'] > 1 else ''}. The other side of each was "
+        "recorded from the reference code itself (mmsegmentation 1.2.2, sssegmentation 1.7.0, "
+        "under torch 2.13.0 on a CPU); the recordings are in `tests/golden`. Errors are those of "
+        "this processor: another rounds otherwise, within the same limits.",
     ]
     for model in dict.fromkeys(row["model"] for row in rows):
         own = [row for row in rows if row["model"] == model]
         lines = [
             [
                 row["what"],
+                "yes" if row["holds"] else "**no**",
                 f"{row['error']:.1e}" if row["error"] else "0",
-                f"{row['limit']:.0e}" if row["limit"] else "equal",
+                limit(row),
                 row["measure"],
-                "" if row["holds"] else "**no**",
                 f"`{row['source']}`",
             ]
             for row in own
         ]
-        headers = ["Comparison", "Error", "Limit", "Measured as", "Fails", "Recorded in"]
+        headers = ["Comparison", "Holds", "Error", "Limit", "Measured as", "Recorded in"]
         table = tabulate(lines, headers, tablefmt="pipe", disable_numparse=True)
         parts += [f"## {model}", table]
     return "\n\n".join(parts) + "\n"
+
+
+def verdict(rows: list[dict[str, Any]], broken: bool) -> list[str]:
+    """The report's first paragraphs."""
+    failed = [row for row in rows if not row["holds"]]
+    if broken:
+        return [f"**Not complete: {BROKEN}.** The {len(rows)} comparisons that were made hold."]
+    if not failed:
+        return [f"All {len(rows)} comparisons hold."]
+    lines = [f"- {named(row)}: error {row['error']:.1e}, limit: {limit(row)}" for row in failed]
+    held = len(rows) - len(failed)
+    return [f"**{len(failed)} of {len(rows)} comparisons fail**, {held} hold:", "\n".join(lines)]
+
+
+def limit(row: dict[str, Any]) -> str:
+    return f"{row['limit']:.0e}" if row["limit"] else "equal"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,9 @@ import torch
 from torch import Tensor
 
 Fidelity = Callable[..., None]
+ROUNDINGS = 3
+ROOT = Path(__file__).resolve().parent.parent
+LIBRARIES = {"torch", "numpy", "scipy", "cv2"}
 COMPARISONS = pytest.StashKey[list[dict[str, Any]]]()
 
 
@@ -25,8 +30,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[COMPARISONS] = []
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest chooses by marks
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With --fidelity only the comparisons run: the tests that ask for the fixture below."""
+    """Marks what computes. With --fidelity only what asks for the fixture below is run."""
+    for item in items:
+        if computes(item.path):
+            item.add_marker("numeric")
     if config.getoption("--fidelity") is None:
         return
     chosen = [item for item in items if "fidelity" in getattr(item, "fixturenames", ())]
@@ -34,34 +43,84 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = chosen
 
 
+def computes(file: Path) -> bool:
+    """Whether what a file of tests finds may depend on the processor's instructions: an import of
+    PyTorch or NumPy stands in it, or in what it imports of ours and what that imports."""
+    seen, ahead = {file}, [file]
+    while ahead:
+        itself, others = imports(ahead.pop())
+        if itself:
+            return True
+        ahead += others - seen
+        seen |= others
+    return False
+
+
+@cache
+def imports(file: Path) -> tuple[bool, frozenset[Path]]:
+    """Whether a module imports one of LIBRARIES, even within a function, and those of ours that it
+    imports at its top."""
+    tree = ast.parse(file.read_text())
+    ours = [ROOT.joinpath(*name.split(".")) for node in tree.body for name in named_by(node)]
+    files = [f for p in ours for f in (p.with_suffix(".py"), p / "__init__.py")]
+    tops = {name.split(".")[0] for node in ast.walk(tree) for name in named_by(node)}
+    return bool(tops & LIBRARIES), frozenset(file for file in files if file.exists())
+
+
+def named_by(node: ast.AST) -> list[str]:
+    """The modules that an import may mean."""
+    if isinstance(node, ast.ImportFrom) and node.module:
+        return [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     path: Path | None = session.config.getoption("--fidelity")
     if path is not None:
-        rows = sorted(
-            session.config.stash[COMPARISONS], key=lambda row: (row["model"], row["what"])
-        )
-        path.write_text(json.dumps(rows, indent=2) + "\n")
+        made = session.config.stash[COMPARISONS]
+        rows = sorted(made, key=lambda row: (row["model"], row["what"]))
+        found = {
+            "instructions": torch.backends.cpu.get_cpu_capability(),
+            "threads": max((row.pop("threads") for row in rows), default=0),
+        }
+        path.write_text(json.dumps({"made": found, "comparisons": rows}, indent=2) + "\n")
 
 
 @pytest.fixture
 def fidelity(request: pytest.FixtureRequest) -> Fidelity:
-    """`fidelity(model, what, ours, theirs, limit=1e-5, source="...")`.
+    """`fidelity(model, what, ours, theirs, limit=1e-5, source="...", exact=None)`.
 
     Tensors are compared by the largest difference as a part of the reference's range, numbers by
     the relative difference, integer or boolean tensors and everything else by equality (error 0 or
     1 against limit 0). The comparison is recorded whether it holds or not, then asserted.
 
+    exact: the same in float64, for what float32 magnifies: two roundings of it may be far from each
+    other and both be right. Then ours may be ROUNDINGS times as far from it as theirs, or `limit`.
+
     model: "DMNet (mmsegmentation)" or such; what: one comparison, in words; source: the fixture.
     """
 
     def compare(
-        model: str, what: str, ours: Any, theirs: Any, *, source: str, limit: float = 1e-5
+        model: str,
+        what: str,
+        ours: Any,
+        theirs: Any,
+        *,
+        source: str,
+        limit: float = 1e-5,
+        exact: Any = None,
     ) -> None:
-        error, limit, measure = _difference(ours, theirs, limit)
+        if exact is None:
+            error, limit, measure = _difference(ours, theirs, limit)
+        else:
+            error, limit, measure = _difference(ours, exact, limit)
+            limit = max(limit, ROUNDINGS * _difference(theirs, exact, limit)[0])
+            measure += f" to float64 (limit: {ROUNDINGS} times the reference's)"
         row = {
             **{"model": model, "what": what, "source": source, "measure": measure},
             **{"error": error, "limit": limit, "holds": bool(error <= limit)},
             "test": request.node.nodeid.split("[")[0],
+            "threads": torch.get_num_threads(),
         }
         request.config.stash[COMPARISONS].append(row)
         assert error <= limit, f"{model}, {what}: error {error:.3g}, limit {limit:g} ({measure})"

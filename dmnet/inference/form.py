@@ -2,9 +2,9 @@
 
 The plain modules (one view or window at a time) are the definition. The optimised form is that of
 `dmnet.optimised`, with several views or windows in one forward pass and the two resizings of a
-view's scores in one. Its scores differ from the plain ones by rounding (1e-6 of their range), which
-can turn a label where two classes tie, so the form is part of what an evaluation is, and every
-result says which it was.
+view's scores in one. Its scores round otherwise than the plain ones and are as far from those in
+float64 (tests/dmnet/optimised/test_rounding.py). That can turn a label where two classes tie, so
+the form is part of what an evaluation is, and every result says which it was.
 
 It is for CPUs: what it gives on a GPU has not been measured, so there the plain modules predict.
 """

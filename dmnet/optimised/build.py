@@ -16,35 +16,37 @@ from dmnet.heads.multi_branch import MultiBranchHead
 from dmnet.optimised.conv import FusedConv, Weights, folded
 from dmnet.optimised.heads import DynamicFilters, FixedFilters, MergedHead
 from dmnet.optimised.options import Options
+from dmnet.optimised.precision import TYPES, precision_on
 from dmnet.optimised.residual import FusedResidual
 from dmnet.optimised.winograd import WinogradConv
 from dmnet.segmentor import Segmentor
 from dmnet.winograd.transforms import fits
-
-TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 @torch.no_grad()
 def optimised(model: Segmentor, options: Options | None = None) -> Segmentor:
     """The same function in evaluation mode, faster; `model` is left as it is.
 
-    Its logits, (n, classes, h', w') float32 like the model's, differ by rounding (bf16: by more).
-    It has no auxiliary heads, no parameters and no gradients: for inference only, on the device
-    that `model` is on.
+    Its logits, (n, classes, h', w') float32 like the model's, round otherwise (bf16: further), and
+    are as far from those of float64 as the model's own. Without bfloat16 in the processor that
+    precision falls back to float32, and a warning says so. It has no auxiliary heads, no parameters
+    and no gradients: for inference only, on the device that `model` is on.
     """
     options = options or Options()
+    device = next(model.parameters()).device
+    dtype = TYPES[precision_on(device, options.precision)]
     result = copy.deepcopy(model).eval()
     result.auxiliary = nn.ModuleDict()
-    Build(options).replace_children(result)
+    Build(options, dtype).replace_children(result)
     classifier = result.head.get_submodule("classifier")
     assert isinstance(classifier, FusedConv)
     classifier.output = torch.float32
-    return result.to(TYPES[options.precision]).requires_grad_(False)
+    return result.to(dtype).requires_grad_(False)
 
 
 class Build:
-    def __init__(self, options: Options) -> None:
-        self.options, self.dtype = options, TYPES[options.precision]
+    def __init__(self, options: Options, dtype: torch.dtype) -> None:
+        self.options, self.dtype = options, dtype
 
     def replace_children(self, module: nn.Module) -> None:
         """Put the optimised form of every part below `module` into its place."""

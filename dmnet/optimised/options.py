@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+
+from dmnet.optimised.precision import Precision
 
 
 @dataclass(frozen=True)
@@ -11,7 +12,7 @@ class Options:
     """Everything on by default; `Options(merge=False, winograd_from=None)` only folds.
 
     precision: "bf16" computes in bfloat16 and gives its logits in float32. It is faster where the
-    processor has instructions for it, and changes predictions.
+    processor has instructions for it, and changes predictions; a CPU without computes in float32.
     """
 
     merge: bool = True  # parallel 1x1 convolutions of one input in one
@@ -19,4 +20,4 @@ class Options:
     # channels on: below, the transforms cost what they save. None: never.
     winograd_from: int | None = 128
     kernels: bool = True  # Winograd's transforms in C, where a compiler is found
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Precision = "fp32"

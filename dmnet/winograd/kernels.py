@@ -3,6 +3,8 @@
 Between memory and the matrix products, PyTorch's operations would read and write every value ten
 times. Where there is no compiler, those of `transforms` predict all the same, and nothing is
 trained by Winograd.
+
+CC names the compiler, and CFLAGS has the last word: with `-march=x86-64-v3` they use no AVX-512.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from dmnet.winograd.source import source
 log = logging.getLogger(__name__)
 
 FLAGS = ("-O3", "-march=native", "-ffp-contract=fast", "-fopenmp", "-shared", "-fPIC")
+CPUINFO = Path("/proc/cpuinfo")
 
 
 @cache
@@ -39,7 +42,7 @@ def kernels() -> ctypes.CDLL | None:
             compile_into(kept, compiler, text)
         return ctypes.CDLL(str(kept))
     except (OSError, subprocess.CalledProcessError):
-        pass  # nothing can be written there, or what lies there is no library
+        pass  # nothing can be kept there, or what lies there is no library
     try:
         with tempfile.TemporaryDirectory() as folder:
             library = Path(folder, "winograd.so")
@@ -61,9 +64,16 @@ def cache_folder() -> Path:
     return folder
 
 
+def flags() -> list[str]:
+    return [*FLAGS, *os.environ.get("CFLAGS", "").split()]
+
+
 def fingerprint(compiler: str, text: str) -> str:
-    """Of all that the library depends on; `-march=native` makes it one for this processor."""
-    parts = [compiler, *FLAGS, text, platform.machine(), processor_features()]
+    """Of all that the library depends on; `-march=native` makes it one for this processor.
+
+    Raises OSError where the processor's instructions are not known: folders are shared by machines.
+    """
+    parts = [compiler, *flags(), text, platform.machine(), processor_features()]
     found = shutil.which(compiler)
     if found is not None:  # another version has another size or time
         status = os.stat(found)
@@ -72,11 +82,8 @@ def fingerprint(compiler: str, text: str) -> str:
 
 
 def processor_features() -> str:
-    """What Linux says of the first processor's model and instructions; empty elsewhere."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().split("\n\n")[0].splitlines()
-    except OSError:
-        return ""
+    """What Linux says of the first processor's model and instructions; OSError elsewhere."""
+    lines = CPUINFO.read_text().split("\n\n")[0].splitlines()
     return "\n".join(line for line in lines if line.startswith(("model", "flags", "Features")))
 
 
@@ -86,6 +93,6 @@ def compile_into(library: Path, compiler: str, text: str) -> None:
         file, made = Path(folder, "winograd.c"), Path(folder, "winograd.so")
         file.write_text(text)
         subprocess.run(
-            [compiler, *FLAGS, str(file), "-o", str(made)], check=True, capture_output=True
+            [compiler, *flags(), str(file), "-o", str(made)], check=True, capture_output=True
         )
         os.replace(made, library)

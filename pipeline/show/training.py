@@ -117,7 +117,9 @@ def _processor(trained: Any) -> str:
     cuda = entry_at(trained, "environment", "cuda")
     suffix = f"; CUDA {cuda}" if cuda else ""
     name, cores, threads = (processor.get(key) for key in ("name", "cores", "threads"))
-    return f"{name}, {cores} cores, of which {threads} used{suffix}"
+    used = processor.get("instructions")
+    instructions = f" ({used})" if used else ""
+    return f"{name}{instructions}, {cores} cores, of which {threads} used{suffix}"
 
 
 def _processes(trained: Any) -> str:

@@ -58,6 +58,9 @@ def test_sections_compare_with_the_limits_and_the_loader() -> None:
         *("DMNet R-50-D8", "forward pass", "1 x 512 x 512"),
         *("391", "391", "196", "98%", "49%"),
     ]
+    # A processor without bfloat16 has no rate in it.
+    report["limits"]["bf16"] = None
+    assert "400 GFLOP/s in float32, measured" in machines_share(cases, report)[1]
     # On a GPU the reference beside ours in 16 bits computes in TF32.
     halved = [Case("dmnet", "forward_bf16", 1, 512, 512)]
     limits = Limits(fp32=400e9, tf32=800e9, bf16=1600e9, copy=10e9, disk=2e9)._asdict()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from bench.cases import CASES, KINDS, MODELS, Case
+from bench.cases import CASES, KINDS, MODELS, Case, kinds_on
 from bench.limits import Limits
 from bench.peer import BenchError, Peer
 from bench.report import in_seconds, to_markdown, to_report, verdict
@@ -135,3 +135,15 @@ def test_the_report_says_what_was_measured_where() -> None:
         *("DMNet R-50-D8", "forward pass", "1 x 512 x 512", "1.000", "1.250", "1.25"),
         *("1.25 to 1.25", "faster", "1.50 (1.50 to 1.50)", "5", "2e-06", "1 / -"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("device", "bf16", "absent"),
+    [
+        ("cuda", True, set()),
+        ("cpu", True, {"train_step_amp"}),
+        ("cpu", False, {"train_step_amp", "forward_bf16"}),
+    ],
+)
+def test_a_device_is_measured_in_what_it_has(device: str, bf16: bool, absent: set[str]) -> None:
+    assert set(KINDS) - set(kinds_on(device, bf16)) == absent

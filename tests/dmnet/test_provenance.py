@@ -37,3 +37,4 @@ def test_what_a_gpu_computes_in_tf32(
 def test_a_processor_has_no_tf32() -> None:
     where = environment(torch.device("cpu"))
     assert where["device"]["type"] == "cpu" and where["device"]["tf32"] == []
+    assert where["processor"]["instructions"] == torch.backends.cpu.get_cpu_capability()

@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
+from dmnet.files import read_json
 from pipeline.errors import ResultError
 from pipeline.fidelity import render_fidelity, write_fidelity
 
@@ -44,8 +46,11 @@ def test_only_the_comparisons_run_and_each_is_listed_with_its_error(tree):
     folder = tree(label=2)
     write_fidelity(folder)
     text = (folder / "fidelity.md").read_text()
-    assert "2 of 2 comparisons hold" in text
+    assert first_paragraph(text) == "All 2 comparisons hold."
     assert "| logits" in text and "9.5e-07" in text
+    made = read_json(folder / "fidelity.json")["made"]
+    assert made["instructions"] == torch.backends.cpu.get_cpu_capability()
+    assert f"PyTorch using {made['instructions']}, {made['threads']} thread" in text
     assert not (folder / "partial/fidelity.json").exists()
 
 
@@ -54,7 +59,32 @@ def test_a_comparison_that_fails_is_an_error_and_the_list_says_which(tree):
     with pytest.raises(ResultError, match="Net: label map"):
         write_fidelity(folder)
     assert not (folder / "fidelity.md").exists()
-    assert "**no**" in (folder / "partial/fidelity.md").read_text()
+    text = (folder / "partial/fidelity.md").read_text()
+    assert first_paragraph(text) == "**1 of 2 comparisons fail**, 1 hold:"
+    assert "- Net: label map: error 5.0e-01, limit: equal" in text
+    assert [held_of(text, what) for what in ("logits", "label map")] == ["yes", "**no**"]
+
+
+def test_a_test_that_ends_before_it_compares_is_no_success(tree):
+    folder = tree(label=2)
+    broken = "\ndef test_broken(fidelity):\n    raise ValueError\n"
+    file = folder.parent / "tests/dmnet/test_net.py"
+    file.write_text(file.read_text() + broken)
+    with pytest.raises(ResultError, match="a test failed before it compared"):
+        write_fidelity(folder)
+    text = (folder / "partial/fidelity.md").read_text()
+    assert first_paragraph(text).startswith("**Not complete: a test failed before it compared.**")
+
+
+def first_paragraph(text: str) -> str:
+    return text.split("\n\n")[1]
+
+
+def held_of(text: str, what: str) -> str:
+    """A row's entry in the column `Holds`."""
+    lines = [[cell.strip() for cell in line.split("|")] for line in text.splitlines()]
+    head = next(line for line in lines if "Holds" in line)
+    return next(line for line in lines if what in line[1:2])[head.index("Holds")]
 
 
 def test_without_tests_there_is_no_report(tmp_path, monkeypatch):
@@ -65,7 +95,9 @@ def test_without_tests_there_is_no_report(tmp_path, monkeypatch):
 
 def test_numbers_are_compared_relative_to_the_reference():
     row = {"model": "Net", "what": "loss", "source": "f", "measure": "relative difference"}
-    text = render_fidelity([{**row, "error": 3e-6, "limit": 1e-5, "holds": True, "test": "t"}])
+    row |= {"error": 3e-6, "limit": 1e-5, "holds": True, "test": "t"}
+    made = {"processor": "a CPU", "instructions": "AVX2", "threads": 1}
+    text = render_fidelity({"made": made, "comparisons": [row]})
     assert "3.0e-06" in text and "1e-05" in text
 
 

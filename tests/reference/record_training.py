@@ -5,8 +5,8 @@
 Every run starts from the checkpoint of a fixture in tests/golden (its `weights`), with that
 fixture's configuration but for dropout, which is 0, and takes the references' own optimizer,
 schedule, losses and sampler through STEPS batches, once in float32 and once in float64. Kept are
-the losses and the learning rate of every step, and of every tensor afterwards its norm and a few
-evenly spaced values.
+the losses, the learning rate and the norm of every parameter's gradient in every step, and of every
+tensor afterwards its norm and a few evenly spaced values, all in float64.
 """
 
 from __future__ import annotations
@@ -83,7 +83,14 @@ def summary(state: dict[str, Tensor]) -> dict[str, Any]:
     tensors = [tensor.detach().double().flatten() for tensor in state.values()]
     values = [t[torch.linspace(0, len(t) - 1, min(SAMPLE, len(t))).long()] for t in tensors]
     norms = torch.stack([t.norm() for t in tensors])
-    return {"names": list(state), "norms": norms, "values": torch.cat(values).float()}
+    return {"names": list(state), "norms": norms, "values": torch.cat(values)}
+
+
+def gradient_norms(model: torch.nn.Module) -> Tensor:
+    """(parameters,) float64, in the order of `model.named_parameters()`; 0 where there is none."""
+    gradients = [parameter.grad for parameter in model.parameters()]
+    norms = [torch.zeros(()) if g is None else g.double().norm() for g in gradients]
+    return torch.stack([norm.double() for norm in norms])
 
 
 def mmsegmentation(
@@ -108,16 +115,19 @@ def mmsegmentation(
         PARAM_SCHEDULERS.build({**part, "by_epoch": False, "optimizer": wrapper})
         for part in run["schedule"]
     ]
-    losses, rates = [], []
+    losses, rates, gradients = [], [], []
     for images, labels in zip(*batches(), strict=True):
         samples = [SegDataSample(gt_sem_seg=PixelData(data=label[None].long())) for label in labels]
         total, log = model.parse_losses(model.loss(images.to(dtype), samples))
         rates.append(wrapper.get_lr()["lr"][0])
         losses.append({k: float(v) for k, v in log.items() if "loss" in k})
-        wrapper.update_params(total)
+        wrapper.backward(total)  # with what follows, `update_params`, but for a look in between
+        gradients.append(gradient_norms(model))
+        wrapper.step()
+        wrapper.zero_grad()
         for part in schedules:
             part.step()
-    return {"losses": losses, "lr": rates, "after": summary(model.state_dict())}
+    return result(model, losses, rates, gradients)
 
 
 def sssegmentation(
@@ -133,7 +143,7 @@ def sssegmentation(
         {"lr": run["lr"], "iters_per_epoch": STEPS, "max_epochs": 1, "params_rules": {}}
     )
     scheduler = BuildScheduler(optimizer=optimizer, scheduler_cfg=settings)
-    losses, rates = [], []
+    losses, rates, gradients = [], [], []
     for images, labels in zip(*batches(), strict=True):
         rates.append(scheduler.updatelr())
         target = labels.long()
@@ -144,9 +154,26 @@ def sssegmentation(
         )
         loss, log = outputs.getsetvariables().values()
         loss.backward()
+        gradients.append(gradient_norms(model))
         scheduler.step()
         losses.append({key: float(value) for key, value in log.items()})
-    return {"losses": losses, "lr": rates, "after": summary(model.state_dict())}
+    return result(model, losses, rates, gradients)
+
+
+def result(
+    model: torch.nn.Module,
+    losses: list[dict[str, float]],
+    rates: list[float],
+    gradients: list[Tensor],
+) -> dict[str, Any]:
+    """`losses` and `lr` of every step; `gradients`: (STEPS, parameters) norms; `after`."""
+    return {
+        "losses": losses,
+        "lr": rates,
+        "gradients": torch.stack(gradients),
+        "parameters": [name for name, _ in model.named_parameters()],
+        "after": summary(model.state_dict()),
+    }
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ from dmnet.config import InferenceConfig, ModelConfig, RecipeConfig
 from dmnet.inference.augmented import predict_scores
 from dmnet.inference.windows import sliding_window_logits
 from dmnet.optimised import Options, conv, optimised, winograd
+from dmnet.optimised.precision import NO_BF16, onednn_takes_bf16
 from dmnet.optimised.winograd import WinogradConv
 from dmnet.segmentor import Segmentor
 from dmnet.winograd.matrices import Tile
@@ -163,6 +164,7 @@ def test_narrow_networks_keep_the_direct_convolution_by_default() -> None:
     assert winograds(Options(winograd_from=1)) == 16
 
 
+@pytest.mark.skipif(not onednn_takes_bf16(), reason=NO_BF16)
 @pytest.mark.parametrize("winograd_from", [None, 1])
 def test_bf16_stays_near_and_gives_float32(winograd_from: int | None) -> None:
     model = trained(RESNET, {"name": "dmnet"})

@@ -8,11 +8,13 @@ from torch import Tensor, nn
 
 from dmnet.optimised import winograd
 from dmnet.optimised.conv import FusedConv, folded
+from dmnet.optimised.precision import NO_BF16, onednn_takes_bf16
 from dmnet.optimised.winograd import COSTS, WinogradConv
 from dmnet.winograd.matrices import TILES
 from dmnet.winograd.tiles import Costs
 
 BF16 = torch.bfloat16
+in_bf16 = pytest.mark.skipif(not onednn_takes_bf16(), reason=NO_BF16)
 
 
 def make(inputs: int, outputs: int, dilation: int) -> nn.Conv2d:
@@ -48,6 +50,7 @@ def test_every_tile_and_dilation(
     assert torch.equal(fast(x[:, :16], x[:, 16:]), fast(x))
 
 
+@in_bf16
 @torch.no_grad()
 @pytest.mark.parametrize("with_kernels", [True, False])
 @pytest.mark.parametrize("dilation", [1, 3])
@@ -71,6 +74,7 @@ def rms(got: Tensor, exact: Tensor) -> float:
     return float((got - exact).square().mean().sqrt())
 
 
+@in_bf16
 @torch.no_grad()
 @pytest.mark.parametrize("tile", [(2, 4), (3, 3), (4, 4)])
 def test_larger_tiles_would_round_bf16_more(
@@ -92,7 +96,7 @@ def test_channels_that_the_kernels_do_not_fit_take_the_plain_transforms() -> Non
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("dtype", [torch.float32, BF16])
+@pytest.mark.parametrize("dtype", [torch.float32, pytest.param(BF16, marks=in_bf16)])
 def test_relu_keeps_what_is_not_a_number(dtype: torch.dtype) -> None:
     """A diverged model shows itself as it does without the kernels."""
     conv, x = make(16, 16, 1), torch.full((1, 16, 64, 64), float("nan"))

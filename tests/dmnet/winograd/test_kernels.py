@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -56,6 +58,33 @@ def test_the_second_process_does_not_compile(cache: Path, monkeypatch: pytest.Mo
     assert kernels.__wrapped__() is not None and kernels.__wrapped__() is not None
     assert found == list(cache.iterdir())  # one, and nothing beside it
     assert cache.stat().st_mode & 0o077 == 0
+
+
+def test_each_set_of_instructions_has_a_library_of_its_own(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CFLAGS as `make test-avx2` gives them; the compiler takes the last of several -march."""
+    commands: list[list[str]] = []
+    run = subprocess.run
+
+    def watched(command: list[str], **options: Any) -> Any:
+        commands.append(command)
+        return run(command, **options)
+
+    monkeypatch.setattr(module.subprocess, "run", watched)
+    for flags in ("", "-march=native"):
+        monkeypatch.setenv("CFLAGS", flags)
+        assert kernels.__wrapped__() is not None
+    assert len(list(cache.iterdir())) == len(commands) == 2
+    assert [part for part in commands[1] if part.startswith("-m")] == ["-march=native"] * 2
+
+
+def test_where_instructions_are_not_known_nothing_is_kept(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "CPUINFO", Path("absent"))
+    assert kernels.__wrapped__() is not None
+    assert not list(cache.iterdir())
 
 
 @pytest.mark.parametrize("why", ["damaged", "others may write", "a file in its place"])

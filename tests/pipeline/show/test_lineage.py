@@ -15,6 +15,7 @@ TRAINED = {
         "python": "3.11.9",
         "packages": {"torch": "2.13.0", "numpy": "2.4.0"},
         "device": {"type": "cpu", "name": "a processor"},
+        "processor": {"name": "a processor", "instructions": "AVX2", "cores": 4, "threads": 2},
     },
     "acceleration": {"channels_last": False, "fused_update": False, "fast_convolutions": 11},
 }
@@ -66,6 +67,7 @@ def test_a_measured_cell_names_everything_below_it(both, show, finish, tmp_path)
         f"code commit {'c' * 40}, no uncommitted changes",
         "packages python 3.11.9, numpy 2.4.0, torch 2.13.0",
         "trained on cpu, a processor",
+        "processor a processor (AVX2), 4 cores, of which 2 used",
         "accelerated by 11 convolutions with fewer multiplications",
         "took 61.25 s (0:01:01)",
         f"evaluation {evaluation.name}",
