@@ -94,8 +94,9 @@ def fidelity(request: pytest.FixtureRequest) -> Fidelity:
     the relative difference, integer or boolean tensors and everything else by equality (error 0 or
     1 against limit 0). The comparison is recorded whether it holds or not, then asserted.
 
-    exact: the same in float64, for what float32 magnifies: two roundings of it may be far from each
-    other and both be right. Then ours may be ROUNDINGS times as far from it as theirs, or `limit`.
+    exact: the reference's own in float64 (ours would agree with ours), for what float32 magnifies:
+    two roundings of it may be far from each other and both be right. Then ours may be ROUNDINGS
+    times as far from it as theirs, or `limit`.
 
     model: "DMNet (mmsegmentation)" or such; what: one comparison, in words; source: the fixture.
     """

@@ -114,3 +114,22 @@ def test_the_fixture_fails_a_test_whose_numbers_differ(tmp_path):
     )
     assert done.returncode == 1
     assert "Net, loss: error 0.1, limit 1e-05 (relative difference)" in done.stdout
+
+
+BESIDE_FLOAT64 = """
+import pytest
+
+@pytest.mark.parametrize("ours", [1 - 2e-3, 1 + 4e-3])
+def test_it(fidelity, ours):
+    fidelity("Net", "gradient", ours, 1 + 1e-3, exact=1.0, source="f")
+"""
+
+
+def test_what_float32_magnifies_may_be_three_times_as_far_from_float64_as_the_recording(tmp_path):
+    """The first is 3e-3 from the recording, which two roundings may be; the second as far."""
+    (tmp_path / "conftest.py").write_text(CONFTEST.read_text())
+    (tmp_path / "test_it.py").write_text(BESIDE_FLOAT64)
+    command = [sys.executable, "-m", "pytest", "-q", str(tmp_path)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert "1 failed, 1 passed" in done.stdout
+    assert "gradient: error 0.004, limit 0.003 (relative difference to float64" in done.stdout
