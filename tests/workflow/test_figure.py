@@ -119,8 +119,7 @@ def test_mlflow_has_the_predictions_as_images_beside_their_runs(drawn, tmp_path)
             assert file.read_bytes() == (folder / file.name).read_bytes()
 
 
-@pytest.mark.parametrize("command", ["dvc", "pipeline"])
-def test_a_clone_that_pulled_the_predictions_only_draws(drawn, tmp_path, command):
+def test_a_clone_that_pulled_the_predictions_only_draws(drawn, tmp_path):
     """It needs the images of the dataset, which are prepared here later than the predictions."""
     first = drawn.copy(tmp_path / "first")
     store = str(tmp_path / "store")
@@ -128,11 +127,12 @@ def test_a_clone_that_pulled_the_predictions_only_draws(drawn, tmp_path, command
     first.git("add", "runs", "predictions", ".dvc/config")
     first.git("commit", "-q", "-m", "runs")
     assert first.python("-m", "dvc", "push").code == 0
-    first.git("clone", "-q", str(first.path), str(tmp_path / "second"))
-    second = Clone(tmp_path / "second")
-    assert second.python("-m", command, "pull").code == 0
-    result = second.snakemake(TARGET)
-    assert result.code == 0, result.text
-    assert result.jobs == {"prepare": 1, "figure": 1}
-    assert bytes_of(second) == bytes_of(first)
-    assert "Nothing to be done" in second.snakemake(TARGET).text
+    for command in ("dvc", "pipeline"):
+        first.git("clone", "-q", str(first.path), str(tmp_path / command))
+        other = Clone(tmp_path / command)
+        assert other.python("-m", command, "pull").code == 0
+        result = other.snakemake(TARGET)
+        assert result.code == 0, result.text
+        assert result.jobs == {"prepare": 1, "figure": 1}
+        assert bytes_of(other) == bytes_of(first)
+    assert "Nothing to be done" in other.snakemake(TARGET).text
