@@ -198,8 +198,14 @@ def read_argument(value: str) -> Any:
         raise ConfigError(f"the argument {value[:40]!r}...: not valid JSON ({error})") from error
 
 
+# Not taken from the docstring, which PYTHONOPTIMIZE=2 removes.
+ABOUT = (
+    "Command line of the model package: prepare data, train or import, evaluate, predict, measure."
+)
+
+
 def parser() -> argparse.ArgumentParser:
-    root = argparse.ArgumentParser(prog="python -m dmnet", description=__doc__.splitlines()[0])
+    root = argparse.ArgumentParser(prog="python -m dmnet", description=ABOUT)
     commands = root.add_subparsers(required=True, metavar="COMMAND")
 
     command = commands.add_parser("prepare", help="bring a dataset into its verified form")

@@ -261,14 +261,14 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], None], str, str | None]
     "fetch": (fetch, "download and verify released checkpoints", "checkpoint"),
     "verdict-rates": (verdict_rates, "how often verdicts and claims are wrong, measured", None),
 }
+ABOUT = "Command line of the pipeline: look ahead, look around, write reports, keep records."
 INTO_FOLDER = ("report", "partial", "figure", "submission", "summary", "page", "fidelity")
 INTO_FILE = ("resolve", "describe")
 OF_NO_PRESET = ("verdict-rates", "fidelity", "fetch", "verify", "gc")
 
 
 def parser() -> argparse.ArgumentParser:
-    about = (__doc__ or "").splitlines()[0]
-    root = argparse.ArgumentParser(prog="python -m pipeline", description=about)
+    root = argparse.ArgumentParser(prog="python -m pipeline", description=ABOUT)
     commands = root.add_subparsers(required=True, metavar="COMMAND")
     for name, (action, text, argument) in COMMANDS.items():
         command = commands.add_parser(name, help=text)
