@@ -25,11 +25,13 @@ help:
 	@echo "make test-browser   the tests of MLflow's pages in Chromium"
 	@echo "make ui        the MLflow UI on http://127.0.0.1:5000"
 
+# The .pth file: under PYTHONSAFEPATH `python -m pipeline` does not find the code of its own folder.
 $(READY): requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
 		{ echo "error: $(PYTHON) is not Python 3.11; install it or give PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@echo "$(CURDIR)" > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/dmnet-reproduction.pth"
 	@touch $@
 
 table1 table2: $(READY)

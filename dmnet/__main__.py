@@ -22,6 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from dmnet.clone import require_own_clone
 from dmnet.collector import uncollected
 from dmnet.config import (
     CheckpointConfig,
@@ -308,6 +309,7 @@ def main(argv: list[str] | None = None) -> int:
         level=logging.INFO, format=f"%(asctime)s {prefix}%(message)s", datefmt="%H:%M:%S"
     )
     try:
+        require_own_clone()
         arguments.action(arguments)
     except OutOfTimeError as error:
         if first_process():

@@ -27,6 +27,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from dmnet.clone import require_own_clone
 from dmnet.collector import collect_rarely
 from dmnet.errors import DMNetError
 from dmnet.files import read_json, to_json, write_bytes, write_text
@@ -325,6 +326,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     collect_rarely()
     try:
+        require_own_clone()
         arguments.action(arguments)
     except DMNetError as error:
         print(f"error: {error}", file=sys.stderr)
