@@ -27,15 +27,14 @@ def elsewhere(untrained, tmp_path):
 
 
 @pytest.mark.usefixtures("unrecorded")
-@pytest.mark.parametrize("snakefile", ["../clone/Snakefile", "absolute"])
-def test_started_from_another_folder(untrained, elsewhere, small, snakefile):
+def test_started_from_another_folder(untrained, elsewhere, small):
     """Also under PYTHONSAFEPATH, with which Python does not look into the folder it works in."""
-    path = str(untrained.path / "Snakefile") if snakefile == "absolute" else snakefile
-    result = elsewhere.snakemake("-s", path, "reports/one.md", PYTHONSAFEPATH="1")
+    result = elsewhere.snakemake("-s", "../clone/Snakefile", "reports/one.md", PYTHONSAFEPATH="1")
     assert result.code == 0, result.text
     assert untrained.weights().items() <= small.weights().items() and len(untrained.runs()) == 1
     assert {entry.name for entry in elsewhere.path.iterdir()} == {".snakemake"}  # its log
-    again = untrained.snakemake("reports/one.md")
+    assert "Nothing to be done" in untrained.snakemake("reports/one.md").text
+    again = elsewhere.snakemake("-s", str(untrained.path / "Snakefile"), "reports/one.md")
     assert "Nothing to be done" in again.text
 
 
@@ -69,7 +68,7 @@ def test_results_on_another_disk_and_no_git(untrained, small, tmp_path):
     warned, trained = result.text.index("not handed to DVC"), result.text.index("Training ")
     assert warned < trained and "is no git repository" in result.text
     assert "MLflow: 1 finished runs, 1 newly recorded" in result.text
-    assert "error" not in result.text.casefold().replace("warn_on_error", "")
+    assert "error:" not in result.text
 
 
 def test_a_file_system_without_locks(untrained, tmp_path):
