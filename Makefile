@@ -4,7 +4,8 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed-from-lock
-RUN := PATH="$(abspath $(BIN)):$$PATH"
+# Under PYTHONSAFEPATH `python -m` does not look into the folder that it works in.
+RUN := PYTHONSAFEPATH= PATH="$(abspath $(BIN)):$$PATH"
 ARGS ?=
 
 .PHONY: help table1 table2 reports bench bench-scale bench-table2 bench-tracking test test-slow test-slurm test-servers test-browser test-avx2 test-default lint format lock ui clean
@@ -25,11 +26,13 @@ help:
 	@echo "make test-browser   the tests of MLflow's pages in Chromium"
 	@echo "make ui        the MLflow UI on http://127.0.0.1:5000"
 
+# The .pth file is for PYTHONSAFEPATH where no make is: the code of this clone is found through it.
 $(READY): requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
 		{ echo "error: $(PYTHON) is not Python 3.11; install it or give PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@echo "$(CURDIR)" > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/dmnet-reproduction.pth"
 	@touch $@
 
 table1 table2: $(READY)

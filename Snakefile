@@ -6,7 +6,14 @@
 
 from pipeline.workflow import Workflow
 
-study = Workflow(config, in_job=not workflow.is_main_process)
+
+# Wherever Snakemake was started: all paths are the clone's.
+workdir: workflow.basedir
+
+
+study = Workflow(
+    config, in_job=not workflow.is_main_process, clone=Path(workflow.basedir)
+)
 
 
 wildcard_constraints:

@@ -22,6 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from dmnet.clone import require_own_clone
 from dmnet.collector import uncollected
 from dmnet.config import (
     CheckpointConfig,
@@ -198,8 +199,14 @@ def read_argument(value: str) -> Any:
         raise ConfigError(f"the argument {value[:40]!r}...: not valid JSON ({error})") from error
 
 
+# Not taken from the docstring, which PYTHONOPTIMIZE=2 removes.
+ABOUT = (
+    "Command line of the model package: prepare data, train or import, evaluate, predict, measure."
+)
+
+
 def parser() -> argparse.ArgumentParser:
-    root = argparse.ArgumentParser(prog="python -m dmnet", description=__doc__.splitlines()[0])
+    root = argparse.ArgumentParser(prog="python -m dmnet", description=ABOUT)
     commands = root.add_subparsers(required=True, metavar="COMMAND")
 
     command = commands.add_parser("prepare", help="bring a dataset into its verified form")
@@ -302,6 +309,7 @@ def main(argv: list[str] | None = None) -> int:
         level=logging.INFO, format=f"%(asctime)s {prefix}%(message)s", datefmt="%H:%M:%S"
     )
     try:
+        require_own_clone()
         arguments.action(arguments)
     except OutOfTimeError as error:
         if first_process():

@@ -27,6 +27,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from dmnet.clone import require_own_clone
 from dmnet.collector import collect_rarely
 from dmnet.errors import DMNetError
 from dmnet.files import read_json, to_json, write_bytes, write_text
@@ -261,14 +262,14 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], None], str, str | None]
     "fetch": (fetch, "download and verify released checkpoints", "checkpoint"),
     "verdict-rates": (verdict_rates, "how often verdicts and claims are wrong, measured", None),
 }
+ABOUT = "Command line of the pipeline: look ahead, look around, write reports, keep records."
 INTO_FOLDER = ("report", "partial", "figure", "submission", "summary", "page", "fidelity")
 INTO_FILE = ("resolve", "describe")
 OF_NO_PRESET = ("verdict-rates", "fidelity", "fetch", "verify", "gc")
 
 
 def parser() -> argparse.ArgumentParser:
-    about = (__doc__ or "").splitlines()[0]
-    root = argparse.ArgumentParser(prog="python -m pipeline", description=about)
+    root = argparse.ArgumentParser(prog="python -m pipeline", description=ABOUT)
     commands = root.add_subparsers(required=True, metavar="COMMAND")
     for name, (action, text, argument) in COMMANDS.items():
         command = commands.add_parser(name, help=text)
@@ -325,6 +326,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     collect_rarely()
     try:
+        require_own_clone()
         arguments.action(arguments)
     except DMNetError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -26,6 +26,7 @@ from pipeline.dvc_entries import (
 )
 from pipeline.errors import RecordError
 from pipeline.passwords import without_secrets
+from pipeline.shareable import why_not_shared
 
 # Of a run's folder; its weights are by far the largest, and no report needs them.
 WEIGHTS = "weights.pt"
@@ -41,6 +42,8 @@ def track(keys: set[str], root: Path = Path(".")) -> str:
     A run of which only the results were pulled is left alone: its entry would lose the weights.
     Raises RecordError.
     """
+    if reason := why_not_shared(root):
+        return f"DVC: left out: {reason}; then `python -m pipeline record`"
     finished = [
         f"{kind}/{key}"
         for kind in TRAINED
@@ -143,6 +146,8 @@ def pull(keys: Iterable[str] | None = None, results: bool = False, root: Path = 
     results: without weights. Raises RecordError; what the remote does not have, or has damaged, is
     named after everything else came.
     """
+    if reason := why_not_shared(root):
+        raise RecordError(f"nothing was pulled: {reason}")
     asked = None if keys is None else set(keys)
     found = [read_entry(path, root) for path in entries(root)]
     wanted = [entry for entry in found if asked is None or entry.key in asked]

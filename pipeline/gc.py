@@ -8,7 +8,6 @@ be told for certain is kept.
 
 from __future__ import annotations
 
-import fcntl
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,6 +18,7 @@ from pathlib import Path
 from dmnet.config import JobConfig, parse
 from dmnet.errors import DMNetError
 from dmnet.files import read_json
+from dmnet.training.lock import open_lock, try_lock
 from pipeline.dvc_entries import entry_of
 from pipeline.errors import RecordError
 from pipeline.experiments import PARAMS, Experiment, build_experiment
@@ -171,11 +171,8 @@ def _not_training(path: Path, root: Path) -> Iterator[bool]:
         yield True
         return
     lock = root / "runs" / ".locks" / f"{path.name}.lock"
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("a+") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    with open_lock(lock) as stream:
+        if not try_lock(stream, lock):
             yield False
             return
         yield True

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dmnet.errors import DMNetError
 from dmnet.files import read_json
+from dmnet.training.lock import try_lock
 from pipeline.experiments import Run
 from pipeline.failures import Failure, read_failure, train_log
 
@@ -62,9 +62,6 @@ def is_training(key: str, root: Path = Path(".")) -> bool:
     path = root / "runs" / ".locks" / f"{key}.lock"
     try:
         with path.open() as stream:
-            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
+            return not try_lock(stream, path, shared=True)
+    except (OSError, DMNetError):  # not there, or where nothing can be locked or trained
         return False
-    return False

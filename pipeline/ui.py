@@ -14,7 +14,7 @@ from dmnet.errors import DMNetError
 from pipeline.errors import RecordError
 from pipeline.experiments import Experiment
 from pipeline.passwords import without_secrets
-from pipeline.tracking import DEFAULT_URI, ingest
+from pipeline.tracking import DEFAULT_URI, ingest, named_server
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 WARNING = (
@@ -30,7 +30,7 @@ def serve(experiment: Experiment, host: str, port: int, every: float) -> None:
     server ends by itself.
     """
     signal.signal(signal.SIGTERM, _end)
-    uri = os.environ.get("MLFLOW_TRACKING_URI")
+    uri = named_server()
     if host not in LOOPBACK and uri is None:
         print(WARNING.format(host=host), file=sys.stderr)
     server = None

@@ -14,5 +14,6 @@ mlartifacts/). A password in it is neither printed nor recorded.
 """
 
 from pipeline.tracking.ingestion import DEFAULT_URI, ingest
+from pipeline.tracking.store import named_server
 
-__all__ = ["DEFAULT_URI", "ingest"]
+__all__ = ["DEFAULT_URI", "ingest", "named_server"]

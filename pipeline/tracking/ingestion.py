@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import threading
@@ -12,11 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dmnet.errors import DMNetError
+from dmnet.training.lock import open_lock, try_lock
 from pipeline.errors import RecordError
 from pipeline.experiments import Experiment, Release, Run
 from pipeline.passwords import without_secrets
 from pipeline.tracking.runs import folder_of, read_finished, read_training
-from pipeline.tracking.store import Store
+from pipeline.tracking.store import Store, named_server
 
 DEFAULT_URI = "sqlite:///mlflow.db"
 ANSWER = 30  # seconds that a server has for a call: a dozen clones at once keep a small one waiting
@@ -87,7 +87,7 @@ class Ingestion:
             training,
             root,
         )
-        self.uri = os.environ.get("MLFLOW_TRACKING_URI", DEFAULT_URI)
+        self.uri = named_server() or DEFAULT_URI
         self.stop = threading.Event()
         self.error: Exception | None = None
         self.done: set[str] = set()
@@ -146,13 +146,9 @@ class Ingestion:
             yield
             return
         path = self.root / f"{self.uri.removeprefix('sqlite:///')}-lock"
-        with path.open("a") as stream:
-            while not self.stop.is_set():
-                try:
-                    fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    time.sleep(0.05)
+        with open_lock(path) as stream:
+            while not self.stop.is_set() and not try_lock(stream, path):
+                time.sleep(0.05)
             yield
 
     def _ingest(self, store: Store) -> None:

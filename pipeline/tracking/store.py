@@ -19,6 +19,11 @@ BATCH = 900  # MLflow takes at most 1000 metrics in one call
 TREE = "runs/.locks/clone"  # names this clone among those that train the same run; a random number
 
 
+def named_server() -> str | None:
+    """The store that MLFLOW_TRACKING_URI names; blank is unset, as it is to MLflow."""
+    return os.environ.get("MLFLOW_TRACKING_URI", "").strip() or None
+
+
 class Store:
     """The experiment in MLflow."""
 
@@ -34,7 +39,7 @@ class Store:
         if found is not None:
             return str(found.experiment_id)
         location = None
-        if "MLFLOW_TRACKING_URI" not in os.environ:
+        if named_server() is None:
             location = (self.root / "mlartifacts").resolve().as_uri()
         try:
             face = {KIND: "custom_model_development"}

@@ -6,11 +6,12 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping
-from typing import Any, TextIO
+from pathlib import Path
+from typing import IO, Any
 
 from dmnet.errors import DMNetError
-from pipeline.errors import PipelineError
 from pipeline.experiments import PARAMS
+from pipeline.shareable import why_not_shared
 from pipeline.specs import Params
 from pipeline.verdict import load_rules
 from pipeline.workflow.errors import workflow_error
@@ -19,16 +20,23 @@ from pipeline.workflow.inputs import Inputs
 from pipeline.workflow.invocation import Invocation
 from pipeline.workflow.jobs import Jobs
 from pipeline.workflow.resources import Resources
-from pipeline.workflow.tree import check_writable, hold_tree
+from pipeline.workflow.tree import check_writable, hand_on, hold_tree, require_here
 
 
 class Workflow:
     """Reads Snakemake's `config`; every method is cheap, as every cluster job parses anew."""
 
-    def __init__(self, config: Mapping[str, Any], in_job: bool = False) -> None:
-        """in_job: another Snakemake has read everything, and handed out this one job."""
+    def __init__(
+        self, config: Mapping[str, Any], in_job: bool = False, clone: Path = Path(".")
+    ) -> None:
+        """in_job: another Snakemake has read everything, and handed out this one job.
+
+        clone: the Snakefile's folder, to which all paths are relative.
+        """
         params = Params(PARAMS)
         try:
+            require_here(clone)
+            hand_on(clone)
             check_writable()
             invocation = Invocation.read(config)
             preset = params.preset(invocation.preset)
@@ -56,9 +64,11 @@ class Workflow:
     def begin(self) -> None:
         """Before the first job: hold the tree; write down which cell leads to which output."""
         try:
-            self._tree: TextIO = hold_tree()
-        except PipelineError as error:
+            self._tree: IO[str] = hold_tree()
+        except DMNetError as error:
             raise workflow_error(error) from None
+        if self.record and (reason := why_not_shared()):
+            print(f"warning: results are made but not handed to DVC: {reason}", flush=True)
         # A job that SLURM queues again adds to its log instead of beginning it anew.
         os.environ.setdefault("SBATCH_OPEN_MODE", "append")
         if os.environ.get("DMNET_STEPS") == "srun":

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
+import sys
 from pathlib import Path
-from typing import TextIO
+from typing import IO
 
+from dmnet.errors import DMNetError
+from dmnet.training.lock import check_locks, holder_of, open_lock, sign, try_lock
 from pipeline.errors import PipelineError
 
 # The folders that the rules write to.
@@ -16,10 +18,32 @@ WRITTEN = (
 )
 
 
+def require_here(clone: Path) -> None:
+    """Raises PipelineError where Snakemake was told to work in another folder than the clone."""
+    if not clone.samefile(Path.cwd()):
+        raise PipelineError(
+            f"--directory {Path.cwd()}: params are read and results written in {clone.resolve()}; "
+            "leave --directory out (for results elsewhere use a second clone there)"
+        )
+
+
+def hand_on(clone: Path) -> None:
+    """Let jobs find the clone's packages also under PYTHONSAFEPATH, which hides their folder."""
+    given = os.environ.get("PYTHONPATH", "")
+    folder = str(clone.resolve())
+    if sys.flags.safe_path and folder not in given.split(os.pathsep):
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (folder, given)))
+
+
 def check_writable() -> None:
     """Raises PipelineError unless every folder the rules write to is one, or can be made."""
     for name in WRITTEN:
         path = Path(name).absolute()
+        if path.is_symlink() and not path.exists():
+            raise PipelineError(
+                f"{path}: a link to {os.readlink(path)}, which is not there; mount its disk, or "
+                "make that folder"
+            )
         folder = path if path.exists() else path.parent
         if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
             raise PipelineError(
@@ -27,26 +51,25 @@ def check_writable() -> None:
             )
 
 
-def hold_tree() -> TextIO:
+def hold_tree() -> IO[str]:
     """Be the only Snakemake on this tree, by a lock that dies with the process.
 
     Snakemake's own lock survives `kill -9` and then needs --unlock, so the default profile
     turns it off in favour of this one. Returns the open file, which holds the lock until it is
-    closed; raises PipelineError that names the process at work here.
+    closed; raises DMNetError that names the process at work here, or where there are no locks:
+    also not where the trainings take theirs, which may be another disk.
     """
+    check_locks(Path("runs") / ".locks")
     path = Path(".snakemake") / "dmnet.lock"
-    path.parent.mkdir(exist_ok=True)
-    tree = path.open("a+")
+    tree = open_lock(path)
     try:
-        fcntl.flock(tree, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        tree.seek(0)
-        holder = tree.read().strip() or "another Snakemake"
+        if not try_lock(tree, path):
+            holder = holder_of(tree, "another Snakemake")
+            raise PipelineError(
+                f"{Path.cwd()}: {holder} is at work here; wait for it, or use a second clone"
+            )
+        sign(tree, path)
+    except DMNetError:
         tree.close()
-        raise PipelineError(
-            f"{Path.cwd()}: {holder} is at work here; wait for it, or use a second clone"
-        ) from None
-    tree.truncate(0)
-    tree.write(f"process {os.getpid()}")
-    tree.flush()
+        raise
     return tree

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -49,3 +53,19 @@ def test_conda_and_the_project_ask_for_the_same_python():
     major, minor = map(int, python.removeprefix("python=").split("."))
     assert project["requires-python"] == f">={major}.{minor},<{major}.{minor + 1}"
     assert f"PYTHON ?= python{major}.{minor}" in (ROOT / "Makefile").read_text()
+
+
+def test_the_environment_that_make_sets_up_finds_the_code_of_its_clone(tmp_path):
+    """Under PYTHONSAFEPATH, with which Python does not look into the folder it works in."""
+    clone = tmp_path / "a clone"
+    shutil.copytree(ROOT / "pipeline", clone / "pipeline")
+    shutil.copy(ROOT / "Makefile", clone)
+    (clone / "requirements.lock").write_text("")
+    made = ["make", ".venv/.installed-from-lock", f"PYTHON={sys.executable}"]
+    subprocess.run(made, cwd=clone, check=True, capture_output=True)
+    command = [clone / ".venv/bin/python", "-c", "import pipeline; print(pipeline.__file__)"]
+    environment = {**os.environ, "PYTHONSAFEPATH": "1"}
+    found = subprocess.run(
+        command, cwd=clone, env=environment, check=True, capture_output=True, text=True
+    )
+    assert found.stdout.strip() == str(clone / "pipeline" / "__init__.py")

@@ -76,6 +76,19 @@ def test_a_test_that_ends_before_it_compares_is_no_success(tree):
     assert first_paragraph(text).startswith("**Not complete: a test failed before it compared.**")
 
 
+def test_what_tests_assert_counts_under_pythonoptimize(tree, monkeypatch):
+    folder = tree(label=2)
+    tests = folder.parent / "tests/dmnet"
+    (tests / "helper.py").write_text("def check():\n    assert False\n")
+    (tests / "test_net.py").write_text(
+        f"import helper\n{COMPARING.replace('{label}', '2')}\n"
+        "def test_helped(fidelity):\n    helper.check()\n"
+    )
+    monkeypatch.setenv("PYTHONOPTIMIZE", "1")
+    with pytest.raises(ResultError, match="a test failed before it compared"):
+        write_fidelity(folder)
+
+
 def first_paragraph(text: str) -> str:
     return text.split("\n\n")[1]
 

@@ -290,7 +290,8 @@ def a_second_snakemake_on_the_same_tree_says_so(login, undisturbed):
     login.wait_for_states(1)
     code, text = login.run()
     assert code != 0
-    assert f"process {snakemake.pid} is at work here; wait for it, or use a second clone" in text
+    assert f"process {snakemake.pid} on " in text
+    assert " is at work here; wait for it, or use a second clone" in text
     assert "SLURM jobid" not in text
     finish(login, snakemake)
     assert len(login.training_jobs()) == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import logging
 import os
 import signal
@@ -83,3 +85,37 @@ def test_a_place_that_cannot_be_written_is_a_run_error(tmp_path: Path) -> None:
         run_lock(tmp_path / "file" / "0123.lock"),
     ):
         pass
+
+
+@pytest.mark.parametrize("reason", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_refused_with_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: int
+) -> None:
+    def flock(stream: object, operation: int) -> None:
+        raise OSError(reason, os.strerror(reason))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    expected = r"0123\.lock: this file system gives no locks .* mount it with them \(Lustre: "
+    with pytest.raises(RunError, match=expected), run_lock(tmp_path / "0123.lock"):
+        pass
+
+
+def test_a_full_disk_while_the_holder_signs_is_a_run_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(descriptor: int, content: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "write", write)
+    with (
+        pytest.raises(RunError, match=r"0123\.lock: cannot be written \(No space left"),
+        run_lock(tmp_path / "0123.lock"),
+    ):
+        pass
+
+
+def test_every_lock_goes_through_this_module() -> None:
+    """So that each of them is refused in the same words where there are none."""
+    packages = [ROOT / name for name in ("dmnet", "pipeline")]
+    using = [p for folder in packages for p in folder.rglob("*.py") if "fcntl" in p.read_text()]
+    assert using == [ROOT / "dmnet" / "training" / "lock.py"]
