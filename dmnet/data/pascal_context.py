@@ -20,7 +20,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -36,7 +35,7 @@ from dmnet.data.archives import (
     unpacking,
 )
 from dmnet.data.manifest import clear, write_manifest
-from dmnet.data.matlab import load_variable
+from dmnet.data.matlab import read_matrix
 from dmnet.data.voc2012 import palette
 from dmnet.errors import ConfigError, DataError
 from dmnet.files import write_text
@@ -138,9 +137,8 @@ def read_label_map(path: Path, ids: int) -> npt.NDArray[np.integer]:
 
     Raises DataError when it is no MATLAB 5 file or has no such matrix LabelMap.
     """
-    found = load_variable(path, "LabelMap", LABEL_ARCHIVE)
-    labels: npt.NDArray[Any] = np.empty(0) if found is None else np.asarray(found)
-    if labels.ndim != 2 or labels.dtype.kind not in "ui" or labels.size == 0:
+    labels = read_matrix(path, LABEL_ARCHIVE, "LabelMap")
+    if labels is None or labels.dtype.kind not in "ui" or labels.size == 0:
         raise DataError(
             f"{path.name}: no matrix LabelMap of integers; {LABEL_ARCHIVE} is not Pascal-Context's "
             "(Pascal-Part has one of the same name), download the published archive"
