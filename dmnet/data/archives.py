@@ -24,7 +24,9 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from dmnet.config import ArchiveConfig, DatasetConfig
+from dmnet.data.lists import list_text
 from dmnet.errors import DataError
+from dmnet.text import reason
 
 Wanted = Callable[[PurePosixPath], bool]  # is this member of an archive used?
 
@@ -139,10 +141,10 @@ def extract_zip(archive: Path, target: Path, wanted: Wanted) -> None:
 def read_ids(path: Path, archive: str) -> set[str]:
     """The sample IDs of a list that came from `archive`; DataError when one is no plain name."""
     try:
-        ids = path.read_text(encoding="ascii").split()
-    except (OSError, ValueError) as error:
+        ids = list_text(path).split()
+    except (DataError, ValueError) as error:
         raise DataError(
-            f"{archive}: list {path.name} is missing or unreadable ({error}); "
+            f"{archive}: list {path.name} is missing or unreadable ({reason(error)}); "
             "download the published archive"
         ) from error
     for sample in ids:

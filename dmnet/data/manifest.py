@@ -23,8 +23,10 @@ from pathlib import Path, PurePosixPath
 
 from dmnet.config import DataIdentity, DatasetConfig
 from dmnet.data.guarded import check_image, check_label
+from dmnet.data.lists import list_text
 from dmnet.errors import DataError
 from dmnet.files import remove_unfinished, sha256_file, write_json, write_text
+from dmnet.text import reason
 
 MANIFEST = "manifest.json"
 CHECKSUMS = "checksums.sha256"
@@ -189,9 +191,9 @@ def verify(folder: Path) -> list[str]:
 def read_list(path: Path) -> list[Pair]:
     """The `image label` lines of a list file; raises DataError naming the file and the line."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: list cannot be read ({error}); restore it") from error
+        text = list_text(path)
+    except ValueError as error:
+        raise DataError(f"{path}: list cannot be read ({reason(error)}); restore it") from error
     pairs = []
     for number, line in enumerate(text.splitlines(), start=1):
         fields = line.split()
@@ -199,7 +201,7 @@ def read_list(path: Path) -> list[Pair]:
             continue
         if len(fields) != 2:
             raise DataError(
-                f"{path}:{number}: {line!r}; expected `image label`, two paths without spaces"
+                f"{path}:{number}: {line[:200]!r}; expected `image label`, two paths without spaces"
             )
         pairs.append((fields[0], fields[1]))
     return pairs
