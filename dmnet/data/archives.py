@@ -154,6 +154,8 @@ def extract_tar(archive: Path, target: Path, wanted: Wanted, bounds: Bounds = BO
         stream.seek(tar.offset)
         if stream.read(tarfile.BLOCKSIZE) != tarfile.NUL * tarfile.BLOCKSIZE:
             raise tarfile.ReadError("no end-of-archive mark")
+        while stream.read(_CHUNK):  # up to the checksum, which stands behind all compressed content
+            pass
 
 
 def extract_zip(archive: Path, target: Path, wanted: Wanted, bounds: Bounds = BOUNDS) -> None:
@@ -219,8 +221,9 @@ class _Bounded:
     def read(self, size: int) -> bytes:
         if not 0 <= size <= _CHUNK:  # a negative one is: all there is
             raise tarfile.ReadError(f"a header of {size} bytes")
-        self._bounds.check(self._archive, 0, self.tell() + size)
-        return self._stream.read(size)
+        content = self._stream.read(size)
+        self._bounds.check(self._archive, 0, self.tell())
+        return content
 
     def tell(self) -> int:
         return self._stream.tell()

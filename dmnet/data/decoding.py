@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 import resource
 import signal
@@ -65,11 +66,7 @@ def image(path: Path) -> Answer:
 
 def label(path: Path) -> Answer:
     indices = read_label(path)
-    least, most = int(indices.min(initial=0)), int(indices.max(initial=0))
-    if least < 0 or most >= 2**16:  # too many to count; one is enough for an error
-        values = [least if least < 0 else most]
-    else:
-        values = np.flatnonzero(np.bincount(indices.ravel())).tolist()
+    values = np.flatnonzero(np.bincount(indices.ravel())).tolist()
     return {"shape": list(indices.shape), "values": values}, b""
 
 
@@ -78,7 +75,7 @@ TASKS: dict[str, Callable[..., Answer]] = {"matrix": matrix, "image": image, "la
 
 def serve() -> None:
     """Answer until the parent has no more to ask, or is gone."""
-    memory, seconds = int(sys.argv[1]), int(sys.argv[2])
+    memory, seconds = int(sys.argv[1]), math.ceil(float(sys.argv[2]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends it
     # What a library prints must not stand between answers.
     with os.fdopen(os.dup(1), "wb") as answers:
@@ -105,6 +102,8 @@ def _answer(request: dict[str, Any], memory: int) -> Answer:
         return {"error": str(error)[:4000]}, b""
     except MemoryError:
         return {"unreadable": f"needs more than {memory / 2**20:.0f} MiB to be decoded"}, b""
+    except BaseException as error:  # also what libraries in Rust raise, which is no Exception
+        return {"unreadable": f"makes its decoder fail ({reason(error)})"}, b""
 
 
 def _limit(what: int, amount: int) -> None:

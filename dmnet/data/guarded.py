@@ -34,7 +34,7 @@ from dmnet.errors import DataError, RunError
 from dmnet.text import printable
 
 MEMORY = 2 * 2**30  # bytes for one file, beside what the worker has from its start
-SECONDS = 60  # of processor time for one file; four times as much by the clock
+SECONDS = 30  # of processor time for one file; four times as much by the clock
 STARTING = 120  # seconds by the clock until a worker answers
 
 _MAX_LINE = 2**20  # bytes; the values of a label are in one
@@ -48,7 +48,7 @@ class UnreadableError(DataError):
 class Decoder:
     """A worker process; it starts with the first file and ends with `close` or its parent."""
 
-    def __init__(self, memory: int = MEMORY, seconds: int = SECONDS) -> None:
+    def __init__(self, memory: int = MEMORY, seconds: float = SECONDS) -> None:
         """memory: bytes; seconds: of processor time for one file."""
         self.memory, self.seconds = memory, seconds
         self._lock = threading.Lock()
@@ -125,14 +125,14 @@ class Decoder:
             raise UnreadableError(self._how_it_ended(process)) from None
         except TimeoutError:
             raise UnreadableError(
-                f"is not decoded after {4 * self.seconds} seconds by the clock"
+                f"is not decoded after {4 * self.seconds:g} seconds by the clock"
             ) from None
         return answer, content
 
     def _how_it_ended(self, process: subprocess.Popen[bytes]) -> str:
         status = process.wait()
         if status == -signal.SIGXCPU:
-            return f"takes more than {self.seconds} seconds of processor time to decode"
+            return f"takes more than {self.seconds:g} seconds of processor time to decode"
         if status < 0:
             return f"crashes its decoder ({signal.Signals(-status).name})"
         return f"ends its decoder (exit status {status})"
@@ -170,10 +170,7 @@ def check_image(path: Path, decoder: Decoder | None = None) -> tuple[int, int]:
 
 
 def check_label(path: Path, decoder: Decoder | None = None) -> tuple[tuple[int, int], list[int]]:
-    """Decodes a label; its (height, width) and the values it has. Raises as `decode.read_label`.
-
-    Of values that no label of 16 bits has, one is given.
-    """
+    """Decodes a label; its (height, width) and the values it has. Raises as `decode.read_label`."""
     answer = _decoded("label", path, decoder)
     return _shape(answer), answer["values"]
 
