@@ -5,6 +5,10 @@ Unpacking happens in one hidden folder beside the result, which takes its name w
     data/<name>/
     ├── .unpacking/     removed at the end, also after an error; a killed run's is removed first
     └── <result>/       everything or nothing
+
+How much comes out is bounded by stated numbers. Archives are taken apart here, not in a process of
+their own (see `guarded`): tarfile and zipfile are Python, the decompressors below them are fed in
+small pieces and give bytes only.
 """
 
 from __future__ import annotations
