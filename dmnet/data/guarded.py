@@ -34,7 +34,8 @@ from dmnet.errors import DataError, RunError
 from dmnet.text import printable
 
 MEMORY = 2 * 2**30  # bytes for one file, beside what the worker has from its start
-SECONDS = 30  # of processor time for one file; four times as much by the clock
+SECONDS = 10  # of processor time for one file, of which published ones need some hundredths
+PATIENCE = 12  # times as much by the clock, which also counts slow disks and busy machines
 STARTING = 120  # seconds by the clock until a worker answers
 
 _MAX_LINE = 2**20  # bytes; the values of a label are in one
@@ -114,7 +115,7 @@ class Decoder:
     def _answer(
         self, process: subprocess.Popen[bytes], request: bytes
     ) -> tuple[dict[str, Any], bytes]:
-        deadline = time.monotonic() + 4 * self.seconds
+        deadline = time.monotonic() + PATIENCE * self.seconds
         assert process.stdin is not None
         try:
             process.stdin.write(request)
@@ -125,7 +126,7 @@ class Decoder:
             raise UnreadableError(self._how_it_ended(process)) from None
         except TimeoutError:
             raise UnreadableError(
-                f"is not decoded after {4 * self.seconds:g} seconds by the clock"
+                f"is not decoded after {PATIENCE * self.seconds:g} seconds by the clock"
             ) from None
         return answer, content
 

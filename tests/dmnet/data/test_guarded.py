@@ -27,7 +27,7 @@ REPOSITORY = Path(__file__).parents[3]
 
 @pytest.fixture
 def decoder() -> Iterator[Decoder]:
-    decoder = Decoder(seconds=0.25)
+    decoder = Decoder(seconds=0.5)
     yield decoder
     decoder.close()
 
@@ -89,7 +89,7 @@ def test_a_decoder_that_hangs_is_ended(decoder: Decoder, png: Path) -> None:
     check_image(png, decoder)
     assert decoder.pid is not None
     os.kill(decoder.pid, signal.SIGSTOP)
-    with pytest.raises(DataError, match=r"intact\.png: is not decoded after 1 seconds"):
+    with pytest.raises(DataError, match=r"intact\.png: is not decoded after 6 seconds"):
         check_image(png, decoder)
     assert check_image(png, Decoder()) == (4, 6)
 
