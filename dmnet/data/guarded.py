@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from dmnet.data.decoding import ITEM_BYTES, MAX_PIXELS
-from dmnet.errors import DataError, RunError
+from dmnet.errors import DataError, DMNetError, RunError
 from dmnet.text import printable
 
 MEMORY = 2 * 2**30  # bytes for one file, beside what the worker has from its start
@@ -38,6 +38,7 @@ SECONDS = 10  # of processor time for one file, of which published ones need som
 PATIENCE = 12  # times as much by the clock, which also counts slow disks and busy machines
 STARTING = 120  # seconds by the clock until a worker answers
 
+_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)  # no file makes these
 _MAX_LINE = 2**20  # bytes; the values of a label are in one
 _START = "import sys; sys.path[:] = sys.argv[3:]; from dmnet.data.decoding import serve; serve()"
 
@@ -60,7 +61,8 @@ class Decoder:
         """The answer of a task of `decoding.TASKS` about the file `path`, and the bytes after it.
 
         Raises DataError with the task's own message, UnreadableError where the file crashed the
-        worker or went beyond its limits, and RunError where no worker can be started.
+        worker or went beyond its limits, and RunError where no worker can be started or somebody
+        ended it.
         """
         request = json.dumps({"task": task, "path": os.path.abspath(path), **arguments})
         with self._lock:
@@ -123,20 +125,28 @@ class Decoder:
             answer = _checked(self._line(process, deadline))
             content = self._bytes(process, answer.get("bytes", 0), deadline)
         except (_EndedError, BrokenPipeError):
-            raise UnreadableError(self._how_it_ended(process)) from None
+            raise self._why_it_ended(process) from None
         except TimeoutError:
             raise UnreadableError(
                 f"is not decoded after {PATIENCE * self.seconds:g} seconds by the clock"
             ) from None
         return answer, content
 
-    def _how_it_ended(self, process: subprocess.Popen[bytes]) -> str:
+    def _why_it_ended(self, process: subprocess.Popen[bytes]) -> DMNetError:
         status = process.wait()
-        if status == -signal.SIGXCPU:
-            return f"takes more than {self.seconds:g} seconds of processor time to decode"
-        if status < 0:
-            return f"crashes its decoder ({signal.Signals(-status).name})"
-        return f"ends its decoder (exit status {status})"
+        if status >= 0:
+            return UnreadableError(f"ends its decoder (exit status {status})")
+        name = signal.Signals(-status).name
+        if -status == signal.SIGXCPU:
+            return UnreadableError(
+                f"takes more than {self.seconds:g} seconds of processor time to decode"
+            )
+        if -status in _FROM_OUTSIDE:
+            return RunError(
+                f"the process that decodes files was ended from outside ({name}), as where memory "
+                "is short; run the same command again"
+            )
+        return UnreadableError(f"crashes its decoder ({name})")
 
     def _stop(self) -> None:
         process, self._process = self._process, None

@@ -94,6 +94,15 @@ def test_a_decoder_that_hangs_is_ended(decoder: Decoder, png: Path) -> None:
     assert check_image(png, Decoder()) == (4, 6)
 
 
+def test_a_decoder_that_somebody_ended_is_not_the_file_s_fault(decoder: Decoder, png: Path) -> None:
+    check_image(png, decoder)
+    assert decoder.pid is not None
+    os.kill(decoder.pid, signal.SIGKILL)
+    with pytest.raises(RunError, match=r"from outside \(SIGKILL\).*run the same command again"):
+        check_image(png, decoder)
+    assert check_image(png, decoder) == (4, 6)
+
+
 def test_a_file_that_needs_more_memory_than_stated_is_named(tmp_path: Path) -> None:
     """The first decoder is one in Rust, which fails in its own way."""
     decoder = Decoder(memory=2**24)
