@@ -47,7 +47,7 @@ from dmnet.errors import (
     OutOfTimeError,
     ProcessesError,
 )
-from dmnet.files import read_json, write_json
+from dmnet.files import read_json, user_path, write_json
 from dmnet.memory import keep_large_blocks
 
 
@@ -214,7 +214,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--folder", type=Path, required=True, help="data/<name>, written")
     command.add_argument(
         "--sources",
-        type=Path,
+        type=user_path,
         default=Path("data/sources"),
         help="what the user obtained: archives, or a folder with the dataset's name",
     )

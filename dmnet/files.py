@@ -108,3 +108,11 @@ def sha256_bytes(content: bytes) -> str:
 def sha256_file(path: Path) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def user_path(text: str) -> Path:
+    """A path that a user gave; `~` is the home folder, also where no shell replaced it."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # of a user who has none, or a name that merely begins so
+        return Path(text)

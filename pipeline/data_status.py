@@ -17,8 +17,10 @@ from pathlib import Path
 from tabulate import tabulate
 
 from dmnet.config import DatasetConfig
+from dmnet.data.camvid import lists_of
 from dmnet.data.manifest import MANIFEST, Manifest, verify
 from dmnet.errors import DataError
+from dmnet.files import user_path
 from pipeline.experiments import Experiment
 
 SOURCES = Path("data/sources")
@@ -84,7 +86,7 @@ def data_status(
 def _status(
     experiment: Experiment, config: DatasetConfig, sources: Path, root: Path, check: bool
 ) -> DatasetStatus:
-    found = tuple(_sources(config, root / sources))
+    found = tuple(_sources(config, root / user_path(str(sources))))
     missing = [source for source in found if not source.present]
     manifest, problems = _inspect(config, root, check)
     if manifest is None and not problems:
@@ -150,8 +152,7 @@ def _sources(config: DatasetConfig, folder: Path) -> list[Source]:
         ]
     if not (folder / config.name).is_dir():
         return [Source(f"{config.name}/", None, False)]
-    splits = dict.fromkeys([*config.splits.values(), *config.counts])
-    lists = [f"{config.name}/{split}.txt" for split in splits if split != "trainval"]
+    lists = [f"{config.name}/{split}.txt" for split in lists_of(config)]
     return [Source(path, None, (folder / path).is_file()) for path in lists]
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 
 from dmnet.config import DatasetConfig
-from dmnet.data.archives import extract_zip, locate, unpacking
+from dmnet.data.archives import Bounds, extract_zip, locate, unpacking
 from dmnet.data.manifest import Pair, clear, write_manifest
 from dmnet.errors import DataError
 
@@ -26,6 +26,7 @@ ROOT = "cityscapes"
 SPLITS = ("train", "val")
 IMAGE, LABEL = "_leftImg8bit.png", "_gtFine_labelIds.png"
 
+_BOUNDS = Bounds(unpacked=32 * 2**30)  # the photographs have 11 GB
 _HOW = "register and log in at https://www.cityscapes-dataset.com, download"
 
 
@@ -40,7 +41,9 @@ def prepare(config: DatasetConfig, archives: Path, folder: Path) -> None:
     image_archive, label_archive = locate(config, archives, (IMAGE_ARCHIVE, LABEL_ARCHIVE), _HOW)
     with unpacking(folder, ROOT) as work:
         root = work / ROOT
-        extract_zip(image_archive, root, lambda path: _is_sample(path, "leftImg8bit", IMAGE))
+        extract_zip(
+            image_archive, root, lambda path: _is_sample(path, "leftImg8bit", IMAGE), _BOUNDS
+        )
         extract_zip(label_archive, root, lambda path: _is_sample(path, "gtFine", LABEL))
         pairs = {split: _pairs(root, split) for split in SPLITS}
     write_manifest(folder, config, folder / ROOT, pairs)

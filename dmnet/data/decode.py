@@ -1,12 +1,17 @@
 """Image and label files as arrays, or a DataError that names the file.
 
-Both functions decode the whole file, so a truncated one is always found here.
+Both functions decode the whole file, so a truncated one is always found here, and none above the
+stated sizes. They trust the decoders not to crash: training and evaluation call them for files that
+a preparation accepted and hashed. Before that, call them through `guarded`.
 """
 
 from __future__ import annotations
 
 import io
+import os
+import stat
 import struct
+import warnings
 import zlib
 from pathlib import Path
 from typing import Literal
@@ -17,8 +22,12 @@ import numpy.typing as npt
 from PIL import Image
 
 from dmnet.errors import DataError
+from dmnet.text import reason
 
-# What Pillow raises for damaged files; the last one guards against absurd sizes in a header.
+MAX_PIXELS = 2**26  # of one image; as many as 8192 x 8192
+MAX_BYTES = 2**28  # of one file
+
+# What Pillow raises for damaged files; the last ones guard against absurd sizes in a header.
 _UNREADABLE = (
     OSError,
     SyntaxError,
@@ -27,7 +36,10 @@ _UNREADABLE = (
     struct.error,
     zlib.error,
     Image.DecompressionBombError,
+    Image.DecompressionBombWarning,
 )
+# Above Pillow's own limit, which is higher than ours, it only warns.
+warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 PNG = b"\x89PNG\r\n\x1a\n"
 _IMAGE_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK")
 _LABEL_MODES = ("P", "L", "I;16", "I")
@@ -42,20 +54,21 @@ def read_image(path: Path) -> npt.NDArray[np.uint8]:
     Raises DataError when the file is missing, damaged, or has more than 8 bits per channel.
     """
     try:
-        content = path.read_bytes()
+        content = read_content(path, "image")
         pixels = _plain_png(content, colours=3)
         if pixels is not None:
             return pixels
         with Image.open(io.BytesIO(content), formats=("JPEG", "PNG")) as image:
+            _check_size(*image.size)
+            raw_mode = _raw_mode(image)
             image.load()
-            if image.mode not in _IMAGE_MODES:
+            # Pillow cuts colours of 16 bits down to 8: only their stored form tells.
+            if image.mode not in _IMAGE_MODES or "16" in raw_mode:
                 raise DataError(
-                    f"{path}: image of mode {image.mode}; expected 8 bits per channel "
+                    f"{path}: image of mode {raw_mode or image.mode}; expected 8 bits per channel "
                     "(grayscale, RGB or CMYK); convert the file"
                 )
             return np.array(image if image.mode == "RGB" else image.convert("RGB"), dtype=np.uint8)
-    except FileNotFoundError:
-        raise _missing(path, "image") from None
     except _UNREADABLE as error:
         raise _damaged(path, "a JPEG or PNG image", error) from error
 
@@ -69,11 +82,12 @@ def read_label(path: Path) -> npt.NDArray[np.integer]:
     or grays of less than 8 bits, which PNG decoders stretch to 0..255.
     """
     try:
-        content = path.read_bytes()
+        content = read_content(path, "label")
         pixels = _plain_png(content, colours=1)
         if pixels is not None:
             return pixels[..., 0]
         with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
+            _check_size(*image.size)
             raw_mode = _raw_mode(image)
             image.load()
             if image.mode not in _LABEL_MODES or raw_mode in ("L;2", "L;4"):
@@ -83,8 +97,6 @@ def read_label(path: Path) -> npt.NDArray[np.integer]:
                     "PNG of 8 or 16 bits; convert the file"
                 )
             return np.array(image)
-    except FileNotFoundError:
-        raise _missing(path, "label") from None
     except _UNREADABLE as error:
         raise _damaged(path, "a PNG label", error) from error
 
@@ -95,13 +107,19 @@ def _plain_png(content: bytes, colours: Literal[1, 3]) -> npt.NDArray[np.uint8] 
     if len(content) < 26 or content[:8] != PNG or content[12:16] != b"IHDR":
         return None
     width, height, bits, kind = struct.unpack(">IIBB", content[16:26])
-    if (bits, kind) != (8, 2 if colours == 3 else 0) or height * width > Image.MAX_IMAGE_PIXELS:
+    if (bits, kind) != (8, 2 if colours == 3 else 0):
         return None
+    _check_size(width, height)
     try:
         mode = "rgb" if colours == 3 else "mono"
         return np.asarray(kornia_rs.io.decode_image_png_u8(content, (height, width), mode))
     except Exception as error:  # nothing narrower is documented
-        raise ValueError(str(error)) from error
+        raise ValueError(reason(error)) from error
+
+
+def _check_size(width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise ValueError(f"{width}x{height} pixels, at most {MAX_PIXELS} are decoded")
 
 
 def _raw_mode(image: Image.Image) -> str:
@@ -111,12 +129,39 @@ def _raw_mode(image: Image.Image) -> str:
     return arguments if isinstance(arguments, str) else ""
 
 
+def read_content(path: Path, kind: str) -> bytes:
+    """The bytes of a regular file of at most MAX_BYTES.
+
+    kind: `image`, `label`, what the errors call it. Raises DataError.
+    """
+    try:
+        with open(path, "rb", opener=_without_waiting) as stream:
+            state = os.fstat(stream.fileno())
+            if not stat.S_ISREG(state.st_mode):
+                raise DataError(f"{path}: not a regular file; put the {kind} there")
+            if state.st_size > MAX_BYTES:
+                raise DataError(
+                    f"{path}: {kind} of {state.st_size} bytes, expected at most {MAX_BYTES}; "
+                    "restore the file"
+                )
+            return stream.read()
+    except FileNotFoundError:
+        raise _missing(path, kind) from None
+    except OSError as error:
+        raise _damaged(path, f"a readable {kind}", error) from error
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Opening a pipe that nobody writes into would take for ever."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
 def _missing(path: Path, kind: str) -> DataError:
     return DataError(f"{path}: {kind} is missing; restore it or prepare the dataset again")
 
 
 def _damaged(path: Path, expected: str, error: BaseException) -> DataError:
     return DataError(
-        f"{path}: cannot be decoded as {expected} ({error}); restore the file or prepare the "
-        "dataset again"
+        f"{path}: cannot be decoded as {expected} ({reason(error)}); restore the file or prepare "
+        "the dataset again"
     )

@@ -21,12 +21,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-
 from dmnet.config import DataIdentity, DatasetConfig
-from dmnet.data.decode import read_image, read_label
+from dmnet.data.guarded import check_image, check_label
+from dmnet.data.lists import list_text
 from dmnet.errors import DataError
 from dmnet.files import remove_unfinished, sha256_file, write_json, write_text
+from dmnet.text import reason
 
 MANIFEST = "manifest.json"
 CHECKSUMS = "checksums.sha256"
@@ -130,7 +130,7 @@ def write_manifest(
     root = Path(os.path.abspath(root))
     for image, label in sorted({pair for split in pairs.values() for pair in split}):
         if label == NO_LABEL:
-            read_image(root / image)
+            check_image(root / image)
         else:
             _check_sample(config, root / image, root / label)
     files = sorted({p for split in pairs.values() for pair in split for p in pair if p != NO_LABEL})
@@ -191,9 +191,9 @@ def verify(folder: Path) -> list[str]:
 def read_list(path: Path) -> list[Pair]:
     """The `image label` lines of a list file; raises DataError naming the file and the line."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: list cannot be read ({error}); restore it") from error
+        text = list_text(path)
+    except ValueError as error:
+        raise DataError(f"{path}: list cannot be read ({reason(error)}); restore it") from error
     pairs = []
     for number, line in enumerate(text.splitlines(), start=1):
         fields = line.split()
@@ -201,7 +201,7 @@ def read_list(path: Path) -> list[Pair]:
             continue
         if len(fields) != 2:
             raise DataError(
-                f"{path}:{number}: {line!r}; expected `image label`, two paths without spaces"
+                f"{path}:{number}: {line[:200]!r}; expected `image label`, two paths without spaces"
             )
         pairs.append((fields[0], fields[1]))
     return pairs
@@ -248,13 +248,13 @@ def _check_path(name: str, split: str, path: str) -> None:
 
 
 def _check_sample(config: DatasetConfig, image: Path, label: Path) -> None:
-    pixels, indices = read_image(image), read_label(label)
-    if pixels.shape[:2] != indices.shape:
+    size, (label_size, values) = check_image(image), check_label(label)
+    if size != label_size:
         raise DataError(
-            f"{label}: label is {_size(indices.shape)}, its image {image.name} is "
-            f"{_size(pixels.shape)} (width x height); they must be equal"
+            f"{label}: label is {_size(label_size)}, its image {image.name} is "
+            f"{_size(size)} (width x height); they must be equal"
         )
-    for value in np.flatnonzero(np.bincount(indices.ravel())).tolist():
+    for value in values:
         mapped = config.label_map.get(value, value)
         if mapped != config.ignore_index and not 0 <= mapped < len(config.classes):
             raise DataError(
@@ -264,7 +264,7 @@ def _check_sample(config: DatasetConfig, image: Path, label: Path) -> None:
             )
 
 
-def _size(shape: tuple[int, ...]) -> str:
+def _size(shape: tuple[int, int]) -> str:
     return f"{shape[1]}x{shape[0]}"
 
 

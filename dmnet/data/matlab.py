@@ -5,22 +5,31 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import scipy.io
+import numpy as np
+import numpy.typing as npt
 
+from dmnet.data.guarded import UnreadableError, shared
 from dmnet.errors import DataError
 
 
-def load_variable(path: Path, name: str, archive: str) -> Any:
-    """The variable `name` of a MATLAB 5 file, None where it has none.
+def read_matrix(
+    path: Path,
+    archive: str,
+    variable: str,
+    field: str | None = None,
+) -> npt.NDArray[Any] | None:
+    """A matrix of real numbers (height, width) in a MATLAB 5 file, or in a field of its struct.
 
-    Raises DataError, which names the archive that the file came from, when it cannot be read.
+    None where the file has no such matrix. Decoded in a process of its own: the parser crashes on
+    files that were made for it. Raises DataError, which names the archive that the file came from,
+    when it cannot be read.
     """
     try:
-        content = scipy.io.loadmat(str(path), variable_names=[name])
-    # The parser raises errors of any type for a damaged file.
-    except Exception as error:
+        answer, content = shared().ask("matrix", path, variable=variable, field=field)
+    except UnreadableError as error:
         raise DataError(
-            f"{path.name}: not a readable MATLAB 5 file ({error}); "
-            f"the archive {archive} is damaged, download it again"
+            f"{path.name}: {error}; the archive {archive} is damaged, download it again"
         ) from error
-    return content.get(name)
+    if "dtype" not in answer:
+        return None
+    return np.frombuffer(content, answer["dtype"]).reshape(answer["shape"])

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -35,11 +34,13 @@ from dmnet.data.archives import (
     read_ids,
     unpacking,
 )
+from dmnet.data.lists import list_text
 from dmnet.data.manifest import clear, write_manifest
-from dmnet.data.matlab import load_variable
+from dmnet.data.matlab import read_matrix
 from dmnet.data.voc2012 import palette
 from dmnet.errors import ConfigError, DataError
 from dmnet.files import write_text
+from dmnet.text import reason
 
 VOC_ARCHIVE = "VOCtrainval_03-May-2010.tar"
 LABEL_ARCHIVE = "trainval.tar.gz"
@@ -115,10 +116,10 @@ def class_lookup(config: DatasetConfig, names: Path, frequent: Path) -> npt.NDAr
 def read_names(path: Path) -> list[str]:
     """The names of a list of `number: name` lines, numbered from 1; spaces do not count."""
     try:
-        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, ValueError) as error:
+        lines = [line for line in list_text(path).splitlines() if line.strip()]
+    except (DataError, ValueError) as error:
         raise DataError(
-            f"{path.name}: missing or unreadable ({error}); download the published file"
+            f"{path.name}: missing or unreadable ({reason(error)}); download the published file"
         ) from error
     names: list[str] = []
     for line in lines:
@@ -138,9 +139,8 @@ def read_label_map(path: Path, ids: int) -> npt.NDArray[np.integer]:
 
     Raises DataError when it is no MATLAB 5 file or has no such matrix LabelMap.
     """
-    found = load_variable(path, "LabelMap", LABEL_ARCHIVE)
-    labels: npt.NDArray[Any] = np.empty(0) if found is None else np.asarray(found)
-    if labels.ndim != 2 or labels.dtype.kind not in "ui" or labels.size == 0:
+    labels = read_matrix(path, LABEL_ARCHIVE, "LabelMap")
+    if labels is None or labels.dtype.kind not in "ui" or labels.size == 0:
         raise DataError(
             f"{path.name}: no matrix LabelMap of integers; {LABEL_ARCHIVE} is not Pascal-Context's "
             "(Pascal-Part has one of the same name), download the published archive"

@@ -32,7 +32,7 @@ from dmnet.data.archives import (
     unpacking,
 )
 from dmnet.data.manifest import clear, write_manifest
-from dmnet.data.matlab import load_variable
+from dmnet.data.matlab import read_matrix
 from dmnet.errors import DataError
 from dmnet.files import write_text
 
@@ -84,12 +84,8 @@ def read_sbd_label(path: Path) -> npt.NDArray[np.uint8]:
 
     Raises DataError when it is no MATLAB 5 file or has no integer matrix GTcls.Segmentation.
     """
-    content = load_variable(path, "GTcls", SBD_ARCHIVE)
-    try:
-        labels = np.asarray(content[0, 0]["Segmentation"])
-    except (KeyError, IndexError, ValueError, TypeError):
-        labels = np.empty(0)
-    if labels.ndim != 2 or labels.dtype.kind not in "ui" or labels.size == 0:
+    labels = read_matrix(path, SBD_ARCHIVE, "GTcls", "Segmentation")
+    if labels is None or labels.dtype.kind not in "ui" or labels.size == 0:
         raise DataError(
             f"{path.name}: no matrix GTcls.Segmentation of integers; "
             f"{SBD_ARCHIVE} is not SBD's published archive, download it again"

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from dmnet.config import PublishedFile
 from dmnet.errors import CheckpointError, RunError
-from dmnet.files import atomic_write
+from dmnet.files import atomic_write, user_path
 from dmnet.importers.download import BACK_OFF, UnavailableError, UnreachableError, download
 from dmnet.importers.published import Found, identify
 from dmnet.training.lock import run_lock
@@ -110,7 +110,7 @@ def _mirror_folder(mirror: str) -> Path:
     parts = urlsplit(mirror)
     if parts.scheme in ("http", "https"):
         raise CheckpointError(f"--mirror {mirror}: expected a folder or its file:// address")
-    return Path(unquote(parts.path)) if parts.scheme == "file" else Path(mirror)
+    return Path(unquote(parts.path)) if parts.scheme == "file" else user_path(mirror)
 
 
 def _copy(source: Path, path: Path, file: PublishedFile) -> None:

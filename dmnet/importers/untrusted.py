@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import re
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,8 @@ STAND_INS: list[Any] = [
     (plain_dict, "collections.defaultdict"),
 ]
 
+MAX_UNPACKED = 4 * 2**30  # bytes; far more than a model for segmentation and its optimiser have
+
 _ASKED_FOR = re.compile(r"GLOBAL ([\w.]+)")
 
 
@@ -64,8 +67,14 @@ def read_checkpoint(content: bytes, path: Path) -> Any:
     """What a checkpoint file's bytes hold, on the CPU: tensors, plain values, and stand-ins.
 
     Reads PyTorch's formats from 1.0 on. Raises CheckpointError, naming `path`, for a cut file,
-    another format, and a pickle that asks for anything but known metadata.
+    another format, one that unpacks to more than MAX_UNPACKED bytes, and a pickle that asks for
+    anything but known metadata.
     """
+    if (unpacked := _unpacked_size(content)) > MAX_UNPACKED:
+        raise CheckpointError(
+            f"{path}: unpacks to {unpacked} bytes, expected at most {MAX_UNPACKED}; nothing of it "
+            "was read; get the published file"
+        )
     try:
         with torch.serialization.safe_globals(STAND_INS):
             return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
@@ -78,3 +87,15 @@ def read_checkpoint(content: bytes, path: Path) -> Any:
         raise CheckpointError(
             f"{path}: not a checkpoint, or cut short ({why_unreadable(error)}); get the file again"
         ) from error
+
+
+def _unpacked_size(content: bytes) -> int:
+    """Bytes of all that is in a zip, as PyTorch's files are since 1.6; of another file, its own.
+
+    PyTorch stores without compressing but reads compressed members too.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as packed:
+            return sum(member.file_size for member in packed.infolist())
+    except Exception:  # PyTorch says what is wrong with a file that is no zip
+        return len(content)

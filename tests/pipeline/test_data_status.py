@@ -74,6 +74,17 @@ def test_a_drawn_dataset_needs_no_sources_only_the_command(toy, tmp_path):
     assert "none needed (drawn)" in render_data(toy, Path("data/sources"), tmp_path)
 
 
+def test_sources_under_the_home_folder(build, tmp_path, monkeypatch):
+    """`--config sources=~/x`: no shell replaces a ~ after a `=`."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "home/archives").mkdir(parents=True)
+    for archive in ARCHIVES:
+        (tmp_path / "home/archives" / archive.file).touch()
+    experiment = experiment_with(build, archives=ARCHIVES)
+    status = next(s for s in data_status(experiment, Path("~/archives"), tmp_path) if s.sources)
+    assert status.missing == ()
+
+
 def test_a_prepared_dataset_shows_images_and_fingerprint(toy, prepared, tmp_path):
     (status,) = data_status(toy, Path("data/sources"), tmp_path, check=True)
     assert (status.state, status.problems, status.next_step) == ("prepared", (), "nothing")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import stat
 import struct
@@ -10,10 +11,11 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dmnet.config import ArchiveConfig, DatasetConfig
-from dmnet.data.archives import extract_tar, extract_zip, locate, read_ids, unpacking
+from dmnet.data.archives import Bounds, extract_tar, extract_zip, locate, read_ids, unpacking
 from dmnet.errors import DataError
 
 MEMBERS = {"top/a.txt": b"a" * 1000, "top/deep/b.txt": b"b" * 1000, "other/c.txt": b"c"}
@@ -150,6 +152,84 @@ def test_encrypted_zip_is_refused(tmp_path: Path, target: Path) -> None:
         extract_zip(path, target, lambda _: True)
 
 
+@pytest.mark.parametrize(
+    ("bounds", "message"),
+    [
+        (Bounds(unpacked=10**6, members=2), r"x: 3 members or more, expected at most 2"),
+        (Bounds(unpacked=1500), r"x: [0-9]+ bytes unpacked or more, expected at most 1500"),
+    ],
+)
+@pytest.mark.parametrize("all_wanted", [True, False])
+def test_an_archive_of_too_much_ends_at_the_stated_size(
+    tmp_path: Path,
+    target: Path,
+    extract: Extract,
+    bounds: Bounds,
+    message: str,
+    all_wanted: bool,
+) -> None:
+    """Also what is only skipped counts: it takes the time to decompress it."""
+    WRITERS[extract](tmp_path / "x", MEMBERS)
+    with pytest.raises(DataError, match=message):
+        extract(tmp_path / "x", target, lambda _: all_wanted, bounds)
+    assert sum(file.stat().st_size for file in target.rglob("*.txt")) <= bounds.unpacked
+
+
+def test_a_sparse_file_in_a_tar_counts_with_its_whole_size(tmp_path: Path, target: Path) -> None:
+    with tarfile.open(tmp_path / "x", "w", format=tarfile.PAX_FORMAT) as tar:
+        member = tarfile.TarInfo("top/a.txt")
+        member.pax_headers = {"GNU.sparse.size": str(2**50), "GNU.sparse.map": "0,0"}
+        tar.addfile(member)
+    with pytest.raises(DataError, match=f"x: {2**50} bytes unpacked or more"):
+        extract_tar(tmp_path / "x", target, lambda _: True)
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.REGTYPE])
+@pytest.mark.parametrize("size", [2**40, -1024])
+def test_a_forged_size_in_a_tar_neither_fills_memory_nor_goes_back_for_ever(
+    tmp_path: Path, target: Path, kind: bytes, size: int
+) -> None:
+    member = tarfile.TarInfo("top/a.txt")
+    member.type, member.size = kind, size
+    with gzip.open(tmp_path / "x", "wb") as stream:
+        stream.write(bytes(member.tobuf(tarfile.GNU_FORMAT)) + bytes(2**16))
+    with pytest.raises(DataError, match="x: "):
+        extract_tar(tmp_path / "x", target, lambda _: True)
+
+
+@pytest.mark.parametrize("compression", ["gz", "bz2", "xz"])
+def test_damage_in_a_compressed_tar_is_the_archive_s_and_not_the_disk_s(
+    tmp_path: Path, target: Path, compression: str
+) -> None:
+    path, content = tmp_path / "x", np.random.default_rng(0).bytes(200_000)
+    with tarfile.open(path, f"w:{compression}") as tar:  # type: ignore[call-overload]
+        member = tarfile.TarInfo("top/a.bin")
+        member.size = len(content)
+        tar.addfile(member, io.BytesIO(content))
+    extract_tar(path, target, lambda _: True)
+    assert (target / "top/a.bin").read_bytes() == content
+    damaged = bytearray(path.read_bytes())
+    damaged[len(damaged) // 2] ^= 0xFF
+    path.write_bytes(damaged)
+    with pytest.raises(DataError, match="x: truncated or not a tar archive"):
+        extract_tar(path, target, lambda _: True)
+
+
+def test_a_file_in_the_place_of_a_folder_is_the_archive_s_fault(
+    tmp_path: Path, target: Path, extract: Extract
+) -> None:
+    WRITERS[extract](tmp_path / "x", {"top": b"a file", "top/a.txt": b"below it"})
+    with pytest.raises(DataError, match="x: truncated or not a"):
+        extract(tmp_path / "x", target, lambda _: True)
+
+
+def test_other_compressions_of_a_zip_are_refused(tmp_path: Path, target: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "x", "w", zipfile.ZIP_BZIP2) as packed:
+        packed.writestr("a", b"content")
+    with pytest.raises(DataError, match="a is neither stored nor deflated"):
+        extract_zip(tmp_path / "x", target, lambda _: True)
+
+
 def test_a_result_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     (tmp_path / "result").mkdir()
     (tmp_path / "result/old").touch()
@@ -184,5 +264,7 @@ def test_ids_are_plain_names(tmp_path: Path) -> None:
     (tmp_path / "train.txt").write_text("../a\n")
     with pytest.raises(DataError, match=r"x\.tar: train\.txt lists '\.\./a'"):
         read_ids(tmp_path / "train.txt", "x.tar")
+    (tmp_path / "train.txt").write_text("2008_000002\r\n", encoding="utf-8-sig")
+    assert read_ids(tmp_path / "train.txt", "x.tar") == {"2008_000002"}
     with pytest.raises(DataError, match=r"x\.tar: list val\.txt is missing"):
         read_ids(tmp_path / "val.txt", "x.tar")

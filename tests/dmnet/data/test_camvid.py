@@ -50,6 +50,57 @@ def test_missing_source_says_what_and_where(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("prefix", ["/SegNet/CamVid/", "SegNet/CamVid/", "/somewhere/else/"])
+def test_lists_that_name_where_the_publisher_had_the_files(
+    tmp_path: Path, camvid_source: MakeSource, camvid_config: MakeConfig, prefix: str
+) -> None:
+    """The SegNet tutorial's do; the same files are the same dataset."""
+    source = camvid_source(tmp_path / "camvid")
+    prepare(camvid_config(), source, tmp_path / "plain")
+    for split in ("train", "val"):
+        pairs = [line.split() for line in (source / f"{split}.txt").read_text().splitlines()]
+        lines = [f"{prefix}{image} {prefix}{label}\n" for image, label in pairs]
+        (source / f"{split}.txt").write_text("".join(lines))
+    prepare(camvid_config(), source, tmp_path / "published")
+    plain, published = Manifest.load(tmp_path / "plain"), Manifest.load(tmp_path / "published")
+    assert plain.fingerprint == published.fingerprint
+
+
+def test_an_absolute_path_of_a_list_never_leaves_the_folder(
+    tmp_path: Path, camvid_source: MakeSource, camvid_config: MakeConfig
+) -> None:
+    source = camvid_source(tmp_path / "camvid")
+    outside = camvid_source(tmp_path / "other") / "train"
+    for path in (f"{outside}/only_there.png", "/a/../../other/train/train_0.png"):
+        (outside / "only_there.png").write_bytes((outside / "train_0.png").read_bytes())
+        (source / "val.txt").write_text(f"{path} valannot/val_0.png\n")
+        with pytest.raises(DataError, match=r"camvid/train/only_there\.png.*missing|leaves"):
+            prepare(camvid_config(counts={}), source, tmp_path / "data")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_list_with_a_byte_order_mark(
+    tmp_path: Path, camvid_source: MakeSource, camvid_config: MakeConfig, encoding: str
+) -> None:
+    source = camvid_source(tmp_path / "camvid")
+    text = (source / "train.txt").read_text().replace("\n", "\r\n")
+    (source / "train.txt").write_bytes(text.encode(encoding))
+    prepare(camvid_config(), source, tmp_path / "data")
+    assert Manifest.load(tmp_path / "data").splits["train"] == 3
+
+
+def test_nothing_is_asked_for_that_is_joined_from_other_lists(
+    tmp_path: Path, camvid_source: MakeSource, camvid_config: MakeConfig
+) -> None:
+    """CamVid has no list of trainval."""
+    config = camvid_config(splits={"train": "trainval", "val": "val"}, counts={})
+    with pytest.raises(DataError, match=r"train\.txt, .*val\.txt") as caught:
+        prepare(config, None, tmp_path / "data")
+    assert "trainval" not in str(caught.value)
+    prepare(config, camvid_source(tmp_path / "camvid"), tmp_path / "data")
+    assert Manifest.load(tmp_path / "data").splits["trainval"] == 5
+
+
 def test_missing_list_is_named(
     tmp_path: Path, camvid_source: MakeSource, camvid_config: MakeConfig
 ) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -106,6 +108,15 @@ def test_sixteen_bit_photograph_is_refused(tmp_path: Path) -> None:
         read_image(tmp_path / "image.png")
 
 
+@pytest.mark.parametrize("channels", [3, 4])
+def test_sixteen_bit_colours_are_refused(tmp_path: Path, channels: int) -> None:
+    """Pillow would cut them down to 8 bits without a word."""
+    pixels = np.full((5, 7, channels), 1000, np.uint16)
+    (tmp_path / "image.png").write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
+    with pytest.raises(DataError, match="8 bits per channel"):
+        read_image(tmp_path / "image.png")
+
+
 @pytest.mark.parametrize("mode", ["P", "L", "I;16"])
 def test_label_modes_give_indices(tmp_path: Path, mode: str) -> None:
     path = tmp_path / "label.png"
@@ -126,18 +137,52 @@ def test_four_bit_palette_label_gives_indices(tmp_path: Path) -> None:
     assert np.array_equal(read_label(tmp_path / "label.png"), INDICES % 16)
 
 
-def test_stretched_four_bit_gray_is_refused(tmp_path: Path) -> None:
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        checksum = struct.pack(">I", zlib.crc32(kind + content))
-        return struct.pack(">I", len(content)) + kind + content + checksum
+def png_of(width: int, height: int, bits: int, kind: int, content: bytes) -> bytes:
+    def chunk(name: bytes, content: bytes) -> bytes:
+        checksum = struct.pack(">I", zlib.crc32(name + content))
+        return struct.pack(">I", len(content)) + name + content + checksum
 
-    header = struct.pack(">IIBBBBB", 2, 1, 4, 0, 0, 0, 0)
-    (tmp_path / "label.png").write_bytes(
+    header = struct.pack(">IIBBBBB", width, height, bits, kind, 0, 0, 0)
+    return (
         b"\x89PNG\r\n\x1a\n"
         + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(b"\x00\x12"))
+        + chunk(b"IDAT", zlib.compress(content))
         + chunk(b"IEND", b"")
     )
+
+
+@pytest.mark.parametrize("reader", [read_image, read_label])
+@pytest.mark.parametrize("kind", [0, 2, 3])
+def test_an_image_of_too_many_pixels_is_refused_before_it_is_decoded(
+    tmp_path: Path,
+    reader,  # type: ignore[no-untyped-def]
+    kind: int,
+) -> None:
+    """Just above our limit and below Pillow's, far above both."""
+    for side in (8193, 2**20):
+        (tmp_path / "bomb.png").write_bytes(png_of(side, side, 8, kind, b""))
+        with pytest.raises(DataError, match=r"bomb\.png: .*pixels"):
+            reader(tmp_path / "bomb.png")
+
+
+@pytest.mark.parametrize("reader", [read_image, read_label])
+def test_errors_have_no_address_of_an_object(tmp_path: Path, reader) -> None:  # type: ignore[no-untyped-def]
+    """Two runs say the same."""
+    (tmp_path / "text.png").write_text("no picture")
+    with pytest.raises(DataError) as caught:
+        reader(tmp_path / "text.png")
+    assert "cannot identify image file);" in str(caught.value)
+
+
+@pytest.mark.parametrize("reader", [read_image, read_label])
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(tmp_path: Path, reader) -> None:  # type: ignore[no-untyped-def]
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(DataError, match=r"pipe\.png: not a regular file"):
+        reader(tmp_path / "pipe.png")
+
+
+def test_stretched_four_bit_gray_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "label.png").write_bytes(png_of(2, 1, 4, 0, b"\x00\x12"))
     with pytest.raises(DataError, match=r"label\.png.*grays"):
         read_label(tmp_path / "label.png")
 

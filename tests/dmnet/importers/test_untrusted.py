@@ -8,6 +8,7 @@ import io
 import os
 import pickle
 import subprocess
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 import torch
 
 from dmnet.errors import CheckpointError
+from dmnet.importers import untrusted
 from dmnet.importers.untrusted import Discarded, read_checkpoint
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden" / "mmengine_checkpoint.pt"
@@ -128,3 +130,20 @@ def test_nothing_stays_allowed_afterwards() -> None:
     read_checkpoint(saved({"meta": np.float64(1)}), PATH)
     refused(b"")
     assert torch.serialization.get_safe_globals() == before
+
+
+def test_a_file_that_unpacks_to_more_than_stated_is_not_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """PyTorch reads compressed members, a thousand times smaller than what is in them."""
+    plain = saved({"a": torch.zeros(100_000)})
+    packed = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(plain)) as old,
+        zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as new,
+    ):
+        for member in old.infolist():
+            new.writestr(member.filename, old.read(member))
+    monkeypatch.setattr(untrusted, "MAX_UNPACKED", 100_000)
+    assert len(packed.getvalue()) < 100_000
+    assert "expected at most 100000" in refused(packed.getvalue())
