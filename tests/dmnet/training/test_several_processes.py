@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -148,6 +149,69 @@ def test_plain_torchrun_trains_the_same_and_the_share_of_a_part_does_not_depend_
     status, output = two.train(*torchrun, "--nproc-per-node", "2", OMP_NUM_THREADS="1")
     assert status == 0, output
     assert_same_run(two, one)
+
+
+@pytest.mark.slow
+def test_one_process_on_each_of_two_nodes_trains_the_same(
+    tmp_path: Path, drawn_data: Prepared, make_job: MakeJob
+) -> None:
+    """As srun starts the two launchers; they meet through a store of the first."""
+    recipe = {"batch_size": 4, "iterations": 4}
+    executions = ({"processes": 2, "nodes": 2}, {})
+    two, one = (
+        Run(
+            tmp_path / str(number),
+            make_job(drawn_data[0], recipe=recipe, execution={**execution, "log_every": 1}),
+            drawn_data[1],
+        )
+        for number, execution in enumerate(executions)
+    )
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    job = {"DMNET_RENDEZVOUS": f"127.0.0.1:{port}", "DMNET_SECRET": "s", "SLURM_JOB_ID": "7"}
+    launchers = [two.start(**job, SLURM_NODEID=str(node)) for node in (1, 0)]
+    outputs = [launcher.communicate(timeout=180)[0] for launcher in launchers]
+    assert [launcher.returncode for launcher in launchers] == [0, 0], outputs
+    assert one.train()[0] == 0
+    assert_same_run(two, one)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_schedulers_variables_are_not_used_and_said(
+    tmp_path: Path, drawn_data: Prepared, make_job: MakeJob, processes: int
+) -> None:
+    """Taken for torchrun's, they would let it wait for peers that nobody starts."""
+    recipe = {"batch_size": 4, "iterations": 2}
+    job = make_job(drawn_data[0], recipe=recipe, execution={"processes": processes})
+    run = Run(tmp_path, job, drawn_data[1])
+    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29511", "PET_NNODES": "4"}
+    status, output = run.train(RANK="3", WORLD_SIZE="4", **place)
+    assert status == 0, output
+    assert output.count("PET_NNODES, RANK, WORLD_SIZE: set, but torchrun did not start this") == 1
+    assert run.manifest["processes"] == [processes]
+
+
+@pytest.mark.slow
+def test_a_loader_that_fails_in_one_process_stops_all_with_a_saved_state(
+    tmp_path: Path, drawn_data: Prepared, make_job: MakeJob
+) -> None:
+    """A worker of the second process is killed, as the kernel does where memory runs out."""
+    execution = {"processes": 2, "workers": 1, "log_every": 1, "checkpoint_every": 1000}
+    recipe = {"batch_size": 4, "iterations": 300}
+    job = make_job(drawn_data[0], recipe=recipe, execution={**execution, "validate_every": 300})
+    run = Run(tmp_path, job, drawn_data[1])
+    process = run.start()
+    run.wait_for(2)
+    rank = members(run)[1]
+    children = Path(f"/proc/{rank}/task").glob("*/children")
+    (worker,) = [int(child) for file in children for child in file.read_text().split()]
+    os.kill(worker, signal.SIGKILL)
+    output = process.communicate(timeout=120)[0]
+    errors = [line for line in output.splitlines() if line.startswith("error:")]
+    assert len(errors) == 1 and "a loader worker failed (killed by SIGKILL)" in errors[0], output
+    assert "saved at iteration" in errors[0] and "Traceback" not in output
+    saved = read_json(run.directory / "resume" / "states.json")["states"][-1]["iteration"]
+    assert f"saved at iteration {saved}:" in errors[0]
 
 
 @pytest.mark.slow
