@@ -37,6 +37,7 @@ from dmnet.training.shared_layers import (
 )
 
 ROOT = Path(__file__).resolve().parents[3]
+WORKER = "pt_data_worker"  # what PyTorch calls a loader worker
 LIMIT = 1e-4  # of a tensor's largest entry
 
 Prepared = tuple[DatasetConfig, Path]
@@ -202,10 +203,7 @@ def test_a_loader_that_fails_in_one_process_stops_all_with_a_saved_state(
     run = Run(tmp_path, job, drawn_data[1])
     process = run.start()
     run.wait_for(2)
-    rank = members(run)[1]
-    children = Path(f"/proc/{rank}/task").glob("*/children")
-    (worker,) = [int(child) for file in children for child in file.read_text().split()]
-    os.kill(worker, signal.SIGKILL)
+    os.kill(members(run, WORKER)[1], signal.SIGKILL)
     output = process.communicate(timeout=120)[0]
     errors = [line for line in output.splitlines() if line.startswith("error:")]
     assert len(errors) == 1 and "a loader worker failed (killed by SIGKILL)" in errors[0], output
@@ -260,16 +258,17 @@ def undisturbed(
     yield get
 
 
-def members(run: Run) -> dict[int, int]:
-    """rank -> process id of the processes that torchrun started for the run."""
+def members(run: Run, name: str = "python") -> dict[int, int]:
+    """rank -> process id of the processes that torchrun started for the run, or of a worker."""
     found = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             command = (folder / "cmdline").read_bytes().decode().split("\0")
             environment = (folder / "environ").read_bytes().decode().split("\0")
+            is_worker = (folder / "comm").read_text().strip() == WORKER
         except OSError:
             continue
-        if str(run.directory / "config.json") in command:
+        if is_worker == (name == WORKER) and str(run.directory / "config.json") in command:
             for entry in environment:
                 if entry.startswith("RANK="):
                     found[int(entry.removeprefix("RANK="))] = int(folder.name)
