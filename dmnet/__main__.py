@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -49,6 +48,7 @@ from dmnet.errors import (
 )
 from dmnet.files import read_json, user_path, write_json
 from dmnet.memory import keep_large_blocks
+from dmnet.training.launch import rank_of_this_process
 
 
 def prepare(arguments: argparse.Namespace) -> None:
@@ -60,8 +60,8 @@ def prepare(arguments: argparse.Namespace) -> None:
 
 
 def train(arguments: argparse.Namespace) -> None:
-    from dmnet.training.launch import launch
-    from dmnet.training.processes import joined_processes, under_torchrun
+    from dmnet.training.launch import forget_other_launchers, launch, under_torchrun
+    from dmnet.training.processes import joined_processes
     from dmnet.training.run import train as train_run
     from dmnet.training.wall_clock import allocation_end
 
@@ -73,6 +73,7 @@ def train(arguments: argparse.Namespace) -> None:
             "delete the file, it is written anew"
         )
     processes, nodes = job.execution.processes, job.execution.nodes
+    forget_other_launchers()
     if processes > 1 and not under_torchrun():
         launch(arguments.command_line, processes, nodes, run_dir)
         return
@@ -303,8 +304,8 @@ def main(argv: list[str] | None = None) -> int:
             import torch  # noqa: F401 - it alone: what else a command imports is small
     arguments.command_line = sys.argv[1:] if argv is None else argv
     prefix = f"[{arguments.label}] " if arguments.label else ""
-    if os.environ.get("WORLD_SIZE", "1") != "1":
-        prefix += f"[process {os.environ.get('RANK')}] "
+    if (rank := rank_of_this_process()) is not None:
+        prefix += f"[process {rank}] "
     logging.basicConfig(
         level=logging.INFO, format=f"%(asctime)s {prefix}%(message)s", datefmt="%H:%M:%S"
     )
@@ -331,7 +332,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def first_process() -> bool:
     """Of several that would print the same line."""
-    return os.environ.get("RANK", "0") == "0"
+    return rank_of_this_process() in (None, 0)
 
 
 if __name__ == "__main__":

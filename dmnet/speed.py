@@ -32,7 +32,7 @@ import torch
 
 from dmnet.config import RecipeConfig, SpeedConfig, content_hash
 from dmnet.devices import upload
-from dmnet.errors import ConfigError, RunError
+from dmnet.errors import RunError
 from dmnet.inference.augmented import View, average_scores, label_map, make_views
 from dmnet.inference.form import form_on, in_form
 from dmnet.provenance import code_version, environment
@@ -49,8 +49,7 @@ IGNORED = -100  # no class of any dataset
 def measure(config: SpeedConfig) -> dict[str, Any]:
     """JSON-ready: `frames_per_second`, `memory_bytes`, how they were measured and where.
 
-    Raises RunError when memory does not suffice, ConfigError when the model cannot train at this
-    batch or crop size.
+    Raises RunError when memory does not suffice.
     """
     memory = training_memory(config)  # first, while this process holds nothing on the device
     device = pick_device()
@@ -125,11 +124,7 @@ def peak_of_training(config: SpeedConfig, threads: int) -> dict[str, Any]:
     device = pick_device()
     before = 0 if device.type == "cuda" else process_memory("VmRSS")
     with out_of_memory_is_one_line(training_in_words(config), "batch_size` or `crop_size"):
-        try:
-            train_steps(config, device)
-        except ValueError as error:
-            # Batch normalisation refuses to normalise a single value.
-            raise ConfigError(f"{training_in_words(config)}: {error}; raise `batch_size`") from None
+        train_steps(config, device)
     if device.type == "cuda":
         peak = torch.cuda.max_memory_allocated(device)
         return {"memory_bytes": peak, "memory_kind": "cuda allocated"}

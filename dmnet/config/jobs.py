@@ -13,9 +13,10 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from dmnet.config.data import DataIdentity, DatasetConfig, DatasetRole
-from dmnet.config.model import BiSeNetV2Config, ModelConfig
+from dmnet.config.model import ModelConfig
 from dmnet.config.recipe import OHEMConfig, RecipeConfig, Size
 from dmnet.config.sections import Section, content_hash
+from dmnet.config.statistics import check_statistics
 
 # Raise this by one whenever a change to the code changes trained weights: old runs then no longer
 # answer for new configurations. tests/dmnet/training/test_golden_losses.py notices such a change.
@@ -37,14 +38,10 @@ class RunConfig(Section):
 
     @model_validator(mode="after")
     def _statistics(self) -> RunConfig:
-        """BiSeNetV2's context embedding normalises one value per channel and image."""
+        """Batch normalisation needs two values, in every part of the batch that it has alone."""
         recipe = self.recipe
-        parts = recipe.backbone_bn_parts or recipe.bn_parts
-        if isinstance(self.model.backbone, BiSeNetV2Config) and recipe.batch_size < 2 * parts:
-            raise ValueError(
-                f"recipe.batch_size: {recipe.batch_size} images in {parts} part(s), each with "
-                "statistics of its own in the backbone; BiSeNetV2 needs two images or more in each"
-            )
+        own = recipe.backbone_bn_parts or recipe.bn_parts
+        check_statistics(self.model, recipe.crop_size, recipe.batch_size, recipe.bn_parts, own)
         return self
 
     @property
@@ -151,6 +148,11 @@ class SpeedConfig(Section):
     optimised: bool = False  # timed in the form of dmnet/inference/form.py
     warmup: int = Field(5, ge=0)  # images before those that are timed
     images: int = Field(20, ge=1)
+
+    @model_validator(mode="after")
+    def _statistics(self) -> SpeedConfig:
+        check_statistics(self.model, self.crop_size, self.batch_size, 1, 1)
+        return self
 
 
 class EvaluationConfig(Section):

@@ -113,6 +113,8 @@ def describe(error: ValidationError) -> str:
         tags = problem["ctx"]["expected_tags"]
         return f"`{key}`: unknown name {problem['ctx']['tag']!r}; expected one of {tags}{rest}"
     message = problem["msg"].removeprefix("Value error, ")
+    if not parts and problem["type"] == "value_error":  # of several keys, which it names itself
+        return f"{message}{rest}"
     shown = repr(problem["input"])
     shown = shown if len(shown) <= SHOWN_LENGTH else f"{shown[:SHOWN_LENGTH]}..."
     return f"`{key}` = {shown}: {message}{rest}"

@@ -1,23 +1,30 @@
 """Start the processes that train one run: torchrun on this machine, srun and torchrun on several.
 
 `python -m dmnet train` comes here by itself where `execution.processes` asks for more than one and
-torchrun did not start it yet.
+torchrun did not start it yet. How the processes find each other: dmnet/training/meeting.py.
 """
 
 from __future__ import annotations
 
+import logging
 import os
+import secrets
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from dmnet.errors import LOST_CONTACT, ConfigError, ProcessesError, RunError
 
+log = logging.getLogger(__name__)
+
 RENDEZVOUS = "DMNET_RENDEZVOUS"  # host:port, set on each of several nodes
 FIRST_PORT, PORTS = 20000, 10000  # of the rendezvous: one per SLURM job
 OF_THE_JOB = ("SLURM_JOB_ID", "SLURM_JOBID", "SLURM_CLUSTER_NAME", "SLURM_CONF")
+# Of one process among several, as schedulers, mpirun's wrappers and torchrun itself set them.
+OF_A_LAUNCHER = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK")
 # How long processes may take to save a state after SIGTERM before they are killed.
 SHUTDOWN_SECONDS = 120
 
@@ -29,11 +36,9 @@ def torchrun_arguments(
     environment: Mapping[str, str] = os.environ,
 ) -> list[str]:
     """torchrun's arguments for this node's part of `processes`; they run `dmnet COMMAND`."""
-    if nodes == 1:
-        meeting = ["--standalone"]
-    else:
-        meeting = [
-            *(f"--nnodes={nodes}", "--rdzv-backend=c10d"),
+    meeting = [f"--nnodes={nodes}", "--rdzv-backend=dmnet"]
+    if nodes > 1:
+        meeting += [
             f"--rdzv-endpoint={environment[RENDEZVOUS]}",
             f"--rdzv-id={environment.get('SLURM_JOB_ID', 'dmnet')}",
         ]
@@ -61,12 +66,45 @@ def of_the_whole_job(environment: Mapping[str, str]) -> dict[str, str]:
     }
 
 
+def under_torchrun(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether torchrun started this process. RANK and WORLD_SIZE alone may be of anybody."""
+    return "TORCHELASTIC_RUN_ID" in environment
+
+
+def rank_of_this_process(environment: Mapping[str, str] = os.environ) -> int | None:
+    """Among those that torchrun started to train together; None of one that is alone."""
+    if under_torchrun(environment) and environment["WORLD_SIZE"] != "1":
+        return int(environment["RANK"])
+    return None
+
+
+def forget_other_launchers(environment: MutableMapping[str, str] = os.environ) -> None:
+    """Without what a scheduler or mpirun says of processes that are none of ours.
+
+    Waiting for peers that never come would take half an hour, in silence; and torchrun takes every
+    option that is not given from a variable PET_<OPTION>.
+    """
+    if under_torchrun(environment):
+        return
+    found = sorted(name for name in environment if name in OF_A_LAUNCHER or name.startswith("PET_"))
+    if found:
+        log.warning(
+            "%s: set, but torchrun did not start this process: not used; execution.processes says "
+            "how many train together",
+            ", ".join(found),
+        )
+    for name in found:
+        del environment[name]
+
+
 def launch(command: Sequence[str], processes: int, nodes: int, run_dir: Path) -> None:
     """Run `dmnet COMMAND` in so many processes and wait for them.
 
     Raises ProcessesError where one fails, ConfigError where several nodes are asked for outside a
     SLURM job. With several nodes this process becomes srun.
     """
+    from dmnet.training.meeting import SECRET, on_this_machine
+
     if nodes > 1 and RENDEZVOUS not in os.environ:
         if "SLURM_JOB_ID" not in os.environ:
             raise ConfigError(
@@ -74,8 +112,11 @@ def launch(command: Sequence[str], processes: int, nodes: int, run_dir: Path) ->
                 "profiles/slurm, start torchrun on every node yourself, or set it to 1"
             )
         started = srun_command(command, nodes, _first_address(), os.environ)
-        os.execvpe(started[0], started, of_the_whole_job(os.environ))
-    _torchrun(torchrun_arguments(command, processes, nodes), run_dir)
+        # Not as an argument, which every user of the machine could read.
+        secret = {SECRET: secrets.token_hex(16)}
+        os.execvpe(started[0], started, of_the_whole_job(os.environ) | secret)
+    with on_this_machine() if nodes == 1 else nullcontext():
+        _torchrun(torchrun_arguments(command, processes, nodes), run_dir)
 
 
 def _first_address() -> str:
@@ -100,6 +141,9 @@ def _torchrun(arguments: list[str], run_dir: Path) -> None:
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
+    from dmnet.training.meeting import register
+
+    register()
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # each process sets its own number of threads
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(SHUTDOWN_SECONDS))
     try:

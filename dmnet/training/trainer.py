@@ -19,11 +19,14 @@ from typing import Any, NoReturn
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from dmnet.config import InferenceConfig, JobConfig
 from dmnet.data.dataset import SegmentationDataset, training_batches
+from dmnet.data.loading import OF_THE_PARENT, Batches, LoaderError
 from dmnet.data.manifest import Manifest
-from dmnet.errors import DMNetError, OutOfTimeError, RunError
+from dmnet.data.worker_room import affordable_workers, bytes_of_batch
+from dmnet.errors import DMNetError, LostContactError, OutOfTimeError, RunError
 from dmnet.inference.evaluate import evaluate
 from dmnet.provenance import code_version, environment
 from dmnet.segmentor import Segmentor
@@ -40,11 +43,11 @@ from dmnet.training.wall_clock import WallClock
 
 log = logging.getLogger(__name__)
 
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+STOP_SIGNALS = OF_THE_PARENT
 
 
 class InterruptedRunError(DMNetError):
-    """The run was asked to stop (SIGTERM, SIGINT); its state is saved and it can go on."""
+    """The run was asked to stop (by a signal); its state is saved and it can go on."""
 
     common = True
 
@@ -106,6 +109,7 @@ class Trainer:
             },
         )
         self._stop_signal: int | None = None
+        self._fault: LoaderError | None = None  # of this process's loader
 
     # ------------------------------------------------------------------------------ the loop
 
@@ -115,15 +119,6 @@ class Trainer:
             self.history = History(self.run_dir / "history.jsonl", self.iteration)
         self._open_data()
         self._listen_for_stop()
-        batches = training_batches(
-            self.train_data,
-            self.recipe,
-            self.job.run.seed,
-            self.iteration,
-            self.job.execution.workers,
-            pin_memory=self.device.type == "cuda",
-            share=self.stepper.share.of,
-        )
         self.progress = Progress(
             self.run_dir / "progress.json", self.recipe.iterations, self.iteration, self.seconds
         )
@@ -135,10 +130,22 @@ class Trainer:
         if unfinished and not self.processes.from_first(self.clock.has_time_for("iteration")):
             self._stop_in_time("iteration")
         self.clock.start()
-        for images, labels in batches:
-            self._step(images, labels)
-            self._after_step()
+        with Batches(self._loader()) as self.batches:
+            batch = self._next_batch()
+            self._agree()
+            while batch is not None:
+                self._step(*batch)
+                batch = self._next_batch()
+                self._after_step()
         return self._finish()
+
+    def _next_batch(self) -> tuple[Tensor, Tensor] | None:
+        """None after the last one, and where the training is to stop, as `_agree` then finds."""
+        try:
+            return self.batches.next(lambda: self._stop_signal is not None)
+        except LoaderError as error:
+            self._fault = error
+            return None
 
     def _step(self, images: Tensor, labels: Tensor) -> None:
         # Dropout draws from the global generator: seeding it per iteration makes a resumed run
@@ -159,22 +166,38 @@ class Trainer:
             self._validate_in_time()
         if last:
             return
-        # What one process finds, all do: a signal may reach only one, and clocks may differ.
         first_save = self.clock.end is not None and not self.clock.longest["save"]
-        found = [first_save, not self.clock.has_time_for("iteration")]
-        found += [self._stop_signal == number for number in STOP_SIGNALS]
-        sums = self.processes.sum([float(entry) for entry in found])
-        signals = [n for n, count in zip(STOP_SIGNALS, sums[2:], strict=True) if count]
-        if signals:
+        save, out_of_time = self._agree(first_save, not self.clock.has_time_for("iteration"))
+        if out_of_time:
+            self._stop_in_time("iteration")
+        if save or self.iteration % execution.checkpoint_every == 0:
             self._save()
+
+    def _agree(self, *found: bool) -> list[bool]:
+        """What one process finds, all do: a signal may reach only one, and clocks may differ.
+
+        Saves and stops where any was asked to stop, or has no next batch.
+        """
+        own = [*found, self._fault is not None]
+        own += [self._stop_signal == number for number in STOP_SIGNALS]
+        sums = self.processes.sum([float(entry) for entry in own])
+        fault, *counts = sums[len(found) :]
+        signals = [n for n, count in zip(STOP_SIGNALS, counts, strict=True) if count]
+        if signals or fault:
+            self._save()
+        if signals:
             raise InterruptedRunError(
                 f"{self.run_dir}: stopped at iteration {self.iteration} by "
                 f"{signal.Signals(signals[0]).name}; run the same command to go on"
             )
-        if sums[1]:
-            self._stop_in_time("iteration")
-        if sums[0] or self.iteration % execution.checkpoint_every == 0:
-            self._save()
+        if self._fault is not None:
+            raise RunError(
+                f"{self.run_dir}: saved at iteration {self.iteration}: {self._fault}; the same "
+                "command goes on"
+            )
+        if fault:
+            raise LostContactError(f"process {self.processes.rank}: stopped, as another must")
+        return [bool(entry) for entry in sums[: len(found)]]
 
     # --------------------------------------------------------------------- stopping in good time
 
@@ -221,12 +244,31 @@ class Trainer:
             self.manifest, self.job.dataset.splits["val"], data, scale, execution.cache_mib
         )
 
+    def _loader(self) -> DataLoader[tuple[Tensor, Tensor]]:
+        execution, count = self.job.execution, self.processes.count
+        return training_batches(
+            self.train_data,
+            self.recipe,
+            self.job.run.seed,
+            self.iteration,
+            affordable_workers(
+                execution.workers,
+                bytes_of_batch(self.recipe, count),
+                sharing=-(-count // execution.nodes),
+            ),
+            pin_memory=self.device.type == "cuda",
+            share=self.stepper.share.of,
+        )
+
     def _listen_for_stop(self) -> None:
+        """But nohup's wish, that the run outlives its terminal, is respected."""
+
         def remember(number: int, frame: object) -> None:
             self._stop_signal = number
 
         for number in STOP_SIGNALS:
-            signal.signal(number, remember)
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, remember)
 
     # ------------------------------------------------------------------------ history and state
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property, partial
 
 from pydantic import ValidationError
@@ -193,3 +195,13 @@ class CellConfiguration:
                     if setting is not None and setting.origin == "preset":
                         where = setting.source
             raise ConfigError(f"{where}: {describe(error)}") from None
+
+
+@contextmanager
+def named(names: CellConfiguration) -> Iterator[None]:
+    """What several values together are refused for, in one line with the cell and the preset."""
+    try:
+        yield
+    except (ConfigError, ValidationError) as error:
+        text = describe(error) if isinstance(error, ValidationError) else str(error)
+        raise SpecError(f"{names.where}, {names.preset_file}: {text}") from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dmnet.config import DatasetConfig, ProfileConfig, SpeedConfig, content_hash
 from pipeline.errors import SpecError
-from pipeline.experiments.configuration import CellConfiguration
+from pipeline.experiments.configuration import CellConfiguration, named
 from pipeline.experiments.jobs import Profile, Speed
 from pipeline.settings import Settings
 
@@ -36,19 +36,20 @@ def speed_of(names: CellConfiguration, dataset: DatasetConfig) -> tuple[Speed, S
     ohem = recipe.ohem
     if ohem is not None:  # one GPU's part of the batch has its part of what chooses apart
         ohem = ohem.model_copy(update={"parts": max(1, ohem.parts // parts)})
-    config = SpeedConfig(
-        model=model.model_copy(
-            update={"backbone": model.backbone.model_copy(update={"weights": None})}
-        ),
-        classes=len(dataset.classes),
-        image_size=_photograph(names.where, dataset, recipe.load_scale),
-        inference=inference,
-        crop_size=recipe.crop_size,
-        batch_size=recipe.batch_size // parts,
-        ohem=ohem,
-        precision=recipe.precision,
-        optimised=names.preset.optimised_from is not None,
-    )
+    with named(names):
+        config = SpeedConfig(
+            model=model.model_copy(
+                update={"backbone": model.backbone.model_copy(update={"weights": None})}
+            ),
+            classes=len(dataset.classes),
+            image_size=_photograph(names.where, dataset, recipe.load_scale),
+            inference=inference,
+            crop_size=recipe.crop_size,
+            batch_size=recipe.batch_size // parts,
+            ohem=ohem,
+            precision=recipe.precision,
+            optimised=names.preset.optimised_from is not None,
+        )
     return Speed(content_hash(config)[:16], config), settings | protocol
 
 

@@ -10,10 +10,9 @@ from dmnet.config import (
     ReleaseJob,
     RunConfig,
 )
-from dmnet.errors import ConfigError
 from dmnet.training.share import Share
 from pipeline.errors import SpecError
-from pipeline.experiments.configuration import CellConfiguration
+from pipeline.experiments.configuration import CellConfiguration, named
 from pipeline.experiments.experiment import Cell, Experiment
 from pipeline.experiments.jobs import Evaluation, Release, Run, evaluation_name
 from pipeline.experiments.measurements import profile_of, speed_of
@@ -82,21 +81,21 @@ class CellResolver:
                 f"not have; expected one of {', '.join(dataset.splits)}"
             )
         parent = self._parent(seed)
-        config = RunConfig(
-            model=self.names.model(settings),
-            data=dataset.identity_of(role),
-            recipe=self.names.recipe(settings, dataset, role),
-            parent=parent.key if parent else None,
-            seed=seed,
-            cpu_threads=self.experiment.preset.cpu_threads,
-        )
+        model, recipe = self.names.model(settings), self.names.recipe(settings, dataset, role)
+        with named(self.names):
+            config = RunConfig(
+                model=model,
+                data=dataset.identity_of(role),
+                recipe=recipe,
+                parent=parent.key if parent else None,
+                seed=seed,
+                cpu_threads=self.experiment.preset.cpu_threads,
+            )
         key = config.key  # hashed once: there may be thousands
         if key not in self.experiment.runs:
             execution = self.experiment.preset.execution
-            try:
+            with named(self.names):
                 Share(0, execution.processes, execution.accumulate).check(config.recipe)
-            except ConfigError as error:
-                raise SpecError(f"{self.where}, {self.names.preset_file}: {error}") from None
             job = JobConfig(run=config, dataset=dataset, execution=execution)
             self.experiment.runs[key] = Run(key, job)
         return self.experiment.runs[key]

@@ -32,8 +32,9 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def signal_handlers() -> Iterator[None]:
-    """Training listens for SIGTERM and SIGINT; pytest gets its own handlers back."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    """Training listens for signals; pytest gets its own handlers back."""
+    heard = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in heard}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)

@@ -570,16 +570,6 @@ def test_parts_of_a_batch_hold_as_many_images_and_matter(
         parse(RecipeConfig, {**RUN["recipe"], "batch_size": 4, **recipe}, "run.yaml")
 
 
-@pytest.mark.parametrize("parts", [{"backbone_bn_parts": 4}, {"bn_parts": 4}])
-def test_bisenetv2_normalises_two_images_or_more_at_once(parts: dict[str, int]) -> None:
-    model = {**RUN["model"], "backbone": {"name": "bisenetv2"}}
-    run = {**RUN, "model": model, "recipe": {**RUN["recipe"], "batch_size": 8, **parts}}
-    assert parse(RunConfig, run, "run.yaml")
-    run["recipe"]["batch_size"] = 4
-    with pytest.raises(ConfigError, match="4 images in 4 part.*BiSeNetV2 needs two images or more"):
-        parse(RunConfig, run, "run.yaml")
-
-
 @pytest.mark.parametrize("value", [None, [], "text", 3])
 def test_a_file_that_holds_no_mapping_is_refused(value: Any) -> None:
     with pytest.raises(ConfigError, match=r"^run\.yaml: `the whole file`"):

@@ -14,7 +14,7 @@ from torch import Tensor
 from dmnet import speed
 from dmnet.__main__ import main
 from dmnet.config import SpeedConfig, content_hash
-from dmnet.errors import ConfigError, RunError
+from dmnet.errors import RunError
 from dmnet.files import read_json
 from dmnet.segmentor import Logits, Segmentor
 from dmnet.training.step import Stepper
@@ -177,7 +177,7 @@ def test_a_killed_measurement_is_one_line_too(monkeypatch: pytest.MonkeyPatch) -
         speed.training_memory(config())
 
 
-def test_a_batch_that_cannot_be_normalised_names_the_setting() -> None:
-    """One crop, pooled to a single pixel, is a single value per channel."""
-    with pytest.raises(ConfigError, match=r"training on 1 crops .* raise `batch_size`"):
-        speed.peak_of_training(config(batch_size=1, crop_size=[8, 8]), 1)
+def test_a_batch_that_cannot_be_normalised_is_no_configuration() -> None:
+    """One crop, whose maps are a single pixel, is a single value per channel."""
+    with pytest.raises(ValueError, match=r"batch_size: 1 image.* maps of 1 pixel .*raise batch_s"):
+        config(batch_size=1, crop_size=[8, 8])

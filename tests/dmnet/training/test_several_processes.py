@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -36,6 +37,7 @@ from dmnet.training.shared_layers import (
 )
 
 ROOT = Path(__file__).resolve().parents[3]
+WORKER = "pt_data_worker"  # what PyTorch calls a loader worker
 LIMIT = 1e-4  # of a tensor's largest entry
 
 Prepared = tuple[DatasetConfig, Path]
@@ -151,6 +153,66 @@ def test_plain_torchrun_trains_the_same_and_the_share_of_a_part_does_not_depend_
 
 
 @pytest.mark.slow
+def test_one_process_on_each_of_two_nodes_trains_the_same(
+    tmp_path: Path, drawn_data: Prepared, make_job: MakeJob
+) -> None:
+    """As srun starts the two launchers; they meet through a store of the first."""
+    recipe = {"batch_size": 4, "iterations": 4}
+    executions = ({"processes": 2, "nodes": 2}, {})
+    two, one = (
+        Run(
+            tmp_path / str(number),
+            make_job(drawn_data[0], recipe=recipe, execution={**execution, "log_every": 1}),
+            drawn_data[1],
+        )
+        for number, execution in enumerate(executions)
+    )
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    job = {"DMNET_RENDEZVOUS": f"127.0.0.1:{port}", "DMNET_SECRET": "s", "SLURM_JOB_ID": "7"}
+    launchers = [two.start(**job, SLURM_NODEID=str(node)) for node in (1, 0)]
+    outputs = [launcher.communicate(timeout=180)[0] for launcher in launchers]
+    assert [launcher.returncode for launcher in launchers] == [0, 0], outputs
+    assert one.train()[0] == 0
+    assert_same_run(two, one)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_schedulers_variables_are_not_used_and_said(
+    tmp_path: Path, drawn_data: Prepared, make_job: MakeJob, processes: int
+) -> None:
+    """Taken for torchrun's, they would let it wait for peers that nobody starts."""
+    recipe = {"batch_size": 4, "iterations": 2}
+    job = make_job(drawn_data[0], recipe=recipe, execution={"processes": processes})
+    run = Run(tmp_path, job, drawn_data[1])
+    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29511", "PET_NNODES": "4"}
+    status, output = run.train(RANK="3", WORLD_SIZE="4", **place)
+    assert status == 0, output
+    assert output.count("PET_NNODES, RANK, WORLD_SIZE: set, but torchrun did not start this") == 1
+    assert run.manifest["processes"] == [processes]
+
+
+@pytest.mark.slow
+def test_a_loader_that_fails_in_one_process_stops_all_with_a_saved_state(
+    tmp_path: Path, drawn_data: Prepared, make_job: MakeJob
+) -> None:
+    """A worker of the second process is killed, as the kernel does where memory runs out."""
+    execution = {"processes": 2, "workers": 1, "log_every": 1, "checkpoint_every": 1000}
+    recipe = {"batch_size": 4, "iterations": 300}
+    job = make_job(drawn_data[0], recipe=recipe, execution={**execution, "validate_every": 300})
+    run = Run(tmp_path, job, drawn_data[1])
+    process = run.start()
+    run.wait_for(2)
+    os.kill(members(run, WORKER)[1], signal.SIGKILL)
+    output = process.communicate(timeout=120)[0]
+    errors = [line for line in output.splitlines() if line.startswith("error:")]
+    assert len(errors) == 1 and "a loader worker failed (killed by SIGKILL)" in errors[0], output
+    assert "saved at iteration" in errors[0] and "Traceback" not in output
+    saved = read_json(run.directory / "resume" / "states.json")["states"][-1]["iteration"]
+    assert f"saved at iteration {saved}:" in errors[0]
+
+
+@pytest.mark.slow
 def test_without_statistics_in_common_each_process_has_its_own(
     tmp_path: Path, drawn_data: Prepared, make_job: MakeJob
 ) -> None:
@@ -196,16 +258,17 @@ def undisturbed(
     yield get
 
 
-def members(run: Run) -> dict[int, int]:
-    """rank -> process id of the processes that torchrun started for the run."""
+def members(run: Run, name: str = "python") -> dict[int, int]:
+    """rank -> process id of the processes that torchrun started for the run, or of a worker."""
     found = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             command = (folder / "cmdline").read_bytes().decode().split("\0")
             environment = (folder / "environ").read_bytes().decode().split("\0")
+            is_worker = (folder / "comm").read_text().strip() == WORKER
         except OSError:
             continue
-        if str(run.directory / "config.json") in command:
+        if is_worker == (name == WORKER) and str(run.directory / "config.json") in command:
             for entry in environment:
                 if entry.startswith("RANK="):
                     found[int(entry.removeprefix("RANK="))] = int(folder.name)
@@ -364,9 +427,9 @@ def test_on_gpus_the_heads_share_statistics_and_the_backbones_parts_have_their_o
     assert set(model.state_dict()) == names
 
 
-def test_one_node_needs_no_rendezvous_and_several_meet_at_the_first() -> None:
+def test_one_node_needs_no_address_and_several_meet_at_the_first() -> None:
     arguments = torchrun_arguments(["train"], 4, 1, {})
-    assert arguments[:2] == ["--standalone", "--nproc-per-node=4"]
+    assert arguments[:3] == ["--nnodes=1", "--rdzv-backend=dmnet", "--nproc-per-node=4"]
     assert arguments[-3:] == ["-m", "dmnet", "train"]
     job = {"SLURM_JOB_ID": "123456", "DMNET_RENDEZVOUS": "node1:23456"}
     arguments = torchrun_arguments(["train"], 8, 2, job)

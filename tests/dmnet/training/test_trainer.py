@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,9 +17,12 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from bench.table2 import LINE as SECONDS_SPENT
 from dmnet.config import DatasetConfig, JobConfig
+from dmnet.data import loading
+from dmnet.data.dataset import SegmentationDataset
 from dmnet.data.prepare import prepare_dataset
 from dmnet.errors import CheckpointError, DataError, RunError
 from dmnet.files import read_json, sha256_file, write_text
@@ -386,3 +391,66 @@ def test_start_weights_that_are_missing_are_a_checkpoint_error(
     values["run"]["model"]["backbone"].update(width=64, weights=weights)
     with pytest.raises(CheckpointError, match=r"no-weights/f\.pth: n weights are missing"):
         trained(tmp_path, JobConfig.model_validate(values), drawn_data[1])
+
+
+# -------------------------------------------------------------------------- with loader workers
+
+
+def in_a_process_group(job: JobConfig, directory: Path, data: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "dmnet", "train"]
+    return subprocess.Popen(
+        [*command, "--config", str(directory / "config.json"), "--data", str(data)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_to_the_whole_process_group_saves_though_workers_are_in_it(
+    tmp_path: Path,
+    drawn_data: Prepared,
+    make_job: MakeJob,
+    uninterrupted: Uninterrupted,
+    number: signal.Signals,
+) -> None:
+    execution = {"workers": 2, "checkpoint_every": 1000, "validate_every": 40, "log_every": 1}
+    job = make_job(drawn_data[0], recipe={"iterations": 40}, execution=execution)
+    directory = run_dir(tmp_path, job)
+    process = in_a_process_group(job, directory, drawn_data[1])
+    while not read_history(directory / "history.jsonl"):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    os.killpg(process.pid, number)
+    output = process.communicate(timeout=60)[0]
+    assert f"by {number.name}; run the same command to go on" in output
+    assert "Traceback" not in output and (directory / "resume" / "states.json").exists()
+    assert results(trained(tmp_path, job, drawn_data[1])) == results(uninterrupted(job))
+
+
+def test_a_loader_that_gives_nothing_ends_the_training_with_a_saved_state(
+    tmp_path: Path,
+    drawn_data: Prepared,
+    make_job: MakeJob,
+    uninterrupted: Uninterrupted,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Every read after the eighth waits for ever, as on a disk that is gone."""
+    job = make_job(drawn_data[0], execution={"validate_every": 6})
+    read, done = SegmentationDataset.read, itertools.count()
+
+    def stuck(self: SegmentationDataset, index: int) -> tuple[Tensor, Tensor]:
+        if next(done) >= 8:
+            threading.Event().wait()
+        return read(self, index)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SegmentationDataset, "read", stuck)
+        patch.setattr(loading, "PATIENCE", 1.0)
+        line = r"saved at iteration 4: the loader gave no batch for 1 s; .*the same command goes"
+        with pytest.raises(RunError, match=line):
+            trained(tmp_path, job, drawn_data[1])
+    weights = trained(tmp_path, job, drawn_data[1])["weights"]
+    assert weights == uninterrupted(job)["weights"]

@@ -83,3 +83,20 @@ def test_a_batch_that_cannot_be_divided_is_refused_before_anything_runs(build, e
     edit("presets/full.yaml", "log_every: 1", "log_every: 1, processes: 3")
     with pytest.raises(SpecError, match=r"presets/full.yaml: .*4 images cannot be divided"):
         build()
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("recipes/short.yaml", "batch_size: {value: 4", "batch_size: {value: 1"),
+        ("presets/full.yaml", "log_every: 1", "log_every: 1, accumulate: 4"),
+    ],
+)
+def test_one_value_in_a_part_is_refused_by_cell(build, edit, file, old, new):
+    """Which has no statistics; maps of crops this small are one pixel."""
+    edit("recipes/short.yaml", "[32, 48]", "[8, 8]")
+    assert build()
+    edit(file, old, new)
+    line = r"cell 'wide', .*presets/full\.yaml: recipe\.batch_size: .* maps of 1 pixel at crops"
+    with pytest.raises(SpecError, match=line):
+        build()
