@@ -81,12 +81,13 @@ def _files(root: Path) -> dict[bytes, _File]:
     """
     found: dict[bytes, _File] = {}
     base = os.fsencode(root)
-    paths = [os.fsencode(name) for name in CODE]
-    paths += [e.name for e in os.scandir(base) if e.name.endswith((b".py", b".so"))]
-    seen: set[tuple[int, int]] = set()  # folders, against links that lead in a circle
-    while paths:
-        path = paths.pop()
-        if NO_CODE.search(path.rpartition(b"/")[2]):
+    names = [os.fsencode(name) for name in CODE]
+    names += [name for name in os.listdir(base) if name.endswith((b".py", b".so"))]
+    # With the folders that each lies in, against links that lead in a circle.
+    todo: list[tuple[bytes, frozenset[tuple[int, int]]]] = [(name, frozenset()) for name in names]
+    while todo:
+        path, within = todo.pop()
+        if not _is_code(path):
             continue
         full = os.path.join(base, path)
         try:
@@ -94,14 +95,18 @@ def _files(root: Path) -> dict[bytes, _File]:
             if stat.S_ISREG(status.st_mode):
                 time = (status.st_mtime_ns, status.st_ctime_ns)
                 found[path] = _read(full, status.st_size, status.st_ino, time)
-            elif stat.S_ISDIR(status.st_mode) and (status.st_dev, status.st_ino) not in seen:
-                seen.add((status.st_dev, status.st_ino))
-                paths += [path + b"/" + name for name in os.listdir(full)]
+            elif stat.S_ISDIR(status.st_mode) and (status.st_dev, status.st_ino) not in within:
+                inside = within | {(status.st_dev, status.st_ino)}
+                todo += [(path + b"/" + name, inside) for name in os.listdir(full)]
         except FileNotFoundError:
             pass  # deleted, which the commit's tree tells
         except OSError as error:
             found[path] = _File(f"unreadable: {error.errno}", frozenset())
     return found
+
+
+def _is_code(path: bytes) -> bool:
+    return not any(map(NO_CODE.search, path.split(b"/")))
 
 
 @cache
@@ -154,7 +159,8 @@ def _commit(root: Path, beside: list[str]) -> tuple[str, dict[bytes, bytes]]:
     tree = {}
     for line in filter(None, listed.split(b"\0")):
         about, _, path = line.partition(b"\t")
-        tree[path] = about.split()[2]
+        if _is_code(path):
+            tree[path] = about.split()[2]
     if OURS not in tree:
         raise _UnknownCommitError(f"the git repository here does not track the code; {CLONE}")
     return commit.decode(), tree
