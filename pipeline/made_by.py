@@ -119,8 +119,13 @@ def _finished(path: str) -> str:
 
 def _trainers(run: RunResult) -> list[Code]:
     where = f"{run.evaluation.folder}/{run.evaluation.run_key}/train.json"
-    attempts = run.trained.get("attempts") or [run.trained]
-    return [code_entry(_at(attempt, "code"), where) for attempt in attempts]
+    return trainers(where, run.trained)
+
+
+def trainers(path: str, trained: dict[str, Any]) -> list[Code]:
+    """Of each attempt, as the train.json at `path` says it."""
+    attempts = trained.get("attempts") or [trained]
+    return [code_entry(_at(attempt, "code"), path) for attempt in attempts]
 
 
 def _measurers(

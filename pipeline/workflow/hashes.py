@@ -31,7 +31,7 @@ SUMMARY_CODE = (
 )
 FIGURE_CODE = (
     *("figures.py", "predictions.py", "figure_content.py", "figure_caption.py"),
-    "figure_drawing.py",
+    *("made_by.py", "figure_drawing.py"),
 )
 SUBMISSION_CODE = ("submission.py",)
 PAGE_CODE = (
