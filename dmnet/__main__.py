@@ -289,7 +289,8 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     keep_large_blocks()
     if arguments.action not in (prepare, fetch):
-        code_at_start()  # what is imported from here on is what it records
+        # What is imported from here on is what it records.
+        code_at_start(package=arguments.action in (evaluate, predict, profile))
     if arguments.action is not prepare:  # which needs no PyTorch
         with uncollected():
             import torch  # noqa: F401 - it alone: what else a command imports is small

@@ -13,6 +13,7 @@ import os
 import re
 import stat
 import subprocess
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,17 +30,22 @@ SECONDS = 60  # for git to answer
 CLONE = "clone the project with git, instead of unpacking or copying its files"
 
 
-def code_version(root: Path = ROOT) -> dict[str, Any]:
+def code_version(root: Path = ROOT, package: bool = False) -> dict[str, Any]:
     """The code in `root` now, JSON-ready, without names of users or places.
 
-    commit        full hash; None where there is none to be had
+    package: of the model package only, for what colleagues share: that something else is committed
+    or changed must not make two files of one measurement that they made twice.
+
+    commit        full hash; of the package the last commit that changed it; None where there is
+                  none to be had
     reason        why not, and what to do; None with a commit
     modified      whether code or params differ from the commit's; files not added to git count
     diff_sha256   of these differences, None without any: equal for equal changes, which it hides
     sha256        of the model package's files, whatever the commit
     changed       False; `code_ended` (dmnet/provenance.py) says otherwise
     """
-    found = _files(root)
+    code = CODE[:1] if package else CODE
+    found = _files(root, code)
     record: dict[str, Any] = {
         "commit": None,
         "modified": None,
@@ -49,7 +55,10 @@ def code_version(root: Path = ROOT) -> dict[str, Any]:
         "changed": False,
     }
     try:
-        commit, tree = _commit(root, [os.fsdecode(path) for path in found if b"/" not in path])
+        beside = [os.fsdecode(path) for path in found if b"/" not in path]
+        commit, tree = _commit(root, [*code, *beside])
+        if package:
+            commit = _git(root, "rev-list", "-1", commit, "--", *code).decode().strip()
     except _UnknownCommitError as error:
         return {**record, "reason": str(error)}
     changes = {
@@ -63,7 +72,8 @@ def code_version(root: Path = ROOT) -> dict[str, Any]:
 
 def computing_code(root: Path = ROOT) -> str:
     """`sha256` of `code_version`, quickly: files that were not touched are not read again."""
-    return _digest({path: file.content for path, file in _files(root).items()}, COMPUTES)
+    found = _files(root, CODE[:1])
+    return _digest({path: file.content for path, file in found.items()}, COMPUTES)
 
 
 # ------------------------------------------------------------------------------------ files
@@ -74,14 +84,14 @@ class _File(NamedTuple):
     blobs: frozenset[bytes]  # the names that git may have for it
 
 
-def _files(root: Path) -> dict[bytes, _File]:
-    """Path in the checkout -> what stands there, of all code, whether git knows it or not.
+def _files(root: Path, code: Sequence[str]) -> dict[bytes, _File]:
+    """Path in the checkout -> what stands there, of this code, whether git knows it or not.
 
     Modules beside the packages count: `python -m` imports them before any library.
     """
     found: dict[bytes, _File] = {}
     base = os.fsencode(root)
-    names = [os.fsencode(name) for name in CODE]
+    names = [os.fsencode(name) for name in code]
     names += [name for name in os.listdir(base) if name.endswith((b".py", b".so"))]
     # With the folders that each lies in, against links that lead in a circle.
     todo: list[tuple[bytes, frozenset[tuple[int, int]]]] = [(name, frozenset()) for name in names]
@@ -141,8 +151,8 @@ class _UnknownCommitError(Exception):
     """Why, and what to do, in one line that names no place."""
 
 
-def _commit(root: Path, beside: list[str]) -> tuple[str, dict[bytes, bytes]]:
-    """The commit of `root` and its tree: path -> blob; `beside`: files beside the packages.
+def _commit(root: Path, paths: list[str]) -> tuple[str, dict[bytes, bytes]]:
+    """The commit of `root` and its tree, of these paths: path -> blob.
 
     Raises _UnknownCommitError.
     """
@@ -154,8 +164,7 @@ def _commit(root: Path, beside: list[str]) -> tuple[str, dict[bytes, bytes]]:
         own = False
     if not own:
         raise _UnknownCommitError(f"the code lies inside another git repository; {CLONE}")
-    paths = ["--", *CODE, *beside]
-    listed = _git(root, "ls-tree", "-r", "-z", "--full-tree", commit.decode(), *paths)
+    listed = _git(root, "ls-tree", "-r", "-z", "--full-tree", commit.decode(), "--", *paths)
     tree = {}
     for line in filter(None, listed.split(b"\0")):
         about, _, path = line.partition(b"\t")

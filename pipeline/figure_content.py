@@ -24,7 +24,7 @@ from dmnet.inference.metrics import ConfusionMatrix
 from pipeline.errors import ResultError
 from pipeline.experiments import Experiment
 from pipeline.figures import Figure
-from pipeline.made_by import code_entry, code_marks, trainers
+from pipeline.made_by import code_entry, code_marks, is_news, training_code
 from pipeline.predictions import Predictions, read_predictions
 
 RULE = (
@@ -165,7 +165,8 @@ def _percent(fraction: float) -> float | None:
 
 def _column(predictions: Predictions, root: Path) -> dict[str, Any]:
     column, trained = predictions.column, predictions.trained
-    last, predictor = trainers(column.evaluation.trained, trained)[-1], _predictor(predictions)
+    last = code_entry(trained["code"], column.evaluation.trained)
+    predictor = _predictor(predictions)
     config = column.evaluation.config
     return {
         "title": column.title,
@@ -191,9 +192,8 @@ def _predictor(predictions: Predictions) -> dict[str, Any] | None:
     code, path = predictions.manifest.get("code"), predictions.column.path
     if code is None:
         return None  # not recorded by earlier versions
-    found = code_entry(code, path)
-    trained = trainers(predictions.column.evaluation.trained, predictions.trained)
-    return None if found in trained else found
+    news = is_news(code, training_code(predictions.trained))
+    return code_entry(code, path) if news else None
 
 
 def _code_notes(predictions: Sequence[Predictions]) -> list[str]:

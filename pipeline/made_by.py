@@ -62,20 +62,39 @@ def trained_by(results: Iterable[CellResult]) -> list[Code]:
 
 def measured_by(results: Iterable[CellResult], root: Path = Path(".")) -> list[Code]:
     """What evaluated, counted or timed, each with its `cells`; none where that is no news: every
-    run was evaluated by code that it was trained by."""
+    run was evaluated by code that it was trained by.
+
+    An evaluation names the last commit that changed dmnet/, a training the one that it ran at.
+    """
     results = list(results)
-    trained = trained_by(results)
+    runs = [run for result in results for run in result.runs]
+    everywhere = [code for run in runs for code in training_code(run.trained)]
     cells: dict[str, list[str]] = {}
     found: list[Code] = []
     news = False
     for result in results:
-        for code, usual in _measurers(result, trained, root):
-            news |= code not in usual
+        for path, record, trained in _measurers(result, everywhere, root):
+            news |= is_news(record, trained)
+            code = code_entry(record, path)
             found.append(code)
             named = cells.setdefault(str(code), [])
             if result.cell.id not in named:
                 named.append(result.cell.id)
     return [{**code, "cells": cells[str(code)]} for code in _sorted(found)] if news else []
+
+
+def is_news(code: Any, trained: Iterable[Any]) -> bool:
+    """Whether the code that measured is none of those that trained, by the files' content (the
+    commit, of records without); files that were changed and not committed, which no training had,
+    are news by themselves."""
+    return not any(_same_code(code, other) for other in trained)
+
+
+def _same_code(code: Any, other: Any) -> bool:
+    name = "sha256" if _at(other, "sha256") else "commit"
+    if _at(code, "modified") and not _at(other, "modified"):
+        return False
+    return _at(code, name) is not None and _at(code, name) == _at(other, name)
 
 
 def code_notes(results: Iterable[CellResult], root: Path = Path(".")) -> list[str]:
@@ -119,27 +138,28 @@ def _finished(path: str) -> str:
 
 def _trainers(run: RunResult) -> list[Code]:
     where = f"{run.evaluation.folder}/{run.evaluation.run_key}/train.json"
-    return trainers(where, run.trained)
+    return [code_entry(code, where) for code in training_code(run.trained)]
 
 
-def trainers(path: str, trained: dict[str, Any]) -> list[Code]:
-    """Of each attempt, as the train.json at `path` says it."""
-    attempts = trained.get("attempts") or [trained]
-    return [code_entry(_at(attempt, "code"), path) for attempt in attempts]
+def training_code(trained: dict[str, Any]) -> list[Any]:
+    """The record of each attempt."""
+    attempts = trained.get("attempts")
+    attempts = attempts if isinstance(attempts, list) and attempts else [trained]
+    return [_at(attempt, "code") for attempt in attempts]
 
 
 def _measurers(
-    result: CellResult, trained: list[Code], root: Path
-) -> Iterator[tuple[Code, list[Code]]]:
-    """(what measured, what would be no news); earlier evaluations and counts say nothing."""
+    result: CellResult, trained: list[Any], root: Path
+) -> Iterator[tuple[str, Any, list[Any]]]:
+    """(path, what measured, what would be no news: its own run's code, or for counts and speeds
+    `trained`, any run's); earlier evaluations and counts say nothing."""
     for run in result.measured:
-        code = run.metrics.get("code")
-        if code is not None:
-            own = _trainers(run) if run in result.runs else []
-            yield code_entry(code, run.evaluation.path), own
+        if run.metrics.get("code") is not None:
+            own = training_code(run.trained) if run in result.runs else []
+            yield run.evaluation.path, run.metrics["code"], own
     for path, content in _others(result, root):
         if content.get("code") is not None:
-            yield code_entry(content["code"], path), trained
+            yield path, content["code"], trained
 
 
 def _others(result: CellResult, root: Path) -> Iterator[tuple[str, dict[str, Any]]]:

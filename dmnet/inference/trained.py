@@ -17,7 +17,7 @@ from dmnet.data.manifest import Manifest
 from dmnet.errors import ConfigError, RunError
 from dmnet.files import read_json
 from dmnet.inference.form import Form, form_of, in_form
-from dmnet.provenance import code_begun, code_ended, environment, tf32
+from dmnet.provenance import code_begun, code_ended, tf32
 from dmnet.segmentor import Segmentor
 from dmnet.training.processes import pick_device
 from dmnet.weights import load_trained
@@ -55,7 +55,6 @@ class TrainedRun:
             "tf32": tf32(self.device),
             "form": self.form.name,
             "code": code_ended(self.code),
-            "environment": environment(self.device),
         }
 
 
@@ -65,7 +64,7 @@ def open_trained(run_dir: Path, evaluation: EvaluationConfig, data: Path) -> Tra
     Raises RunError when the run is not finished, CheckpointError when its weights are damaged,
     DataError when `data` is not the evaluation's, ConfigError when `evaluation` does not fit it.
     """
-    code = code_begun()
+    code = code_begun(package=True)
     config = run_dir / "config.json"
     job = parse_job(read_json(config), str(config))
     trained = read_json(run_dir / "train.json")

@@ -17,7 +17,9 @@ def test_a_run_records_code_versions_hardware_data_and_the_command_that_repeats_
         assert attempt["code"] == code and attempt["environment"] == run["environment"]
         assert attempt["parameters"]["key"] == key
         for path in (small.path / "runs" / key / "evaluations").glob("*.json"):
-            assert small.json(f"runs/{key}/evaluations/{path.name}")["code"] == code
+            measured = small.json(f"runs/{key}/evaluations/{path.name}")["code"]
+            assert measured["sha256"] == code["sha256"] and measured["modified"] is False
+            assert measured["commit"] == small.git("rev-list", "-1", "HEAD", "--", "dmnet").strip()
         assert run["environment"]["packages"].keys() >= {"torch", "numpy", "pillow"}
         assert run["environment"]["processor"]["cores"] >= 1
         assert run["seed"] == 0 and run["parent"] is None
