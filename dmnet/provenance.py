@@ -25,17 +25,18 @@ PACKAGES = ("torch", "numpy", "pillow", "opencv-python-headless")
 
 
 @cache
-def code_at_start(package: bool = False) -> dict[str, Any]:
+def code_at_start(*, package: bool) -> dict[str, Any]:
     """The code that this process runs, as `code_version` describes it.
 
-    package: as there. Of the first call; the command line makes it before it imports what computes.
+    package: as there. Of the first call with it; the command line makes that before it imports
+    what computes.
     """
     return code_version(package=package)
 
 
 def code_begun(package: bool = False) -> dict[str, Any]:
     """The same when work begins; an unknown commit or a change since the start is logged."""
-    code = code_ended(code_at_start(package))
+    code = code_ended(code_at_start(package=package))
     if code["commit"] is None:
         log.warning("the commit of the code is unknown: %s", code["reason"])
     return code
