@@ -132,6 +132,22 @@ def test_committed_or_not_the_same_code_has_the_same_hash(clone: Path, git: Git)
     assert before["sha256"] == after["sha256"]
 
 
+def test_of_the_package_alone_nothing_else_counts(clone: Path, git: Git) -> None:
+    """Two clones that measure the same at different commits write the same file."""
+    before = code_version(clone, package=True)
+    add_a_preset(clone)
+    (clone / "results.txt").write_text("")
+    git("add", "results.txt")
+    git("commit", "-qm", "results")
+    assert code_version(clone, package=True) == before
+    assert code_version(clone)["modified"] is True
+    edit(clone)
+    assert code_version(clone, package=True)["modified"] is True
+    git("commit", "-qam", "edited")
+    after = code_version(clone, package=True)
+    assert after["commit"] == git("rev-parse", "HEAD") and after["sha256"] != before["sha256"]
+
+
 SETTINGS = {
     "diff.noprefix": "true",
     "diff.mnemonicPrefix": "true",
