@@ -16,7 +16,8 @@ from bench.limits import Limits, flops
 from bench.run import Measured
 from bench.shares import loaders_share, machines_share
 from bench.statistics import CONFIDENCE, median_interval, ratios
-from dmnet.provenance import code_version, device_name
+from dmnet.checkout import code_version
+from dmnet.provenance import device_name
 
 MARGIN = 0.05  # what may at most be lost where we count as fast as the reference
 

@@ -33,7 +33,6 @@ from dmnet.config import (
     ReleaseJob,
     SpeedConfig,
     WeightsConfig,
-    content_hash,
     parse,
     parse_job,
 )
@@ -48,6 +47,7 @@ from dmnet.errors import (
 )
 from dmnet.files import read_json, user_path, write_json
 from dmnet.memory import keep_large_blocks
+from dmnet.provenance import code_at_start
 from dmnet.training.launch import rank_of_this_process
 
 
@@ -161,13 +161,10 @@ def predict(arguments: argparse.Namespace) -> None:
 
 
 def profile(arguments: argparse.Namespace) -> None:
-    from dmnet.profile import profile_branches
+    from dmnet.profile import count
 
     config = parse(ProfileConfig, read_argument(arguments.config), "--config")
-    counts = profile_branches(config)
-    key = content_hash(config)[:16]
-    content = {"profile": key, "config": config.model_dump(mode="json"), **counts}
-    write_json(arguments.output, content)
+    write_json(arguments.output, count(config))
 
 
 def export(arguments: argparse.Namespace) -> None:
@@ -299,6 +296,9 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     keep_large_blocks()
+    if arguments.action not in (prepare, fetch):
+        # What is imported from here on is what it records.
+        code_at_start(package=arguments.action in (evaluate, predict, profile))
     if arguments.action is not prepare:  # which needs no PyTorch
         with uncollected():
             import torch  # noqa: F401 - it alone: what else a command imports is small

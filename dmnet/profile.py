@@ -8,15 +8,30 @@ activation or pooling.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 
 from dmnet.backbones import build_backbone
-from dmnet.config import ProfileConfig
+from dmnet.config import ProfileConfig, content_hash
 from dmnet.errors import ConfigError
 from dmnet.flops import CountFlops
 from dmnet.heads import build_head
 from dmnet.heads.multi_branch import MultiBranchHead
+from dmnet.provenance import code_begun, code_ended
+
+
+def count(config: ProfileConfig) -> dict[str, Any]:
+    """JSON-ready: what `profile_branches` counts, of which configuration, by which code."""
+    code = code_begun(package=True)
+    counts = profile_branches(config)
+    return {
+        "profile": content_hash(config)[:16],
+        "config": config.model_dump(mode="json"),
+        **counts,
+        "code": code_ended(code),
+    }
 
 
 def profile_branches(config: ProfileConfig) -> dict[str, int]:

@@ -1,48 +1,61 @@
-"""Where a number was made: code commit, versions, hardware. Nothing secret, no environment."""
+"""Where a number was made: code commit, versions, hardware. Nothing secret, no environment.
+
+Code is recorded when work begins and looked at again when it ends: a result is of the code that
+its process has loaded, whatever lies on the disk by then.
+"""
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
-import subprocess
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
+from dmnet.checkout import code_version, computing_code
 
-from dmnet.files import sha256_bytes
+if TYPE_CHECKING:  # `code_at_start` is called before PyTorch is imported, which takes seconds
+    import torch
+
+log = logging.getLogger(__name__)
 
 PACKAGES = ("torch", "numpy", "pillow", "opencv-python-headless")
-CODE = ("dmnet", "pipeline", "params", "Snakefile")
 
 
 @cache
-def code_version() -> dict[str, Any]:
-    """{"commit": full hash or None outside git, "modified": tracked code or params changed,
-    "diff_sha256": of the changes, None without any}.
+def code_at_start(*, package: bool) -> dict[str, Any]:
+    """The code that this process runs, as `code_version` describes it.
 
-    The hash tells whether two runs had the same changes; the changes themselves stay private.
+    package: as there. Of the first call with it; the command line makes that before it imports
+    what computes.
     """
-    root = Path(__file__).resolve().parent.parent
+    return code_version(package=package)
 
-    def git(*arguments: str) -> str:
-        command = ["git", "-C", str(root), *arguments]
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
-    try:
-        commit = git("rev-parse", "HEAD")
-        changed = git("status", "--porcelain", "--untracked-files=no", "--", *CODE)
-        options = ("--no-color", "--no-ext-diff", "--no-textconv", "--full-index", "--binary")
-        diff = git("diff", *options, "HEAD", "--", *CODE) if changed else ""
-    except (OSError, subprocess.CalledProcessError):
-        return {"commit": None, "modified": None, "diff_sha256": None}
-    digest = sha256_bytes(diff.encode()) if changed else None
-    return {"commit": commit, "modified": bool(changed), "diff_sha256": digest}
+def code_begun(package: bool = False) -> dict[str, Any]:
+    """The same when work begins; an unknown commit or a change since the start is logged."""
+    code = code_ended(code_at_start(package=package))
+    if code["commit"] is None:
+        log.warning("the commit of the code is unknown: %s", code["reason"])
+    return code
+
+
+def code_ended(code: dict[str, Any]) -> dict[str, Any]:
+    """The record of the beginning, `changed` if the model package's files are others by now.
+
+    A change is noted once and stays noted, whatever the files become later.
+    """
+    if code["changed"] or computing_code() == code["sha256"]:
+        return code
+    log.warning("files of dmnet/ changed while this ran; its record says so, and reports will")
+    return {**code, "changed": True}
 
 
 def device_name(device: torch.device) -> str:
+    import torch
+
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     try:
@@ -59,6 +72,8 @@ def tf32(device: torch.device) -> list[str]:
 
     PyTorch's default for convolutions ("convolutions", "products"); on NVIDIA's GPUs since 2020.
     """
+    import torch
+
     if device.type != "cuda" or torch.cuda.get_device_capability(device)[0] < 8:
         return []
     cublas, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
@@ -68,6 +83,8 @@ def tf32(device: torch.device) -> list[str]:
 
 def environment(device: torch.device) -> dict[str, Any]:
     """Versions and hardware, JSON-ready; no names of users or machines, no variables."""
+    import torch
+
     return {
         "python": platform.python_version(),
         "packages": {name: version(name) for name in PACKAGES},

@@ -35,7 +35,7 @@ from dmnet.devices import upload
 from dmnet.errors import RunError
 from dmnet.inference.augmented import View, average_scores, label_map, make_views
 from dmnet.inference.form import form_on, in_form
-from dmnet.provenance import code_version, environment
+from dmnet.provenance import code_begun, code_ended, environment
 from dmnet.segmentor import Segmentor
 from dmnet.training.acceleration import acceleration_on
 from dmnet.training.amp import uses_amp
@@ -51,6 +51,7 @@ def measure(config: SpeedConfig) -> dict[str, Any]:
 
     Raises RunError when memory does not suffice.
     """
+    code = code_begun()
     memory = training_memory(config)  # first, while this process holds nothing on the device
     device = pick_device()
     seconds = prediction_seconds(config, device)
@@ -68,7 +69,7 @@ def measure(config: SpeedConfig) -> dict[str, Any]:
         **memory,
         "device": {**where["device"], "threads": torch.get_num_threads()},
         "packages": where["packages"],
-        "code": code_version(),
+        "code": code_ended(code),
     }
 
 

@@ -187,6 +187,8 @@ def verify(arguments: argparse.Namespace) -> None:
     findings = verify_tree(quick=arguments.quick)
     for line in findings.absent:
         print(line)
+    for line in findings.noted:
+        print(f"more than one code: {line}")
     for line in findings.wrong:
         print(f"does not fit: {line}")
     print(findings.summary())

@@ -6,6 +6,8 @@ from typing import Any
 
 from tabulate import tabulate
 
+from pipeline.made_by import commit_text
+
 
 def render_caption(content: dict[str, Any]) -> str:
     name = content["figure"]
@@ -89,10 +91,9 @@ def _origins(content: dict[str, Any]) -> str:
 
 
 def _commit(column: dict[str, Any]) -> str:
-    if column["commit"] is None:
-        return "unknown (not a git checkout)"
-    modified = " with uncommitted changes" if column["modified"] else ""
-    return f"`{column['commit'][:12]}`{modified}"
+    """Which trained, and which predicted where it is another."""
+    trained, predicted = commit_text(column), column.get("predicted_by")
+    return f"{trained}; predicted by {commit_text(predicted)}" if predicted else trained
 
 
 def percent(number: float | None) -> str:

@@ -24,6 +24,7 @@ from dmnet.inference.metrics import ConfusionMatrix
 from pipeline.errors import ResultError
 from pipeline.experiments import Experiment
 from pipeline.figures import Figure
+from pipeline.made_by import code_entry, code_marks, is_news, training_code
 from pipeline.predictions import Predictions, read_predictions
 
 RULE = (
@@ -101,7 +102,7 @@ def build_figure(
         "figure": figure.name,
         "title": figure.spec.title,
         "source": figure.spec.source,
-        "notes": list(figure.spec.notes),
+        "notes": [*figure.spec.notes, *_code_notes(columns)],
         "rule": RULE,
         "preset": {
             "name": experiment.preset_name,
@@ -164,6 +165,8 @@ def _percent(fraction: float) -> float | None:
 
 def _column(predictions: Predictions, root: Path) -> dict[str, Any]:
     column, trained = predictions.column, predictions.trained
+    last = code_entry(trained["code"], column.evaluation.trained)
+    predictor = _predictor(predictions)
     config = column.evaluation.config
     return {
         "title": column.title,
@@ -176,11 +179,30 @@ def _column(predictions: Predictions, root: Path) -> dict[str, Any]:
         "load_scale": config.load_scale,
         "predictions": column.path,
         "predictions_sha256": sha256_file(root / column.path),
-        "commit": trained["code"]["commit"],
-        "modified": trained["code"]["modified"],
+        "commit": last["commit"],
+        "modified": last["modified"],
+        **({"predicted_by": predictor} if predictor else {}),
         "trained_on": trained["environment"]["device"]["type"],
         "predicted_on": predictions.manifest["device"],
     }
+
+
+def _predictor(predictions: Predictions) -> dict[str, Any] | None:
+    """The code that predicted, where it is none of those that trained."""
+    code, path = predictions.manifest.get("code"), predictions.column.path
+    if code is None:
+        return None  # not recorded by earlier versions
+    news = is_news(code, training_code(predictions.trained))
+    return code_entry(code, path) if news else None
+
+
+def _code_notes(predictions: Sequence[Predictions]) -> list[str]:
+    found: dict[str, None] = {}
+    for entry in predictions:
+        column = entry.column
+        found |= dict.fromkeys(code_marks(column.evaluation.trained, entry.trained))
+        found |= dict.fromkeys(code_marks(column.path, entry.manifest))
+    return [f"**More than one code:** {line}" for line in found]
 
 
 def _essentials(inference: InferenceConfig) -> dict[str, Any]:

@@ -18,8 +18,9 @@ from dmnet.files import read_json
 from dmnet.training.history import read_history
 from pipeline.claims_report import interval_text, margin_text
 from pipeline.errors import ResultError
+from pipeline.made_by import commit_text
 from pipeline.page_plots import Curve, Point, Style, curves_svg, scatter_svg, style_of, thinned
-from pipeline.render import SECTIONS, commit_text, notes_of, number_text, short_value
+from pipeline.render import SECTIONS, notes_of, number_text, short_value
 from pipeline.report import cells_of, decimals_of, is_bold
 
 TEMPLATES = Path(__file__).parent / "templates"

@@ -6,6 +6,7 @@ from typing import Any
 
 from tabulate import tabulate
 
+from pipeline.made_by import commit_text
 from pipeline.ranking import describe_agreement
 from pipeline.report import cells_of, count_sources, decimals_of, is_bold
 from pipeline.verdict_report import count_verdicts, render_verdicts, shows_verdicts, verdict_of
@@ -65,14 +66,18 @@ def _header(report: dict[str, Any]) -> str:
     if shows_verdicts(report):
         rows.append(["Verdicts", count_verdicts(report)])
     rows.append(["Trained at commit", ", ".join(map(commit_text, report["code"])) or "-"])
+    if report.get("measured_by"):
+        rows.append(["Evaluated at commit", _measured_text(report)])
     rows.append(["What this shows", preset["shows"].strip()])
     return tabulate(rows, headers=["", ""], tablefmt="pipe", disable_numparse=True)
 
 
-def commit_text(code: dict[str, Any]) -> str:
-    if code["commit"] is None:
-        return "unknown (not a git checkout)"
-    return f"`{code['commit'][:12]}`" + (" with uncommitted changes" if code["modified"] else "")
+def _measured_text(report: dict[str, Any]) -> str:
+    """Which cells, where it is not one code for all."""
+    codes = report["measured_by"]
+    if len(codes) == 1:
+        return commit_text(codes[0])
+    return "; ".join(f"{commit_text(code)}: {', '.join(code['cells'])}" for code in codes)
 
 
 def _tables(report: dict[str, Any]) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from pipeline.bold import bold_places
 from pipeline.experiments import Cell, Experiment, settings_with_origin
+from pipeline.made_by import code_notes, measured_by, trained_by
 from pipeline.official import official_notes
 from pipeline.ranking import rank_agreements
 from pipeline.results import CellResult, in_words, read_cell, weights_of
@@ -33,6 +34,7 @@ def build_report(
     contents = {
         name: _cell(result, judge(result, experiment, rules)) for name, result in results.items()
     }
+    measured, marks = measured_by(results.values(), root), code_notes(results.values(), root)
     return {
         "table": table,
         "title": spec.title,
@@ -51,7 +53,8 @@ def build_report(
         "trains": any(cell.evaluations or cell.profile for cell in cells),
         "datasets": _datasets(cells, results),
         "devices": _devices(results),
-        "code": _code(results),
+        "code": trained_by(results.values()),
+        **({"measured_by": measured} if measured else {}),
         "columns": list(spec.columns),
         "rows": [
             {
@@ -66,7 +69,7 @@ def build_report(
         },
         "not_comparable": spec.defaults.not_comparable,
         **({"bold": bold_places(spec)} if spec.bold else {}),
-        "notes": [*spec.notes, *_official_notes(experiment, table, results)],
+        "notes": [*spec.notes, *_official_notes(experiment, table, results), *marks],
         "same_weights": _same_weights(results),
         "rank_agreement": rank_agreements(list(contents.values())),
     }
@@ -234,18 +237,6 @@ def _same_weights(results: dict[str, CellResult]) -> list[list[str]]:
             found = cells.setdefault(run.metrics["weights_sha256"], {})
             found.setdefault(run.evaluation.run_key, result.cell.id)
     return [list(runs.values()) for runs in cells.values() if len(runs) > 1]
-
-
-def _code(results: dict[str, CellResult]) -> list[dict[str, Any]]:
-    """The commits that the runs were trained at, not the one that the report is written at."""
-    versions = {
-        (run.trained["code"]["commit"], run.trained["code"]["modified"])
-        for result in results.values()
-        for run in result.runs
-    }
-    return [
-        {"commit": commit, "modified": modified} for commit, modified in sorted(versions, key=str)
-    ]
 
 
 def _settings(cells: list[Cell], origins: tuple[str, ...]) -> list[dict[str, Any]]:

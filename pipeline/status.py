@@ -6,8 +6,11 @@ from pathlib import Path
 
 from tabulate import tabulate
 
+from dmnet.errors import DMNetError
+from dmnet.files import read_json
 from dmnet.text import clock
 from pipeline.experiments import Experiment
+from pipeline.made_by import code_marks
 from pipeline.moved_on import moved_on_lines
 from pipeline.run_status import run_status
 
@@ -47,7 +50,22 @@ def render_status(experiment: Experiment, root: Path = Path(".")) -> str:
                 for status in states
                 if status.failure is not None
             ),
+            *_code_lines(experiment, root),
             *moved_on_lines(experiment, root),
             "Logs: logs/runs/<run>/train.log",
         ]
     )
+
+
+def _code_lines(experiment: Experiment, root: Path) -> list[str]:
+    """A line for each finished run or evaluation whose code changed on the way."""
+    paths = [f"runs/{key}/train.json" for key in experiment.runs]
+    paths += [evaluation.path for evaluation in experiment.evaluations.values()]
+    lines = []
+    for path in paths:
+        try:
+            found = code_marks(path, read_json(root / path)) if (root / path).exists() else []
+        except DMNetError:
+            continue  # `verify` names what is damaged
+        lines += [f"more than one code: {line}" for line in found]
+    return lines

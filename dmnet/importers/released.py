@@ -29,7 +29,7 @@ from dmnet.files import sha256_bytes, to_json, write_bytes, write_json, write_te
 from dmnet.importers import ZOOS, Zoo
 from dmnet.importers.published import Found, require
 from dmnet.importers.untrusted import read_checkpoint
-from dmnet.provenance import code_version, environment
+from dmnet.provenance import code_begun, code_ended, environment
 from dmnet.segmentor import Segmentor
 from dmnet.text import printable
 
@@ -48,6 +48,7 @@ def import_released(
     Raises CheckpointError, with nothing written, when the file is missing, has another hash, is
     damaged or foreign, or does not fit the model; RunError when `output` cannot be written.
     """
+    code = code_begun()
     checkpoint = job.run.checkpoint
     found = require(checkpoint.files, weights_dir, f"released checkpoint {checkpoint.name} is")
     if not found.verified:
@@ -62,7 +63,7 @@ def import_released(
         model = load(held, ZOOS[checkpoint.zoo], job)
     except CheckpointError as error:
         raise CheckpointError(f"{found.path}: {printable(str(error))}") from error
-    return _write(job, found, held, model, output, repeat)
+    return _write(job, found, held, model, output, repeat, code)
 
 
 def load(held: Any, zoo: Zoo, job: ReleaseJob) -> Segmentor:
@@ -157,6 +158,7 @@ def _write(
     model: Segmentor,
     output: Path,
     repeat: str | None,
+    code: dict[str, Any],
 ) -> dict[str, Any]:
     buffer = io.BytesIO()
     torch.save(model.state_dict(), buffer)
@@ -190,7 +192,7 @@ def _write(
         "environment": {"device": {"type": "unknown", "name": trainer}},
     }
     imported = {
-        "code": code_version(),
+        "code": code_ended(code),
         "environment": environment(torch.device("cpu")),
         "repeat": repeat,
     }

@@ -17,7 +17,7 @@ from dmnet.data.manifest import Manifest
 from dmnet.errors import ConfigError, RunError
 from dmnet.files import read_json
 from dmnet.inference.form import Form, form_of, in_form
-from dmnet.provenance import tf32
+from dmnet.provenance import code_begun, code_ended, tf32
 from dmnet.segmentor import Segmentor
 from dmnet.training.processes import pick_device
 from dmnet.weights import load_trained
@@ -35,10 +35,14 @@ class TrainedRun:
     dataset: SegmentationDataset
     device: torch.device
     form: Form
+    code: dict[str, Any]  # that computes, when it was opened
 
     @property
     def origin(self) -> dict[str, Any]:
-        """JSON-ready: run, weights, protocol and data that a result of it rests on."""
+        """JSON-ready: run, weights, protocol, data and code that a result of it rests on.
+
+        To be asked for when the result is there: code that changed meanwhile is noted.
+        """
         return {
             "run": self.job.run.key,
             "weights_sha256": self.weights_sha256,
@@ -50,6 +54,7 @@ class TrainedRun:
             "device": self.device.type,
             "tf32": tf32(self.device),
             "form": self.form.name,
+            "code": code_ended(self.code),
         }
 
 
@@ -59,6 +64,7 @@ def open_trained(run_dir: Path, evaluation: EvaluationConfig, data: Path) -> Tra
     Raises RunError when the run is not finished, CheckpointError when its weights are damaged,
     DataError when `data` is not the evaluation's, ConfigError when `evaluation` does not fit it.
     """
+    code = code_begun(package=True)
     config = run_dir / "config.json"
     job = parse_job(read_json(config), str(config))
     trained = read_json(run_dir / "train.json")
@@ -82,4 +88,4 @@ def open_trained(run_dir: Path, evaluation: EvaluationConfig, data: Path) -> Tra
     device = pick_device()
     form = form_of(evaluation, len(dataset), device)
     model = in_form(model.to(device), form)
-    return TrainedRun(job, evaluation, digest, model, manifest, dataset, device, form)
+    return TrainedRun(job, evaluation, digest, model, manifest, dataset, device, form, code)

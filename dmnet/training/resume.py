@@ -1,7 +1,8 @@
 """Resume states: the last two, each named by its SHA-256, in `runs/<key>/resume/`.
 
     resume/states.json              {"identity": {...}, "states": [older, newer]}
-    resume/state-<iteration>.pt     model, optimizer, iteration, open sums of the history
+    resume/state-<iteration>.pt     model, optimizer, iteration, open sums of the history,
+                                    and the attempts so far (dmnet/training/attempts.py)
 
 A state is used only if its hash fits; a damaged one is passed over for the one before it. States
 of another identity (other data, other start weights) are never used.

@@ -28,9 +28,9 @@ from dmnet.data.manifest import Manifest
 from dmnet.data.worker_room import affordable_workers, bytes_of_batch
 from dmnet.errors import DMNetError, LostContactError, OutOfTimeError, RunError
 from dmnet.inference.evaluate import evaluate
-from dmnet.provenance import code_version, environment
 from dmnet.segmentor import Segmentor
 from dmnet.training.acceleration import PLAIN, acceleration_on
+from dmnet.training.attempts import Attempt, attempt_begun, going_on, until
 from dmnet.training.finished import write_finished
 from dmnet.training.history import History
 from dmnet.training.processes import ALONE, Processes, pick_device
@@ -92,6 +92,9 @@ class Trainer:
             job.execution.accumulate,
             acceleration_on(self.device) if job.execution.accelerated else PLAIN,
         )
+        self.attempts: list[Attempt] = []  # known and kept by the first process
+        if self.processes.first:
+            self.attempts = [attempt_begun(job, self.device, self.stepper.acceleration)]
         self.clock = WallClock(end)
         self.counts = [self.processes.count]  # of the processes, over all attempts
         self.iteration = 0  # finished iterations
@@ -317,6 +320,7 @@ class Trainer:
         self.clock.took("save")
 
     def _write_state(self, sums: dict[str, Any]) -> None:
+        self.attempts = until(self.attempts, self.iteration)
         self.states.save(
             {
                 "iteration": self.iteration,
@@ -328,6 +332,7 @@ class Trainer:
                 "validated": self.validated,
                 "validation_seconds": self.clock.longest["validation"],
                 "processes": self.counts,
+                "attempts": self.attempts,
             },
             self.iteration,
         )
@@ -344,6 +349,10 @@ class Trainer:
         self.clock.longest["validation"] = state.get("validation_seconds", 0.0)
         counts = state.get("processes", [1])
         self.counts = counts if counts[-1] == self.processes.count else [*counts, *self.counts]
+        if self.processes.first:
+            (attempt,) = self.attempts
+            before = state.get("attempts")
+            self.attempts = going_on(before, attempt, self.iteration, self.run_dir)
         self.model.load_state_dict(state["model"])
         self.stepper.load_state_dict(state)
         log.info("going on from iteration %d of %d", self.iteration, self.recipe.iterations)
@@ -357,6 +366,8 @@ class Trainer:
             "seconds of this attempt: iterations %.1f, validations %.1f, saving %.1f",
             *(spent[what] for what in ("iteration", "validation", "save")),
         )
+        self.attempts = until(self.attempts, self.iteration)
+        last = self.attempts[-1]
         facts = {
             "data_fingerprint": self.manifest.fingerprint,
             "stand_in": self.manifest.stand_in,
@@ -367,9 +378,8 @@ class Trainer:
             "bn_parts": self.recipe.bn_parts,  # of a batch, each with statistics of its own
             "processes": self.counts,  # one after the other, where attempts differed
             "seconds": round(self.progress.seconds, 3),
-            "code": code_version(),
-            "environment": environment(self.device),
-            "acceleration": self.stepper.acceleration,  # of the last attempt
+            **{name: last[name] for name in ("code", "environment", "acceleration")},
+            "attempts": self.attempts,
             "repeat": self.repeat,
         }
         key = self.job.run.key

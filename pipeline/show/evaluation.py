@@ -59,6 +59,7 @@ def evaluation_lines(
     lines += [
         ("images", recorded(entry_at(measured.metrics, "images"))),
         ("measured on", measured.measured_on),
+        *([("measured by", code_text(measured.metrics))] if "code" in measured.metrics else []),
         (metric_name(cell), value),
     ]
     return lines

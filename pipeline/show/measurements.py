@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from dmnet.files import read_json
 from pipeline.experiments import Experiment
@@ -10,7 +11,7 @@ from pipeline.report import device_text
 from pipeline.results import CellResult
 from pipeline.show.evaluation import protocol_text
 from pipeline.show.number import metric_name
-from pipeline.show.text import Lines, file_here
+from pipeline.show.text import Lines, code_text, file_here
 
 
 def profile_lines(experiment: Experiment, result: CellResult, root: Path) -> Lines:
@@ -29,7 +30,8 @@ def profile_lines(experiment: Experiment, result: CellResult, root: Path) -> Lin
     ]
     if result.profiled is None:
         return [*lines, ("count", "pending")]
-    return [*lines, ("count", f"{read_json(root / profile.path)[spec.measure]:,}")]
+    content = read_json(root / profile.path)
+    return [*lines, ("count", f"{content[spec.measure]:,}"), *_code(content)]
 
 
 def speed_lines(experiment: Experiment, result: CellResult, root: Path) -> Lines:
@@ -52,7 +54,12 @@ def speed_lines(experiment: Experiment, result: CellResult, root: Path) -> Lines
     ]
     if result.speed is None:
         return [*lines, (metric_name(result.cell), "pending")]
-    return [*lines, ("measured on", device_text(result.speed))]
+    return [*lines, ("measured on", device_text(result.speed)), *_code(result.speed)]
+
+
+def _code(content: dict[str, Any]) -> Lines:
+    """Not recorded by earlier versions."""
+    return [("measured by", code_text(content))] if "code" in content else []
 
 
 def _size(size: tuple[int, int]) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from dmnet.text import printable
+
 UNKNOWN = "not recorded"
 
 Lines = list[tuple[str, str]]  # (what, its value)
@@ -38,8 +40,10 @@ def code_text(made: Any) -> str:
     """By which commit what `made` describes was made, and whether its files had been changed."""
     commit, modified = entry_at(made, "code", "commit"), entry_at(made, "code", "modified")
     if commit is None:
-        return "unknown commit (not a git checkout)"
+        reason = entry_at(made, "code", "reason")
+        return f"unknown commit ({printable(str(reason)) if reason else 'not a git checkout'})"
     changes = {True: "with uncommitted changes", False: "no uncommitted changes"}
     digest = entry_at(made, "code", "diff_sha256")
     suffix = f" (SHA-256 {digest})" if digest else ""
+    suffix += "; files changed while it ran" if entry_at(made, "code", "changed") else ""
     return f"commit {commit}, {changes.get(modified, 'uncommitted changes unknown')}{suffix}"

@@ -47,7 +47,7 @@ def _trained(folder: str, trained: Any, root: Path) -> Lines:
     return [
         ("weights", file_here(f"{folder}/{Path(str(weights)).name}", root) if weights else UNKNOWN),
         ("weights SHA-256", recorded(entry_at(trained, "weights", "sha256"))),
-        ("code", code_text(trained)),
+        *_code(trained),
         ("packages", ", ".join(versions) or UNKNOWN),
         ("trained on", _device(trained)),
         ("processes", _processes(trained)),
@@ -55,6 +55,20 @@ def _trained(folder: str, trained: Any, root: Path) -> Lines:
         ("accelerated by", _acceleration(trained)),
         ("made by", recorded(entry_at(trained, "repeat"))),
         ("took", UNKNOWN if seconds is None else f"{seconds} s ({clock(float(seconds))})"),
+    ]
+
+
+def _code(trained: Any) -> Lines:
+    """Of each attempt, where they had not the same."""
+    attempts = entry_at(trained, "attempts")
+    attempts = attempts if isinstance(attempts, list) else []
+    texts = [code_text(attempt) for attempt in attempts]
+    if len(set(texts)) < 2:
+        return [("code", code_text(trained))]
+    ends = [(entry_at(attempt, "from"), entry_at(attempt, "to")) for attempt in attempts]
+    return [
+        ("code", f"iterations {start} to {end}: {text}")
+        for (start, end), text in zip(ends, texts, strict=True)
     ]
 
 

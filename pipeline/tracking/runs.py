@@ -15,6 +15,7 @@ from dmnet.files import read_json, sha256_bytes, to_json
 from dmnet.training.history import read_history
 from pipeline.dvc_entries import weights_md5
 from pipeline.experiments import Evaluation, Experiment, Release, Run
+from pipeline.made_by import code_marks
 from pipeline.results import metric_value
 
 RECORD_REVISION = "3"  # raise it when more is told than before
@@ -132,6 +133,7 @@ def _tags(
 ) -> dict[str, str]:
     code = trained["code"]  # None for a checkpoint that others trained
     commit = f"{code['commit']}{' modified' if code['modified'] else ''}" if code else None
+    marks = code_marks(f"{folder_of(run)}/train.json", trained)
     checkpoint = trained.get("checkpoint") or {}
     return _place(experiment, run) | _cut(
         {
@@ -140,6 +142,7 @@ def _tags(
             "dmnet.verified": checkpoint.get("verified"),
             "dmnet.dvc": weights_md5(folder_of(run), root),
             "dmnet.commit": commit,
+            "dmnet.more_than_one_code": "; ".join(marks) or None,
             "dmnet.device": trained["environment"]["device"]["name"],
             "dmnet.weights_sha256": trained["weights"]["sha256"],
             "dmnet.data_fingerprint": trained["data_fingerprint"],

@@ -11,6 +11,7 @@ from dmnet.errors import DMNetError
 from dmnet.files import read_json, sha256_file
 from pipeline.dvc_entries import entry_of
 from pipeline.errors import ResultError
+from pipeline.made_by import code_marks
 
 SHOWN = 16  # characters of a hash
 
@@ -22,6 +23,7 @@ class Findings:
     root: Path
     checked: Counter[str] = field(default_factory=Counter)  # kind of thing -> how many
     wrong: list[str] = field(default_factory=list)  # one line each
+    noted: list[str] = field(default_factory=list)  # whole, but not what one would take it for
     absent: list[str] = field(default_factory=list)  # never made or not pulled: nothing is wrong
 
     def same(self, path: str, what: str, expected: Any, found: Any, todo: str) -> bool:
@@ -56,6 +58,14 @@ class Findings:
     def weights_of(self, manifest: str) -> Any:
         """The SHA-256 of the weights that this train.json names."""
         return at(self.json(manifest, f"delete {manifest} and run again"), "weights", "sha256")
+
+    def by_one_code(self, path: str, content: Any) -> None:
+        """Notes a result whose code changed on the way, which its record says and reports mark."""
+        try:
+            self.noted += code_marks(path, content)
+        except ResultError as error:
+            found = str(error).removeprefix(f"{path}: ")
+            self.add(path, "the code that made it", found, "delete it and run again")
 
     def hashed(self, path: str, sha256: Any, kind: str, todo: str) -> None:
         """Compare the file, which exists, with its SHA-256."""

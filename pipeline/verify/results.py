@@ -22,6 +22,7 @@ def verify_predictions(findings: Findings) -> None:
         if content is None:
             continue
         findings.checked["sets of predictions"] += 1
+        findings.by_one_code(path, content)
         findings.same(path, "run", key, content.get("run"), todo)
         trained = f"runs/{key}/train.json"
         if (findings.root / trained).exists():
@@ -49,6 +50,7 @@ def verify_measurements(findings: Findings) -> None:
             if content is None:
                 continue
             findings.checked["counts" if folder == "counts" else "measurements of speed"] += 1
+            findings.by_one_code(path, content)
             findings.same(path, "key", file.stem, content.get(name), todo)
             try:
                 config = parse(schema, content.get("config") or {}, path)

@@ -55,6 +55,7 @@ def _verify_run(findings: Findings, kind: str, key: str) -> None:
             findings.hashed(path, entry.get("sha256"), label, again)
         else:
             findings.lost(path, manifest, again)
+    findings.by_one_code(manifest, trained)
     _verify_config(findings, kind, key, trained)
     for evaluation in sorted((findings.root / run / "evaluations").glob("*.json")):
         _verify_evaluation(findings, f"{run}/evaluations/{evaluation.name}", key, kind, trained)
@@ -141,6 +142,7 @@ def _verify_evaluation(
     if result is None:
         return
     findings.checked["evaluations"] += 1
+    findings.by_one_code(path, result)
     findings.same(path, "run", key, result.get("run"), todo)
     weights = at(trained, "weights", "sha256")
     findings.same(path, "weights", weights, result.get("weights_sha256"), todo)

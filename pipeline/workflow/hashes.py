@@ -15,6 +15,7 @@ REPORTING_CODE = (
     "results.py",
     "failures.py",
     "report.py",
+    "made_by.py",
     "settings.py",
     "ranking.py",
     "render.py",
@@ -30,11 +31,11 @@ SUMMARY_CODE = (
 )
 FIGURE_CODE = (
     *("figures.py", "predictions.py", "figure_content.py", "figure_caption.py"),
-    "figure_drawing.py",
+    *("made_by.py", "figure_drawing.py"),
 )
 SUBMISSION_CODE = ("submission.py",)
 PAGE_CODE = (
-    *("page.py", "page_plots.py", "render.py", "claims_report.py"),
+    *("page.py", "page_plots.py", "render.py", "made_by.py", "claims_report.py"),
     *("templates/overview.html.j2", "templates/overview.css"),
 )
 CODE = Path(pipeline.__file__).parent

@@ -54,6 +54,8 @@ def test_prepare_train_and_evaluate(
     metrics, trained = read_json(output), read_json(run / "train.json")
     assert metrics["run"] == job.run.key and metrics["images"] == 3
     assert metrics["weights_sha256"] == sha256_file(run / "weights.pt")
+    assert metrics["code"]["sha256"] == trained["code"]["sha256"]
+    assert metrics["code"]["changed"] is False
     assert metrics["tf32"] == trained["environment"]["device"]["tf32"]
     assert metrics["stand_in"] is True
     assert metrics["data_fingerprint"] == trained["data_fingerprint"]

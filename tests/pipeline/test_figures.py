@@ -287,3 +287,17 @@ def test_the_picture_is_1200_pixels_wide_and_twice_the_same(experiment, figure, 
         assert image.width == 1200
         assert not {"Software", "Creation Time"} & set(image.info)
     assert to_json(content)  # nothing in it that JSON does not have
+
+
+def test_the_commit_that_predicted_is_named_where_it_is_another(experiment, figure, tmp_path):
+    def caption(**code):
+        path = tmp_path / figure.columns[0].path
+        write_json(
+            path, {**read_json(path), "code": {"commit": "c" * 40, "modified": False} | code}
+        )
+        return render_caption(build_figure(experiment, figure, tmp_path)[0])
+
+    assert "predicted by" not in caption()
+    assert "`cccccccccccc`; predicted by `dddddddddddd`" in caption(commit="d" * 40)
+    mark = "files of dmnet/ changed while it was made"
+    assert f"**More than one code:** {figure.columns[0].path}: {mark}" in caption(changed=True)

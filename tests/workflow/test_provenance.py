@@ -11,7 +11,15 @@ import pytest
 def test_a_run_records_code_versions_hardware_data_and_the_command_that_repeats_it(small):
     commit = small.git("rev-parse", "HEAD").strip()
     for key, run in small.runs().items():
-        assert run["code"] == {"commit": commit, "modified": False, "diff_sha256": None}
+        code = run["code"]
+        assert (code["commit"], code["modified"], code["changed"]) == (commit, False, False)
+        (attempt,) = run["attempts"]
+        assert attempt["code"] == code and attempt["environment"] == run["environment"]
+        assert attempt["parameters"]["key"] == key
+        for path in (small.path / "runs" / key / "evaluations").glob("*.json"):
+            measured = small.json(f"runs/{key}/evaluations/{path.name}")["code"]
+            assert measured["sha256"] == code["sha256"] and measured["modified"] is False
+            assert measured["commit"] == small.git("rev-list", "-1", "HEAD", "--", "dmnet").strip()
         assert run["environment"]["packages"].keys() >= {"torch", "numpy", "pillow"}
         assert run["environment"]["processor"]["cores"] >= 1
         assert run["seed"] == 0 and run["parent"] is None
