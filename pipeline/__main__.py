@@ -32,6 +32,7 @@ from dmnet.errors import DMNetError
 from dmnet.files import read_json, to_json, write_bytes, write_text
 from pipeline.errors import SpecError
 from pipeline.experiments import PARAMS, Experiment, build_experiment
+from pipeline.shown import all_visible
 from pipeline.specs import Params
 
 
@@ -324,13 +325,14 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     collect_rarely()
-    try:
-        arguments.action(arguments)
-    except DMNetError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except BrokenPipeError:  # the reader of our output (head, less) went away
-        sys.stderr.close()
+    with all_visible():
+        try:
+            arguments.action(arguments)
+        except DMNetError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 1
+        except BrokenPipeError:  # the reader of our output (head, less) went away
+            sys.stderr.close()
     return 0
 
 

@@ -55,7 +55,8 @@ def _code(commit: str | None, root: Path) -> str | None:
     """Whether the model package is another than at this commit."""
     if commit is None:
         return None
-    command = ["git", "-C", str(root), "diff", "--quiet", commit, "--", "dmnet"]
+    command = ["git", "-C", str(root), "diff", "--quiet", "--end-of-options", commit]
+    command += ["--", "dmnet"]
     try:
         code = subprocess.run(command, capture_output=True, check=False).returncode
     except OSError:

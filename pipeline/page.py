@@ -21,6 +21,7 @@ from pipeline.errors import ResultError
 from pipeline.page_plots import Curve, Point, Style, curves_svg, scatter_svg, style_of, thinned
 from pipeline.render import SECTIONS, commit_text, notes_of, number_text, short_value
 from pipeline.report import cells_of, decimals_of, is_bold
+from pipeline.shown import one_line
 
 TEMPLATES = Path(__file__).parent / "templates"
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -212,7 +213,7 @@ def _table(report: dict[str, Any], histories: Mapping[str, list[dict[str, Any]]]
         "rows": rows,
         "width": sum(3 if column in values else 1 for column in report["columns"]),
         "cells": [e["cell"] for row in rows for e in row["entries"] if "cell" in e],
-        "notes": [note.replace("`", "") for note in notes_of(report)],
+        "notes": [note.replace("`", "") for note in notes_of(report, one_line)],
         "settings": [
             (title, [dict(entry, value=short_value(entry["value"])) for entry in settings])
             for origin, title in SECTIONS.items()
