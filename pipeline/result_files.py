@@ -10,7 +10,7 @@ later versions write other entries), but its texts are checked as well.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -33,36 +33,39 @@ Positive = Annotated[float, Field(gt=0, lt=1e15)]
 Seconds = Annotated[float, Field(ge=0, lt=1e10)]
 
 
-class _Part(BaseModel):
+class Part(BaseModel):
+    """A part of a file; `lines`: whether its texts may have several."""
+
     model_config = ConfigDict(frozen=True, extra="allow", strict=True, allow_inf_nan=False)
+    lines: ClassVar[bool] = False
 
 
-class File(_Part):
+class File(Part):
     file: FileName  # in the folder of what names it
     sha256: Sha256
 
 
-class Code(_Part):
+class Code(Part):
     commit: Commit | None
     modified: bool | None
     diff_sha256: Sha256 | None = None
 
 
-class Device(_Part):
+class Device(Part):
     type: Word
     name: str | None = None
     tf32: list[Word] | None = None
     threads: Count | None = None
 
 
-class Processor(_Part):
+class Processor(Part):
     name: str | None = None
     instructions: str | None = None
     cores: Count | None = None
     threads: Count | None = None
 
 
-class Environment(_Part):
+class Environment(Part):
     device: Device
     processor: Processor | None = None
     packages: dict[str, str] | None = None
@@ -71,14 +74,14 @@ class Environment(_Part):
     cuda: str | None = None
 
 
-class Acceleration(_Part):
+class Acceleration(Part):
     channels_last: bool | None = None
     fused_update: bool | None = None
     tried_convolutions: bool | None = None
     fast_convolutions: Count | None = None
 
 
-class Weights(_Part):
+class Weights(Part):
     """What `train.json` of every run and released checkpoint has."""
 
     weights: File
@@ -103,7 +106,7 @@ class Trained(Weights):
     bn_parts: Annotated[int, Field(ge=1, le=2**20)] = 1
 
 
-class PublishedFile(_Part):
+class PublishedFile(Part):
     name: str
     file: FileName
     sha256: Sha256
@@ -119,7 +122,7 @@ class Released(Weights):
     environment: Environment | None = None
 
 
-class Imported(_Part):
+class Imported(Part):
     """`released/<key>/imported.json`: by which code a checkpoint was imported here."""
 
     code: Code
@@ -127,7 +130,7 @@ class Imported(_Part):
     repeat: str | None = None
 
 
-class _Measured(_Part):
+class _Measured(Part):
     """What was measured or predicted with a run's weights."""
 
     run: Key
@@ -158,7 +161,7 @@ class Predicted(_Measured):
     files: dict[FileName, Sha256]
 
 
-class Counted(_Part):
+class Counted(Part):
     """`counts/<key>.json`."""
 
     profile: Key
@@ -167,11 +170,11 @@ class Counted(_Part):
     macs: Count | None = None
 
 
-class _Precision(_Part):
+class _Precision(Part):
     precision: Word | None = None
 
 
-class Timed(_Part):
+class Timed(Part):
     """`speed/<key>.json`."""
 
     speed: Key
@@ -185,7 +188,7 @@ class Timed(_Part):
     code: Code | None = None
 
 
-class Progress(_Part):
+class Progress(Part):
     """`runs/<key>/progress.json` of a run that trains or was interrupted."""
 
     iteration: Count
@@ -196,7 +199,7 @@ class Progress(_Part):
 FileT = TypeVar("FileT", bound=BaseModel)
 
 
-def read_result_file(path: Path, schema: type[BaseModel]) -> dict[str, Any]:
+def read_result_file(path: Path, schema: type[BaseModel]) -> Any:
     """The file's content as it stands there, once it has passed.
 
     Raises RunError for a file that is missing or no JSON, ResultError for one that fails its
@@ -205,15 +208,14 @@ def read_result_file(path: Path, schema: type[BaseModel]) -> dict[str, Any]:
     return checked(read_json(path), schema, path)
 
 
-def checked(content: Any, schema: type[BaseModel], path: Path) -> dict[str, Any]:
+def checked(content: Any, schema: type[BaseModel], path: Path) -> Any:
     """`content`, read from `path`. Raises ResultError where the schema does not hold."""
     try:
         schema.model_validate(content)
     except ValidationError as error:
         raise ResultError(f"{path}: {_problem(error)}; {TODO}") from None
-    _check_texts(content, path)
-    found: dict[str, Any] = content
-    return found
+    _check_texts(content, path, getattr(schema, "lines", False))
+    return content
 
 
 def read_if_whole(path: Path, schema: type[FileT]) -> FileT | None:
@@ -234,18 +236,19 @@ def _problem(error: ValidationError) -> str:
     return f"`{key}` = {found}: {one_line(first['msg'], 120)}"
 
 
-def _check_texts(content: Any, path: Path) -> None:
+def _check_texts(content: Any, path: Path, lines: bool) -> None:
     """All keys and values; their depth is bounded, as `read_json` read them."""
     if isinstance(content, str):
-        if len(content) > MAX_TEXT or "\n" in content or "\t" in content or CONTROL.search(content):
+        broken = not lines and ("\n" in content or "\t" in content)
+        if len(content) > MAX_TEXT or broken or CONTROL.search(content):
             raise ResultError(
                 f"{path}: the text {one_line(content, 40)!r} has control characters, or more than "
                 f"{MAX_TEXT} characters; {TODO}"
             )
     elif isinstance(content, dict):
         for key, value in content.items():
-            _check_texts(key, path)
-            _check_texts(value, path)
+            _check_texts(key, path, lines)
+            _check_texts(value, path, lines)
     elif isinstance(content, list):
         for value in content:
-            _check_texts(value, path)
+            _check_texts(value, path, lines)
