@@ -6,9 +6,11 @@ import fcntl
 from dataclasses import dataclass
 from pathlib import Path
 
+from dmnet.errors import DMNetError
 from pipeline.experiments import Run
 from pipeline.failures import Failure, read_failure, train_log
-from pipeline.result_files import Progress, Trained, read_if_whole
+from pipeline.result_files import Progress, Trained, read_if_whole, read_result_file
+from pipeline.shown import one_line
 
 
 @dataclass(frozen=True)
@@ -24,11 +26,18 @@ class RunStatus:
 def run_status(run: Run, root: Path = Path(".")) -> RunStatus:
     folder = root / "runs" / run.key
     iterations = run.job.run.recipe.iterations
-    trained = read_if_whole(folder / "train.json", Trained)
-    if trained is not None:
-        return RunStatus(run, "done", iterations, None, trained.val_miou)
+    manifest, failure = folder / "train.json", None
     held = is_training(run.key, root)
-    failure = None if held else read_failure(train_log(run.key), root)
+    if manifest.exists():
+        try:
+            trained = read_result_file(manifest, Trained)
+            return RunStatus(run, "done", iterations, None, trained.get("val_miou"))
+        except DMNetError as error:  # no number of it will stand in a report
+            failure = Failure(train_log(run.key), one_line(error))
+    if held:
+        failure = None
+    elif failure is None:
+        failure = read_failure(train_log(run.key), root)
     stopped = "interrupted" if failure is None else "failed"
     progress = read_if_whole(folder / "progress.json", Progress)
     if progress is not None:

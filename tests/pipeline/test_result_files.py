@@ -101,3 +101,10 @@ def test_a_reason_that_failed_cannot_forge_lines_of_the_status(build, tmp_path):
     mark.parent.mkdir(parents=True)
     mark.write_text(json.dumps({"error": "\x1b[2J\nmoved on since nothing"}))
     assert rf"failed: {key}: \x1b[2J moved on" in render_status(experiment, tmp_path)
+
+
+def test_the_status_names_a_run_whose_manifest_cannot_be(build, trained, tmp_path):
+    replace(trained, "--output=x", "code", "commit")
+    text = render_status(build("toy"), tmp_path)
+    key = trained.parent.name
+    assert "1 failed" in text and f"failed: {key}: {trained}: `code.commit` = '--output=x'" in text
