@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import math
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +18,11 @@ from typing import Any, BinaryIO
 from dmnet.errors import RunError
 
 TEMPORARY = ".tmp"
+# What a JSON file may be: it may come from a colleague. The largest of ours, lists of thousands of
+# predicted images, have below 1 MB.
+MAX_BYTES = 2**24
+MAX_DEPTH = 40  # of lists and objects within each other; ours have 8
+MAX_INTEGER = 2**63
 
 
 @contextmanager
@@ -92,13 +99,68 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Raises RunError if the file is missing or is not JSON."""
+    """Raises RunError if the file is missing, too large, or not what `parse_json` takes."""
     try:
-        return json.loads(path.read_text())
+        return parse_json(read_bounded(path, MAX_BYTES))
     except OSError as error:
         raise RunError(f"{path}: cannot be read ({error.strerror})") from error
     except ValueError as error:
         raise RunError(f"{path}: not valid JSON ({error}); delete it and run again") from error
+
+
+def read_bounded(path: Path, most: int) -> bytes:
+    """All of a plain file of at most `most` bytes. Raises OSError, or ValueError saying what it is.
+
+    A pipe or a device would be waited for, or never end.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise ValueError("no plain file")
+    with path.open("rb") as stream:
+        content = stream.read(most + 1)
+    if len(content) > most:
+        raise ValueError(f"more than {most} bytes")
+    return content
+
+
+def parse_json(text: str | bytes) -> Any:
+    """A JSON value in UTF-8, whose numbers are finite and whose text can be written again.
+
+    Raises ValueError for anything else: NaN and infinity (which JSON does not have), numbers beyond
+    64 bits, half a surrogate pair, and more than MAX_DEPTH lists and objects within each other.
+    """
+    try:
+        value = json.loads(
+            text.decode() if isinstance(text, bytes) else text, parse_constant=_no_constant
+        )
+    except RecursionError:
+        raise ValueError(f"nested deeper than {MAX_DEPTH}") from None
+    _check_bounds(value)
+    return value
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def _check_bounds(value: Any) -> None:
+    """Level by level, so that no nesting is too deep to be looked at. Raises ValueError."""
+    level, depth = [value], 0
+    while level:
+        inner: list[Any] = []
+        for item in level:
+            if isinstance(item, dict | list):
+                if depth == MAX_DEPTH:
+                    raise ValueError(f"nested deeper than {MAX_DEPTH}")
+                inner += item
+                inner += item.values() if isinstance(item, dict) else ()
+            elif isinstance(item, str):
+                if not item.isascii():
+                    item.encode()  # UnicodeEncodeError is a ValueError
+            elif isinstance(item, float) and not math.isfinite(item):
+                raise ValueError("a number that is not finite")
+            elif isinstance(item, int) and abs(item) > MAX_INTEGER:
+                raise ValueError("a number beyond 64 bits")
+        level, depth = inner, depth + 1
 
 
 def sha256_bytes(content: bytes) -> str:

@@ -30,9 +30,10 @@ from pathlib import Path
 from dmnet.clone import require_own_clone
 from dmnet.collector import collect_rarely
 from dmnet.errors import DMNetError
-from dmnet.files import read_json, to_json, write_bytes, write_text
+from dmnet.files import to_json, write_bytes, write_text
 from pipeline.errors import SpecError
 from pipeline.experiments import PARAMS, Experiment, build_experiment
+from pipeline.shown import all_visible
 from pipeline.specs import Params
 
 
@@ -145,11 +146,11 @@ def submission(arguments: argparse.Namespace) -> None:
 def summary(arguments: argparse.Namespace) -> None:
     """Claims and index, from the JSON reports of all tables."""
     from pipeline.figures import load_figures
-    from pipeline.written import write_summary
+    from pipeline.written import read_reports, write_summary
 
     experiment, folder = experiment_of(arguments), arguments.folder
-    names = [*experiment.tables, *load_figures(PARAMS, experiment)]
-    write_summary(experiment, {name: read_json(folder / f"{name}.json") for name in names}, folder)
+    contents = read_reports(experiment, load_figures(PARAMS, experiment), folder)
+    write_summary(experiment, contents, folder)
 
 
 def page(arguments: argparse.Namespace) -> None:
@@ -327,14 +328,15 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     collect_rarely()
-    try:
-        require_own_clone()
-        arguments.action(arguments)
-    except DMNetError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except BrokenPipeError:  # the reader of our output (head, less) went away
-        sys.stderr.close()
+    with all_visible():
+        try:
+            require_own_clone()
+            arguments.action(arguments)
+        except DMNetError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 1
+        except BrokenPipeError:  # the reader of our output (head, less) went away
+            sys.stderr.close()
     return 0
 
 

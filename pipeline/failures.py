@@ -9,6 +9,7 @@ from dmnet.errors import DMNetError
 from dmnet.files import read_json
 from pipeline.attempt import mark_of
 from pipeline.experiments import Cell, Experiment
+from pipeline.shown import one_line
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ def read_failure(log: str, root: Path = Path(".")) -> Failure | None:
     if not mark.exists():
         return None
     try:
-        return Failure(log, str(read_json(mark)["error"]))
+        return Failure(log, one_line(read_json(mark)["error"]))
     except (DMNetError, KeyError, TypeError):
         return Failure(log, "no reason was kept")  # the mark itself is damaged
 

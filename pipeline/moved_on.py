@@ -8,8 +8,9 @@ from typing import Any
 
 from dmnet.data.manifest import Manifest
 from dmnet.errors import DataError, DMNetError
-from dmnet.files import read_json
 from pipeline.experiments import Experiment
+from pipeline.report_files import Report
+from pipeline.result_files import read_result_file
 from pipeline.verify.reports import differences, rebuild
 
 
@@ -21,12 +22,12 @@ def moved_on_lines(experiment: Experiment, root: Path = Path(".")) -> list[str]:
         if not path.exists():
             continue
         try:
-            report = read_json(path)
+            report = read_result_file(path, Report)
             scale = (report["preset"]["name"], report["seeds"])
             if scale != (experiment.preset_name, experiment.seeds):
                 continue
             changes = moved_on(report, root)
-        except (DMNetError, KeyError, TypeError) as error:
+        except DMNetError as error:
             changes = [f"cannot be compared ({error})"]
         if changes:
             lines.append(f"moved on since reports/{table}.md: {'; '.join(changes)}")
@@ -55,7 +56,8 @@ def _code(commit: str | None, root: Path) -> str | None:
     """Whether the model package is another than at this commit."""
     if commit is None:
         return None
-    command = ["git", "-C", str(root), "diff", "--quiet", commit, "--", "dmnet"]
+    command = ["git", "-C", str(root), "diff", "--quiet", "--end-of-options", commit]
+    command += ["--", "dmnet"]
     try:
         code = subprocess.run(command, capture_output=True, check=False).returncode
     except OSError:

@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dmnet.files import read_json
 from dmnet.training.history import read_history
 from pipeline.claims_report import interval_text, margin_text
 from pipeline.errors import ResultError
@@ -22,6 +21,9 @@ from pipeline.made_by import commit_text
 from pipeline.page_plots import Curve, Point, Style, curves_svg, scatter_svg, style_of, thinned
 from pipeline.render import SECTIONS, notes_of, number_text, short_value
 from pipeline.report import cells_of, decimals_of, is_bold
+from pipeline.report_files import Claims, Report
+from pipeline.result_files import read_result_file
+from pipeline.shown import one_line
 
 TEMPLATES = Path(__file__).parent / "templates"
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -47,7 +49,7 @@ def read_inputs(
     preset or number of seeds (numbers of two presets never stand on one page), for no PNG
     and for claims of an earlier version.
     """
-    reports = {table: read_json(folder / f"{table}.json") for table in tables}
+    reports = {table: read_result_file(folder / f"{table}.json", Report) for table in tables}
     for table, report in reports.items():
         found = (report["preset"]["name"], report["seeds"])
         if found != (preset, seeds):
@@ -63,13 +65,10 @@ def read_inputs(
 
 
 def _claims(path: Path) -> list[Any]:
-    claims: list[Any] = read_json(path)
-    for claim in claims:
-        if lacking := {"says", "where", "reading", "bold", "paper", "ours"} - set(claim):
-            raise ResultError(
-                f"{path}: claim {claim.get('claim')!r} has no {min(lacking)!r}, so an earlier "
-                "version wrote it; delete the file and make reports/claims.md anew"
-            )
+    try:
+        claims: list[Any] = read_result_file(path, Claims)
+    except ResultError as error:
+        raise ResultError(f"{error}; or an earlier version wrote it") from error
     return claims
 
 
@@ -213,7 +212,7 @@ def _table(report: dict[str, Any], histories: Mapping[str, list[dict[str, Any]]]
         "rows": rows,
         "width": sum(3 if column in values else 1 for column in report["columns"]),
         "cells": [e["cell"] for row in rows for e in row["entries"] if "cell" in e],
-        "notes": [note.replace("`", "") for note in notes_of(report)],
+        "notes": [note.replace("`", "") for note in notes_of(report, one_line)],
         "settings": [
             (title, [dict(entry, value=short_value(entry["value"])) for entry in settings])
             for origin, title in SECTIONS.items()

@@ -12,10 +12,11 @@ import numpy.typing as npt
 from dmnet.config import content_hash
 from dmnet.data.decode import read_label
 from dmnet.errors import DataError
-from dmnet.files import read_json, sha256_file
+from dmnet.files import sha256_file
 from dmnet.inference.encoding import Encoding, encoding_from
 from pipeline.errors import ResultError
 from pipeline.figures import Column
+from pipeline.result_files import Predicted, Trained, read_result_file
 from pipeline.results import check_facts
 
 
@@ -61,21 +62,16 @@ def read_predictions(column: Column, fingerprint: str, root: Path = Path(".")) -
     Raises ResultError when they are missing or of another run, weights, protocol or data.
     """
     path, evaluation = root / column.path, column.evaluation
-    manifest, trained = read_json(path), read_json(root / column.trained)
-    try:
-        facts = (
-            ("run", manifest["run"], evaluation.run_key),
-            ("evaluation", manifest["evaluation_hash"], content_hash(evaluation.config)),
-            ("weights", manifest["weights_sha256"], trained["weights"]["sha256"]),
-            ("data", manifest["data_fingerprint"], fingerprint),
-            ("data", trained["data_fingerprint"], fingerprint),
-            ("folder", manifest["folder"], path.stem),  # never outside predictions/<key>
-        )
-        complete = isinstance(manifest["files"], dict)
-    except (KeyError, TypeError) as error:
-        raise ResultError(f"{path}: {error} is missing; delete the file and run again") from error
-    if not complete:
-        raise ResultError(f"{path}: `files` is no mapping; delete the file and run again")
+    manifest = read_result_file(path, Predicted)
+    trained = read_result_file(root / column.trained, Trained)
+    facts = (
+        ("run", manifest["run"], evaluation.run_key),
+        ("evaluation", manifest["evaluation_hash"], content_hash(evaluation.config)),
+        ("weights", manifest["weights_sha256"], trained["weights"]["sha256"]),
+        ("data", manifest["data_fingerprint"], fingerprint),
+        ("data", trained["data_fingerprint"], fingerprint),
+        ("folder", manifest.get("folder"), path.stem),  # never outside predictions/<key>
+    )
     check_facts(path, facts)
     try:
         encoding = encoding_from(manifest, evaluation.config.data.classes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from tabulate import tabulate
@@ -9,6 +10,7 @@ from tabulate import tabulate
 from pipeline.made_by import commit_text
 from pipeline.ranking import describe_agreement
 from pipeline.report import cells_of, count_sources, decimals_of, is_bold
+from pipeline.shown import code, markdown
 from pipeline.verdict_report import count_verdicts, render_verdicts, shows_verdicts, verdict_of
 
 
@@ -45,7 +47,7 @@ def _header(report: dict[str, Any]) -> str:
     for data in report["datasets"]:
         text = f"`{data['used']}`, {data['title']}, split `{data['split']}`"
         if data["images"] is not None:
-            text += f", {data['images']} images, fingerprint `{data['fingerprint'][:12]}`"
+            text += f", {data['images']} images, fingerprint {code(data['fingerprint'][:12])}"
         if data["stand_in"]:
             text += f"; **a stand-in** for `{data['published']}`"
         rows.append(["Dataset", text])
@@ -62,7 +64,7 @@ def _header(report: dict[str, Any]) -> str:
         where = f" on `{dataset}`" if len(agreements) > 1 else ""
         rows.append([f"Agreement with the published order{where}", describe_agreement(agreement)])
     if report["devices"]:
-        rows.append(["Speed and memory measured on", "; ".join(report["devices"])])
+        rows.append(["Speed and memory measured on", "; ".join(map(markdown, report["devices"]))])
     if shows_verdicts(report):
         rows.append(["Verdicts", count_verdicts(report)])
     rows.append(["Trained at commit", ", ".join(map(commit_text, report["code"])) or "-"])
@@ -203,9 +205,10 @@ def number_text(cell: dict[str, Any]) -> str:
     return f"{cell['ours']:.2g}" if small else f"{cell['ours']:.2f}"
 
 
-def notes_of(report: dict[str, Any]) -> list[str]:
+def notes_of(report: dict[str, Any], plain: Callable[[object], str] = markdown) -> list[str]:
+    """As Markdown. `plain` escapes what came from results and logs; a page does that itself."""
     notes = list(report["notes"])
-    notes.insert(0, _meaning_of_difference(report))
+    notes.insert(0, _meaning_of_difference(report, plain))
     if any("optimised" in measured["evaluated_on"] for measured in _measurements(report)):
         notes.append(
             "Evaluated in the optimised form (dmnet/inference/form.py), whose scores differ from "
@@ -219,8 +222,8 @@ def notes_of(report: dict[str, Any]) -> list[str]:
         )
     for cell in cells_of(report):
         if cell["failed"]:
-            text = f"**{cell['cell']} failed**: {cell['failed']['error']}"
-            notes.append(f"{text} (log: `{cell['failed']['log']}`)")
+            text = f"**{cell['cell']} failed**: {plain(cell['failed']['error'])}"
+            notes.append(f"{text} (log: {code(cell['failed']['log'])})")
         if cell["note"]:
             notes.append(f"{cell['cell']}: {cell['note']}")
     return notes
@@ -254,22 +257,22 @@ def _origins(report: dict[str, Any]) -> str:
                     str(run["seed"]),
                     _value(run["value"]),
                     f"`{run['evaluation']}`",
-                    f"`{run['weights_sha256'][:12]}`",
-                    run["trained_on"],
+                    code(run["weights_sha256"][:12]),
+                    markdown(run["trained_on"]),
                 ]
             )
         if released := cell["released"]:
             rows.append(
                 [
                     cell["cell"],
-                    f"released: `{released['file']}`"
+                    f"released: {code(released['file'])}"
                     + ("" if released["verified"] else ", unverified"),
                     f"`{released['run']}`",
                     "",
                     _value(released["value"]),
                     f"`{released['evaluation']}`",
-                    f"`{released['weights_sha256'][:12]}`",
-                    released["evaluated_on"],
+                    code(released["weights_sha256"][:12]),
+                    markdown(released["evaluated_on"]),
                 ]
             )
     headers = ["Cell", "Source", "Run", "Seed", "Value", "Evaluation", "Weights", "Device"]
@@ -280,21 +283,21 @@ def _value(number: float | None) -> str:
     return "" if number is None else f"{number:.2f}"
 
 
-def _meaning_of_difference(report: dict[str, Any]) -> str:
+def _meaning_of_difference(report: dict[str, Any], plain: Callable[[object], str]) -> str:
     if all(cell["profile"] for cell in cells_of(report)):
         return "Δ is ours minus published. Counted at full width, so it is final at every preset."
     if report["preset"]["judged"]:
-        return "Δ is ours minus published." + (_meaning_of_speed(report))
+        return "Δ is ours minus published." + _meaning_of_speed(report, plain)
     return (
         f"Δ is ours minus published. At preset `{report['preset']['name']}` it is no verdict: the "
         "two numbers were measured on different data at a different scale."
-    ) + _meaning_of_speed(report)
+    ) + _meaning_of_speed(report, plain)
 
 
-def _meaning_of_speed(report: dict[str, Any]) -> str:
+def _meaning_of_speed(report: dict[str, Any], plain: Callable[[object], str]) -> str:
     if not speed_columns(report):
         return ""
-    devices = "; ".join(report["devices"]) or "not measured yet"
+    devices = "; ".join(map(plain, report["devices"])) or "not measured yet"
     return (
         f" {' and '.join(c for c in report['columns'] if c in speed_columns(report))} hold for a "
         f"device, the published ones for the publishers', ours for this one ({devices}): they have "

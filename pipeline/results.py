@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from dmnet.config import content_hash
-from dmnet.files import read_json
 from pipeline.errors import ResultError
 from pipeline.experiments import Cell, Evaluation, Experiment
 from pipeline.failures import Failure, failure_of
 from pipeline.official import OfficialValue, official_value
+from pipeline.result_files import Counted, Evaluated, Released, Timed, Trained, read_result_file
 
 
 @dataclass(frozen=True)
@@ -132,12 +132,15 @@ def metric_value(cell: Cell, metrics: dict[str, Any]) -> float | None:
 
 
 def read_result(cell: Cell, evaluation: Evaluation, root: Path = Path(".")) -> RunResult | None:
-    """None while pending. Raises ResultError for a result of another run, protocol or weights."""
+    """None while pending. Raises ResultError for a result that is damaged or of another run,
+    protocol or weights."""
     path = root / evaluation.path
     trained_path = root / evaluation.trained
     if not path.exists() or not trained_path.exists():
         return None
-    metrics, trained = read_json(path), read_json(trained_path)
+    metrics = read_result_file(path, Evaluated)
+    schema = Trained if evaluation.folder == "runs" else Released
+    trained = read_result_file(trained_path, schema)
     try:
         value = metric_value(cell, metrics)
         facts = [
@@ -168,8 +171,8 @@ def read_profile(cell: Cell, root: Path = Path(".")) -> float | None:
     profile, spec = cell.profile, cell.spec.profile
     if profile is None or spec is None or not (root / profile.path).exists():
         return None
-    content = read_json(root / profile.path)
-    if content.get("profile") != profile.key or spec.measure not in content:
+    content = read_result_file(root / profile.path, Counted)
+    if content["profile"] != profile.key or content.get(spec.measure) is None:
         raise ResultError(
             f"{profile.path}: is of another profile, or has no {spec.measure!r}; delete the file "
             "and run again"
@@ -195,12 +198,9 @@ def read_speed(cell: Cell, root: Path = Path(".")) -> dict[str, Any] | None:
     speed, spec = cell.speed, cell.spec.speed
     if speed is None or spec is None or not (root / speed.path).exists():
         return None
-    content: dict[str, Any] = read_json(root / speed.path)
-    if content.get("speed") != speed.key or SPEED_FIELDS[spec.measure][0] not in content:
-        raise ResultError(
-            f"{speed.path}: is of another measurement, or has no {spec.measure!r}; delete the "
-            "file and run again"
-        )
+    content = read_result_file(root / speed.path, Timed)
+    if content["speed"] != speed.key:
+        raise ResultError(f"{speed.path}: is of another measurement; delete the file and run again")
     return content
 
 

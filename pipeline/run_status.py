@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from dmnet.errors import DMNetError
-from dmnet.files import read_json
 from dmnet.training.lock import try_lock
 from pipeline.experiments import Run
 from pipeline.failures import Failure, read_failure, train_log
+from pipeline.result_files import Progress, Trained, read_if_whole, read_result_file
+from pipeline.shown import one_line
 
 
 @dataclass(frozen=True)
@@ -26,35 +26,25 @@ class RunStatus:
 def run_status(run: Run, root: Path = Path(".")) -> RunStatus:
     folder = root / "runs" / run.key
     iterations = run.job.run.recipe.iterations
-    trained = _read(folder / "train.json")
-    if trained is not None:
-        return RunStatus(run, "done", iterations, None, trained.get("val_miou"))
+    manifest, failure = folder / "train.json", None
     held = is_training(run.key, root)
-    failure = None if held else read_failure(train_log(run.key), root)
+    if manifest.exists():
+        try:
+            trained = read_result_file(manifest, Trained)
+            return RunStatus(run, "done", iterations, None, trained.get("val_miou"))
+        except DMNetError as error:  # no number of it will stand in a report
+            failure = Failure(train_log(run.key), one_line(error))
+    if held:
+        failure = None
+    elif failure is None:
+        failure = read_failure(train_log(run.key), root)
     stopped = "interrupted" if failure is None else "failed"
-    progress = _read(folder / "progress.json")
-    try:
-        if progress is not None:
-            return RunStatus(
-                run,
-                "running" if held else stopped,
-                int(progress["iteration"]),
-                float(progress["eta_seconds"]) if held else None,
-                progress["val_miou"],
-                failure,
-            )
-    except (KeyError, TypeError, ValueError):
-        pass  # a damaged file must not hide the other runs
+    progress = read_if_whole(folder / "progress.json", Progress)
+    if progress is not None:
+        state, eta = ("running", progress.eta_seconds) if held else (stopped, None)
+        return RunStatus(run, state, progress.iteration, eta, progress.val_miou, failure)
     state = "running" if held else "pending" if failure is None else "failed"
     return RunStatus(run, state, 0, None, None, failure)
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        content: dict[str, Any] = read_json(path)
-    except DMNetError:
-        return None
-    return content
 
 
 def is_training(key: str, root: Path = Path(".")) -> bool:

@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING, Any
 from dmnet.config import content_hash
 from dmnet.data.manifest import Manifest
 from dmnet.errors import DataError
-from dmnet.files import atomic_write, read_json, sha256_bytes, sha256_file, write_json
+from dmnet.files import atomic_write, sha256_bytes, sha256_file, write_json
 from pipeline.errors import ResultError
 from pipeline.experiments import Experiment, Submission, find_submission
+from pipeline.result_files import Predicted, Weights, read_result_file
 
 if TYPE_CHECKING:
     from dmnet.inference.encoding import Encoding
@@ -96,29 +97,19 @@ def _read_manifest(
     """The predictions' manifest, of this run's present weights, this protocol and these images."""
     if not path.exists():
         raise ResultError(f"{path}: missing; run `snakemake {submission.predictions}`")
-    content = read_json(path)
-    trained_path = root / "runs" / submission.run_key / "train.json"
-    trained = read_json(trained_path)
-    try:
-        facts = (
-            ("run", content["run"], submission.run_key),
-            ("evaluation", content["evaluation_hash"], content_hash(submission.config)),
-            ("dataset", content["data_fingerprint"], data.fingerprint),
-        )
-        given, weights = content["weights_sha256"], trained["weights"]["sha256"]
-        files = content["files"]
-    except (KeyError, TypeError) as error:
-        raise ResultError(
-            f"{path} or {trained_path}: {error} is missing; delete the file and run again"
-        ) from error
-    for name, found, expected in (*facts, ("weights", given, weights)):
+    content = read_result_file(path, Predicted)
+    trained = read_result_file(root / "runs" / submission.run_key / "train.json", Weights)
+    for name, found, expected in (
+        ("run", content["run"], submission.run_key),
+        ("evaluation", content["evaluation_hash"], content_hash(submission.config)),
+        ("dataset", content["data_fingerprint"], data.fingerprint),
+        ("weights", content["weights_sha256"], trained["weights"]["sha256"]),
+    ):
         if found != expected:
             raise ResultError(
                 f"{path}: is of other {name} ({str(found)[:16]}, expected {str(expected)[:16]}); "
                 f"delete it and {_UNPREDICTED}"
             )
-    if not isinstance(files, dict):
-        raise ResultError(f"{path}: `files` is no mapping; delete it and {_UNPREDICTED}")
     return content
 
 

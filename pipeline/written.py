@@ -6,6 +6,7 @@ the rules' complete reports may ever lie there.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from pipeline.experiments import PARAMS, Experiment
 from pipeline.index import render_index
 from pipeline.render import render_markdown
 from pipeline.report import cells_of
+from pipeline.report_files import FigureReport, Report
+from pipeline.result_files import Part, read_result_file
 from pipeline.verdict import load_rules
 
 PARTIAL = "partial"
@@ -50,6 +53,18 @@ def write_partial(report: dict[str, Any], folder: Path) -> Path:
     write_text(path.with_suffix(".json"), to_json(report))
     write_text(path, render_markdown(report))
     return path
+
+
+def read_reports(
+    experiment: Experiment, figures: Iterable[str], folder: Path
+) -> dict[str, dict[str, Any]]:
+    """The JSON reports of all tables and figures, by name. Raises RunError, ResultError."""
+    schemas: dict[str, type[Part]] = dict.fromkeys(experiment.tables, Report) | dict.fromkeys(
+        figures, FigureReport
+    )
+    return {
+        name: read_result_file(folder / f"{name}.json", schema) for name, schema in schemas.items()
+    }
 
 
 def write_summary(

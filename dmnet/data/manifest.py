@@ -14,7 +14,6 @@ identifies content and split membership, not the place on disk.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -25,7 +24,7 @@ from dmnet.config import DataIdentity, DatasetConfig
 from dmnet.data.guarded import check_image, check_label
 from dmnet.data.lists import list_text
 from dmnet.errors import DataError
-from dmnet.files import remove_unfinished, sha256_file, write_json, write_text
+from dmnet.files import parse_json, remove_unfinished, sha256_file, write_json, write_text
 from dmnet.text import reason
 
 MANIFEST = "manifest.json"
@@ -58,7 +57,7 @@ class Manifest:
         """
         path = folder / MANIFEST
         try:
-            stored = json.loads(path.read_text(encoding="utf-8"))
+            stored = parse_json(path.read_bytes())
         except FileNotFoundError:
             raise DataError(
                 f"{path}: missing, so this dataset is not prepared; run `snakemake {path}`"

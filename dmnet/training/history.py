@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dmnet.errors import RunError
-from dmnet.files import write_text
+from dmnet.files import parse_json, write_text
 
 
 def _dump(row: dict[str, Any]) -> str:
@@ -20,16 +20,21 @@ def _dump(row: dict[str, Any]) -> str:
 
 
 def read_history(path: Path) -> list[dict[str, Any]]:
-    """All rows up to the first that is not whole (a kill may cut the last one short)."""
+    """All rows up to the first that is not whole (a kill may cut the last one short).
+
+    Of a whole one `iteration` counts, and every other value is a finite number or None.
+    """
     if not path.exists():
         return []
     rows = []
     for line in path.read_text(errors="replace").splitlines():
         try:
-            row = json.loads(line)
+            row = parse_json(line)
         except ValueError:
             break
-        if not isinstance(row, dict) or not isinstance(row.get("iteration"), int):
+        if not isinstance(row, dict) or type(row.get("iteration")) is not int:
+            break
+        if not all(value is None or type(value) in (int, float) for value in row.values()):
             break
         rows.append(row)
     return rows

@@ -13,6 +13,7 @@ from pipeline.specs import Params
 from pipeline.tables import Source
 
 PARAMS = Path("params")
+MAX_SEEDS = 100  # runs of each recipe, all resolved before anything starts: 5 s at preset paper
 
 
 def build_experiment(
@@ -32,8 +33,11 @@ def build_experiment(
     if source not in get_args(Source):
         expected = ", ".join(get_args(Source))
         raise SpecError(f"config `source` = {source!r}: expected one of {expected}")
-    if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1:
-        raise SpecError(f"config `seeds` = {seeds!r}: expected a whole number of at least 1")
+    if isinstance(seeds, bool) or not isinstance(seeds, int) or not 1 <= seeds <= MAX_SEEDS:
+        raise SpecError(
+            f"config `seeds` = {str(seeds)[:40]}: expected a whole number of at least 1 and at "
+            f"most {MAX_SEEDS}"
+        )
     params = params or Params(PARAMS)
     names = params.table_names if tables is None else tuple(tables)
     experiment = Experiment(

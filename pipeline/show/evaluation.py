@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 from dmnet.config import InferenceConfig
-from dmnet.files import read_json
 from pipeline.experiments import Cell, Evaluation, Experiment
+from pipeline.result_files import Imported, read_result_file
 from pipeline.results import CellResult, RunResult
 from pipeline.show.number import metric_name
 from pipeline.show.text import UNKNOWN, Lines, code_text, entry_at, file_here, recorded
@@ -27,7 +27,7 @@ def release_lines(experiment: Experiment, cell: Cell, result: CellResult, root: 
         return [*lines, ("file", f"pending; weights/{files[0].file}"), ("from", files[0].urls[0])]
     file = entry_at(result.released.trained, "checkpoint")
     path = root / "released" / release.key / "imported.json"
-    imported = read_json(path) if path.exists() else None
+    imported = read_result_file(path, Imported) if path.exists() else None
     proof = "SHA-256 as published" if entry_at(file, "verified") else "no published hash: unproven"
     return [
         *lines,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from dmnet.files import read_json
 from pipeline.experiments import Experiment
 from pipeline.report import device_text
+from pipeline.result_files import Counted, read_result_file
 from pipeline.results import CellResult
 from pipeline.show.evaluation import protocol_text
 from pipeline.show.number import metric_name
@@ -30,7 +30,7 @@ def profile_lines(experiment: Experiment, result: CellResult, root: Path) -> Lin
     ]
     if result.profiled is None:
         return [*lines, ("count", "pending")]
-    content = read_json(root / profile.path)
+    content = read_result_file(root / profile.path, Counted)
     return [*lines, ("count", f"{content[spec.measure]:,}"), *_code(content)]
 
 

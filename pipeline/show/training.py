@@ -7,9 +7,9 @@ from typing import Any
 
 from dmnet.data.manifest import Manifest
 from dmnet.errors import DataError
-from dmnet.files import read_json
 from dmnet.text import clock
 from pipeline.experiments import Cell, Experiment, Run
+from pipeline.result_files import Trained, read_result_file
 from pipeline.results import in_words
 from pipeline.run_status import run_status
 from pipeline.show.text import UNKNOWN, Lines, code_text, entry_at, file_here, recorded
@@ -20,7 +20,7 @@ def run_lines(experiment: Experiment, cell: Cell, run: Run, root: Path) -> Lines
     folder, config = f"runs/{run.key}", run.job.run
     status = run_status(run, root)
     path = root / folder / "train.json"
-    trained = read_json(path) if path.exists() else None
+    trained = read_result_file(path, Trained) if path.exists() else None
     lines = [
         ("cells", ", ".join(run.cells)),
         ("training", f"{status.state}, iteration {status.iteration}/{config.recipe.iterations}"),

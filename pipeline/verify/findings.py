@@ -12,6 +12,7 @@ from dmnet.files import read_json, sha256_file
 from pipeline.dvc_entries import entry_of
 from pipeline.errors import ResultError
 from pipeline.made_by import code_marks
+from pipeline.shown import one_line
 
 SHOWN = 16  # characters of a hash
 
@@ -108,5 +109,5 @@ def at(content: Any, *keys: str) -> Any:
 
 
 def _short(value: Any) -> str:
-    text = "none" if value is None else str(value)
+    text = "none" if value is None else one_line(value)
     return text if len(text) < 64 else text[:SHOWN]

@@ -11,9 +11,12 @@ from pipeline.claims import load_claims
 from pipeline.claims_judged import evaluate_claims
 from pipeline.claims_report import render_claims
 from pipeline.dvc_views import curves_of, metrics_of, points_of
+from pipeline.errors import ResultError
 from pipeline.experiments import PARAMS, Experiment, build_experiment
 from pipeline.render import render_markdown
 from pipeline.report import build_report, cells_of
+from pipeline.report_files import Report
+from pipeline.result_files import checked
 from pipeline.verdict import load_rules
 from pipeline.verify.findings import Findings, at
 
@@ -31,7 +34,12 @@ def verify_reports(findings: Findings) -> None:
         if content is None:
             continue
         if "rows" in content and "table" in content:
-            tables[str(content["table"])] = content
+            try:
+                tables[str(content["table"])] = checked(content, Report, Path(path))
+            except ResultError as error:
+                found = str(error).removeprefix(f"{path}: ")
+                findings.add(path, "a report of this version", found, f"`snakemake {path}`")
+                continue
             _verify_table(findings, path, content)
         elif "figure" in content:
             _verify_figure(findings, path, content)
@@ -170,7 +178,11 @@ def _verify_figure(findings: Findings, path: str, figure: dict[str, Any]) -> Non
     findings.checked["figures"] += 1
     name = figure["figure"]
     todo = f"delete it and run `snakemake reports/{name}.png`"
-    for column in figure.get("columns") or []:
+    columns = figure.get("columns")
+    for column in columns if isinstance(columns, list) else []:
+        if not isinstance(column, dict):
+            findings.add(path, "an object for each column", str(column), todo)
+            continue
         predictions = str(column.get("predictions"))
         if (findings.root / predictions).exists():
             digest = column.get("predictions_sha256")

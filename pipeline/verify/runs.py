@@ -111,7 +111,8 @@ def _verify_start(
 
 
 def _verify_checkpoint(findings: Findings, key: str, trained: dict[str, Any]) -> None:
-    checkpoint = at(trained, "checkpoint") or {}
+    named = at(trained, "checkpoint")
+    checkpoint = named if isinstance(named, dict) else {}
     path = f"weights/{Path(str(checkpoint.get('file'))).name}"
     todo = f"`python -m pipeline fetch {checkpoint.get('name')}` brings it"
     if (findings.root / path).exists():

@@ -8,10 +8,12 @@ fingerprint of the data that it was made with. One that was made here is judged 
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from dmnet.errors import DMNetError
+from dmnet.files import read_json
 
 RECORDS = Path(".snakemake/metadata")  # a file for each output that Snakemake has made here
 
@@ -35,9 +37,9 @@ def is_settled(output: str, named: str, trained: str | None) -> bool:
     if trained is None:
         return True
     try:
-        used = json.loads(Path(output).read_text())[named]
-        return bool(json.loads(Path(trained).read_text())["weights"]["sha256"] == used)
-    except (OSError, ValueError, KeyError, TypeError):
+        used = read_json(Path(output))[named]
+        return bool(read_json(Path(trained))["weights"]["sha256"] == used)
+    except (DMNetError, KeyError, TypeError):
         return False
 
 
@@ -49,10 +51,10 @@ def data_of(made_with: str, manifest: str, settled: bool, ancient: Ancient) -> A
     that exists.
     """
     try:
-        used = json.loads(Path(made_with).read_text())["data_fingerprint"]
+        used = read_json(Path(made_with))["data_fingerprint"]
         if not Path(manifest).exists():
             return [] if settled else manifest
-        same = json.loads(Path(manifest).read_text())["fingerprint"] == used
-    except (OSError, ValueError, KeyError, TypeError):
+        same = read_json(Path(manifest))["fingerprint"] == used
+    except (DMNetError, KeyError, TypeError):
         return manifest  # not made, or not readable: then times decide
     return ancient(manifest) if same else manifest

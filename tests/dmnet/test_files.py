@@ -138,3 +138,40 @@ def test_hashes_of_bytes_and_of_files_are_sha256(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(content)
     assert sha256_file(tmp_path / "file") == sha256_bytes(content)
     assert sha256_bytes(content) == hashlib.sha256(content).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("[" * 100_000, "nested deeper than 40"),
+        (f"{'[' * 41}{']' * 41}", "nested deeper than 40"),
+        ('{"a": NaN}', "NaN is no number of JSON"),
+        ('{"a": -Infinity}', "-Infinity is no number of JSON"),
+        ('{"a": 1e999}', "a number that is not finite"),
+        ('{"a": 99999999999999999999}', "a number beyond 64 bits"),
+        (f"[{'9' * 5000}]", "Exceeds the limit"),
+        (r'{"a": "\ud800"}', "surrogates not allowed"),  # could be neither printed nor written
+        (r'{"\ud800": 1}', "surrogates not allowed"),
+        (f'"{"x" * 2**24}"', "more than 16777216 bytes"),
+    ],
+)
+def test_json_that_could_not_be_worked_with_is_refused(
+    tmp_path: Path, text: str, problem: str
+) -> None:
+    path = tmp_path / "file.json"
+    path.write_text(text)
+    with pytest.raises(RunError, match=f"not valid JSON .*{problem}") as caught:
+        read_json(path)
+    assert str(caught.value).startswith(f"{path}: ") and len(str(caught.value)) < 500
+
+
+def test_forty_levels_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "file.json"
+    path.write_text(f"{'[' * 40}{']' * 40}")
+    read_json(path)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "file.json")
+    with pytest.raises(RunError, match="no plain file"):
+        read_json(tmp_path / "file.json")

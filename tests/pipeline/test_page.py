@@ -185,7 +185,9 @@ def test_reports_of_another_preset_never_stand_on_the_page(report, tmp_path):
 def test_claims_of_an_earlier_version_are_an_error(report, tmp_path):
     write(tmp_path, report)
     (tmp_path / "claims.json").write_text('[{"claim": "wide-wins", "sentence": "Wide wins."}]')
-    with pytest.raises(ResultError, match=r"claims\.json: claim 'wide-wins' has no 'bold'"):
+    with pytest.raises(
+        ResultError, match=r"claims\.json: `0\.says` is missing.*an earlier version"
+    ):
         read_inputs(["toy"], tmp_path, "toy", 2)
 
 

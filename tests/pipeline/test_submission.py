@@ -49,7 +49,9 @@ def root(tmp_path, submission):
     prepare_dataset(submission.dataset, tmp_path / "data" / submission.dataset.name, tmp_path, None)
     run = tmp_path / "runs" / submission.run_key
     run.mkdir(parents=True)
-    (run / "train.json").write_text(json.dumps({"weights": {"sha256": "5" * 64}}))
+    (run / "train.json").write_text(
+        json.dumps({"weights": {"file": "weights.pt", "sha256": "5" * 64}})
+    )
     return tmp_path
 
 
@@ -203,13 +205,19 @@ def test_a_test_image_without_a_prediction_is_named(predict, submit, photographs
         submit(predict({name: None}))
 
 
-@pytest.mark.parametrize("name", ["2012_999999.png", "../../escape.png"])
-def test_a_prediction_of_no_test_image_is_named(predict, submit, name):
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("2012_999999.png", "2012_999999.png belongs to no test image"),
+        ("../../escape.png", "should match pattern"),  # no file's name
+    ],
+)
+def test_a_prediction_of_no_test_image_is_named(predict, submit, name, words):
     predictions = predict()
     content = json.loads(predictions.read_text())
     content["files"][name] = "0" * 64
     predictions.write_text(json.dumps(content))
-    with pytest.raises(ResultError, match=f"{name} belongs to no test image"):
+    with pytest.raises(ResultError, match=words):
         submit(predictions)
 
 
@@ -220,7 +228,7 @@ def test_a_prediction_of_no_test_image_is_named(predict, submit, name):
         ({"weights_sha256": "6" * 64}, "is of other weights (6666"),
         ({"evaluation_hash": "0" * 64}, "is of other evaluation ("),
         ({"data_fingerprint": "0" * 64}, "is of other dataset ("),
-        ({"files": []}, "`files` is no mapping"),
+        ({"files": []}, "`files` = []: "),
         ({"encoding": LABEL_IDS}, "written in label ids, expected PASCAL VOC 2012 class indices"),
         ({"encoding": 5}, "`encoding` is damaged"),
     ],

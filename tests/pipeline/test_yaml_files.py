@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from pipeline.errors import SpecError
@@ -55,3 +57,38 @@ def test_an_unknown_name_lists_the_files_there_are(tmp_path):
         with pytest.raises(SpecError) as caught:
             load_named(tmp_path, wrong, "thing", "the test")
         assert f"the test: unknown thing {wrong!r}; expected one of a, b" in str(caught.value)
+
+
+LAUGHS = "a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n" for i in range(1, 20))
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("{" * 100_000, "nested deeper than 40"),  # PyYAML's C code: a segmentation fault
+        ("- " * 100_000, "nested deeper than 40"),
+        (LAUGHS, "more than 100000 values"),
+        ("a: &a [*a]\n", "alias 'a' stands within itself"),
+        (f"a: {'9' * 5000}\n", "not valid YAML"),  # Python reads no such number
+        ("a: 2026-02-31\n", "not valid YAML (day is out of range for month)"),
+        ("a: !!bool 3\n", "not valid YAML (tag 'tag:yaml.org,2002:bool')"),
+        (f"a: {'x' * 2**20}\n", "more than 1048576 bytes"),
+    ],
+)
+def test_a_strangers_file_ends_in_one_line(file, text, problem):
+    file.write_text(text)
+    with pytest.raises(SpecError) as caught:
+        load_yaml(file)
+    assert str(caught.value).startswith(f"{file}:") and problem in str(caught.value)
+    assert len(str(caught.value)) < 500 and "\n" not in str(caught.value)
+
+
+def test_an_alias_stands_for_its_value(file):
+    file.write_text("a: &a {b: [1, 2]}\nc: *a\n")
+    assert load_yaml(file) == {"a": {"b": [1, 2]}, "c": {"b": [1, 2]}}
+
+
+def test_a_pipe_is_not_waited_for(file):
+    os.mkfifo(file)
+    with pytest.raises(SpecError, match="no plain file"):
+        load_yaml(file)
