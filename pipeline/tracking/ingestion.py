@@ -15,10 +15,10 @@ from dmnet.errors import DMNetError
 from pipeline.errors import RecordError
 from pipeline.experiments import Experiment, Release, Run
 from pipeline.passwords import without_secrets
+from pipeline.tracking.place import DEFAULT_URI, team_server
 from pipeline.tracking.runs import folder_of, read_finished, read_training
 from pipeline.tracking.store import Store
 
-DEFAULT_URI = "sqlite:///mlflow.db"
 ANSWER = 30  # seconds that a server has for a call: a dozen clones at once keep a small one waiting
 STALLED = 60  # seconds without a written run after which a database is taken for hanging
 
@@ -87,7 +87,7 @@ class Ingestion:
             training,
             root,
         )
-        self.uri = os.environ.get("MLFLOW_TRACKING_URI", DEFAULT_URI)
+        self.uri = team_server() or DEFAULT_URI
         self.stop = threading.Event()
         self.error: Exception | None = None
         self.done: set[str] = set()

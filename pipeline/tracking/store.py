@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 import uuid
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from dmnet.files import read_json, write_text
 from pipeline.experiments import Run
+from pipeline.tracking.place import ARTIFACTS, team_server
 from pipeline.tracking.runs import TrackedRun, predicted_images, system_points
 
 EXPERIMENT_NAME = "dmnet"
@@ -34,8 +34,8 @@ class Store:
         if found is not None:
             return str(found.experiment_id)
         location = None
-        if "MLFLOW_TRACKING_URI" not in os.environ:
-            location = (self.root / "mlartifacts").resolve().as_uri()
+        if team_server() is None:
+            location = (self.root / ARTIFACTS).resolve().as_uri()
         try:
             face = {KIND: "custom_model_development"}
             return str(self.client.create_experiment(EXPERIMENT_NAME, location, face))

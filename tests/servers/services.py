@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import shutil
 import signal
 import socket
@@ -50,6 +51,12 @@ def answers(url: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def printed_token(log: Path) -> str | None:
+    """Of the link that `python -m pipeline ui` has printed to this file by now."""
+    found = re.search(r"/\?token=(\S+)", log.read_text())
+    return found[1] if found else None
 
 
 @dataclass

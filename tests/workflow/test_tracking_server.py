@@ -18,7 +18,15 @@ from mlflow import MlflowClient
 from pipeline import tracking
 from pipeline.errors import RecordError
 from pipeline.experiments import build_experiment
-from tests.servers.services import answers, free_port, mlflow_server, postgresql, refusing, silent
+from tests.servers.services import (
+    answers,
+    free_port,
+    mlflow_server,
+    postgresql,
+    printed_token,
+    refusing,
+    silent,
+)
 from tests.workflow.conftest import wait_until
 
 pytestmark = pytest.mark.servers
@@ -260,7 +268,9 @@ def _works_once(call):
     return failing
 
 
-def test_curves_move_while_a_run_trains_and_the_run_is_the_same_when_it_ends(small, tmp_path):
+def test_curves_move_while_a_run_trains_and_the_run_is_the_same_when_it_ends(
+    small, tmp_path, monkeypatch
+):
     clone, port = small.copy(tmp_path / "clone"), free_port()
     clone.forget_runs()
     clone.forget("mlartifacts")
@@ -291,6 +301,7 @@ def test_curves_move_while_a_run_trains_and_the_run_is_the_same_when_it_ends(sma
 
     try:
         wait_until(lambda: answers(f"{url}/health"), 180)
+        monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", printed_token(tmp_path / "ui.log"))
         training = clone.start("reports/one.md", preset="long")
         finished = wait_until(look, 240)
         assert training.wait(timeout=120) == 0, clone.output()
