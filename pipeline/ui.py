@@ -15,7 +15,7 @@ from types import FrameType
 from dmnet.errors import DMNetError
 from pipeline.errors import RecordError
 from pipeline.experiments import Experiment
-from pipeline.passwords import without_secrets
+from pipeline.passwords import place_of
 from pipeline.tracking import ingest, team_server
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -46,7 +46,7 @@ def serve(experiment: Experiment, host: str, port: int, every: float) -> None:
             # The one place where a token is printed: this link is the login.
             where = f"http://{_opened(host)}:{port}/?token={token}"
         else:
-            where = without_secrets(uri)
+            where = place_of(uri)
         print(f"MLflow: {where} ; curves follow every {every:g} s; Ctrl-C ends this", flush=True)
         while server is None or server.poll() is None:
             time.sleep(every)

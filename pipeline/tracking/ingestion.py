@@ -14,7 +14,7 @@ from pathlib import Path
 from dmnet.errors import DMNetError
 from pipeline.errors import RecordError
 from pipeline.experiments import Experiment, Release, Run
-from pipeline.passwords import without_secrets
+from pipeline.passwords import place_of, without_secrets
 from pipeline.tracking.place import DEFAULT_URI, team_server
 from pipeline.tracking.runs import folder_of, read_finished, read_training
 from pipeline.tracking.store import Store
@@ -111,7 +111,7 @@ class Ingestion:
         told = without_secrets(reason, self.uri)  # as a whole: a cut secret is not found any more
         first = next(iter(told.splitlines()), "no reason given")[:200]
         return RecordError(
-            f"MLflow at {without_secrets(self.uri)}: {first}; {len(undone)} of "
+            f"MLflow at {place_of(self.uri)}: {first}; {len(undone)} of "
             f"{len(self.finished)} finished runs not recorded ({named or 'none'}); the runs are "
             "unharmed, give `python -m pipeline record` when it is back"
         )
