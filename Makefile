@@ -23,7 +23,7 @@ help:
 	@echo "make test-slurm   the tests on a real SLURM cluster of this machine, as root"
 	@echo "make test-servers   the tests with PostgreSQL, MLflow and S3 servers, started by them"
 	@echo "make test-browser   the tests of MLflow's pages in Chromium"
-	@echo "make ui        the MLflow UI on http://127.0.0.1:5000"
+	@echo "make ui        the MLflow UI, by the link that it prints"
 
 $(READY): requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
