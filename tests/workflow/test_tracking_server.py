@@ -6,6 +6,7 @@ every run once, every step of every curve once.
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from tests.servers.services import (
     printed_token,
     refusing,
     silent,
+    status,
 )
 from tests.workflow.conftest import wait_until
 
@@ -208,6 +210,21 @@ def test_a_server_with_a_login_takes_the_record_and_the_password_stays_secret(
     assert "geheim" not in told
     for path in clone.path.rglob("*"):
         assert not path.is_file() or b"geheim-" not in path.read_bytes() or "tests" in path.parts
+
+
+def test_a_teams_server_has_no_assistant_and_no_other_name(tmp_path):
+    """Started as docs/mlflow.md says; the login holds on the machine itself, too."""
+    with mlflow_server(
+        tmp_path, f"sqlite:///{tmp_path}/mlflow.db", password="geheim-and-long!"
+    ) as it:
+        login = base64.b64encode(b"admin:geheim-and-long!").decode()
+        right = {"Authorization": f"Basic {login}"}
+        experiments = f"{it.url}/api/2.0/mlflow/experiments/search?max_results=1"
+        assert status(experiments, **right) == 200
+        assert status(experiments) == 401
+        assert status(experiments, Host="10.evil.example", **right) == 403
+        for path in ("/ajax-api/3.0/mlflow/assistant/config", "/gateway/mlflow/v1/models"):
+            assert status(it.url + path, **right) == 404
 
 
 def test_a_database_that_hangs_costs_the_limit_and_no_more(small, tmp_path):
