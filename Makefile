@@ -24,7 +24,7 @@ help:
 	@echo "make test-slurm   the tests on a real SLURM cluster of this machine, as root"
 	@echo "make test-servers   the tests with PostgreSQL, MLflow and S3 servers, started by them"
 	@echo "make test-browser   the tests of MLflow's pages in Chromium"
-	@echo "make ui        the MLflow UI on http://127.0.0.1:5000"
+	@echo "make ui        the MLflow UI, by the link that it prints"
 
 # The .pth file is for PYTHONSAFEPATH where no make is: the code of this clone is found through it.
 $(READY): requirements.lock

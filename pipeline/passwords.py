@@ -6,23 +6,62 @@ import os
 import re
 from urllib.parse import unquote, urlsplit
 
-ADDRESS = re.compile(r"(://[^/\s:@]*:)[^/\s]*@")  # of a server, a database or a remote
-QUERY = re.compile(r"([?&](?:pass\w*|pwd|token|secret\w*|sig\w*)=)[^&\s]*", re.IGNORECASE)
+from dmnet.addresses import LEFT_OUT, masked, place_of
+
+# Of an address of which only the end is quoted; of settings; of the header of a request.
+QUERY = re.compile(r"([?&][\w.~%-]+=)[^&\s]*")
+NAMED = re.compile(
+    r"\b(\w*(?:passw|pwd|token|secret|api[_-]?key|access[_-]?key|signature|credential)[\w-]*"
+    r"['\"]?\s*[=:]\s*)(\"[^\"]*\"|'[^']*'|[^\s,;&]+)",
+    re.IGNORECASE,
+)
+HEADER = re.compile(r"\b((?:bearer|basic)\s+)[\w+/=.~-]{16,}", re.IGNORECASE)
+# What MLflow's and DVC's clients take from the environment, and what looks like it.
 VARIABLES = (
     *("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"),
     *("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
 )
+VARIABLE = re.compile(
+    r"(^|_)(PASSWORD|PASSWD|TOKEN|SECRET|SAS|API_?KEY|ACCESS_?KEY|PRIVATE_KEY|CREDENTIALS?)S?(_|$)",
+    re.IGNORECASE,
+)
+SHORT = 8  # characters; below it, a part of an address or a variable may be an ordinary word
+
+__all__ = ["place_of", "without_secrets"]
 
 
 def without_secrets(text: str, address: str = "") -> str:
-    """The text with `***` in place of every password.
+    """The text without secrets: of every address only its scheme and server, `***` for the rest.
 
-    address: of the server that the text is about; its password may be quoted without the rest.
+    address: of the server that the text is about, of which any part may be quoted alone.
     """
-    text = QUERY.sub(r"\1***", ADDRESS.sub(r"\1***@", text))
-    secrets = {os.environ.get(name) for name in VARIABLES}
-    written = urlsplit(address).password
-    secrets |= {written, unquote(written) if written else None}
-    for secret in sorted(filter(None, secrets), key=len, reverse=True):
-        text = text.replace(secret, "***")
+    if address:
+        text = text.replace(address, place_of(address))
+    text = masked(text)
+    for pattern in (QUERY, NAMED, HEADER):
+        text = pattern.sub(rf"\1{LEFT_OUT}", text)
+    for secret in sorted(_of_address(address) | _of_environment(), key=len, reverse=True):
+        text = text.replace(secret, LEFT_OUT)
     return text
+
+
+def _of_address(address: str) -> set[str]:
+    """Everything in it but scheme, server and short words, as it is written and as it is meant."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return {address} - {""}
+    words = [parts.username or "", parts.path, *parts.path.split("/"), parts.query, parts.fragment]
+    words += re.split(r"[&;=]", parts.query)
+    found = {word for word in words if len(word) >= SHORT} | {parts.password or ""}
+    if parts.scheme in ("sqlite", "file"):
+        found -= {parts.path, *parts.path.split("/")}
+    return (found | {unquote(word) for word in found}) - {""}
+
+
+def _of_environment() -> set[str]:
+    return {
+        value
+        for name, value in os.environ.items()
+        if value and (name in VARIABLES or (VARIABLE.search(name) and len(value) >= SHORT))
+    }

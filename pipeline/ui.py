@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from types import FrameType
 
 from dmnet.errors import DMNetError
 from pipeline.errors import RecordError
 from pipeline.experiments import Experiment
-from pipeline.passwords import without_secrets
-from pipeline.tracking import DEFAULT_URI, ingest, named_server
+from pipeline.passwords import place_of
+from pipeline.tracking import ingest, team_server
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+ANY = ("0.0.0.0", "::")
 WARNING = (
-    "warning: {host} is reached from other machines and these pages have no login; anyone who "
-    "reaches them can read, change and delete the record (docs/mlflow.md says how to give it one)"
+    "warning: {host} is reached from other machines, and the token crosses the network as it is; "
+    "`ssh -N -L {port}:127.0.0.1:{port}` to this machine needs neither (docs/mlflow.md)"
 )
 
 
@@ -30,17 +33,21 @@ def serve(experiment: Experiment, host: str, port: int, every: float) -> None:
     server ends by itself.
     """
     signal.signal(signal.SIGTERM, _end)
-    uri = named_server()
+    uri = team_server()
     if host not in LOOPBACK and uri is None:
-        print(WARNING.format(host=host), file=sys.stderr)
+        print(WARNING.format(host=host, port=port), file=sys.stderr)
     server = None
     try:
         _feed(experiment)  # first, as it also creates the database
         if uri is None:
             _check_free(host, port)
-            server = _start(host, port)
-        where = f"http://{host}:{port}" if uri is None else without_secrets(uri)
-        print(f"MLflow: {where}; curves follow every {every:g} s; Ctrl-C ends this", flush=True)
+            token = secrets.token_urlsafe(32)
+            server = _start(host, port, names(host), token)
+            # The one place where a token is printed: this link is the login.
+            where = f"http://{_opened(host)}:{port}/?token={token}"
+        else:
+            where = place_of(uri)
+        print(f"MLflow: {where} ; curves follow every {every:g} s; Ctrl-C ends this", flush=True)
         while server is None or server.poll() is None:
             time.sleep(every)
             _feed(experiment)
@@ -50,6 +57,28 @@ def serve(experiment: Experiment, host: str, port: int, every: float) -> None:
     finally:
         if server is not None:
             _stop(server)
+
+
+def names(host: str) -> list[str]:
+    """What a browser may call a server that listens at `host`: no patterns, no other names.
+
+    A page of a stranger may have its own name lead to this machine; what it then asks has that
+    name.
+    """
+    found = ["127.0.0.1", "localhost", "[::1]"]
+    if host in ANY:
+        found += [socket.gethostname(), socket.getfqdn()]
+    elif host not in LOOPBACK:
+        found.append(_bracketed(host))
+    return [name.lower() for name in found]
+
+
+def _opened(host: str) -> str:
+    return socket.gethostname() if host in ANY else _bracketed(host)
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def _feed(experiment: Experiment) -> None:
@@ -73,12 +102,14 @@ def _check_free(host: str, port: int) -> None:
             ) from error
 
 
-def _start(host: str, port: int) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port)]
-    command += ["--backend-store-uri", DEFAULT_URI, "--default-artifact-root", "mlartifacts"]
-    command += ["--workers", "1"]
+def _start(host: str, port: int, hosts: Sequence[str], token: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "pipeline.tracking.server", host, str(port), *hosts]
     # In a session of its own: Ctrl-C reaches this process, which then ends the whole server.
-    return subprocess.Popen(command, start_new_session=True)
+    server = subprocess.Popen(command, start_new_session=True, stdin=subprocess.PIPE)
+    assert server.stdin is not None
+    with server.stdin:
+        server.stdin.write(f"{token}\n".encode())
+    return server
 
 
 def _stop(server: subprocess.Popen[bytes]) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from dmnet.config.published import Address
 from dmnet.config.sections import Section
 
 
@@ -13,7 +14,7 @@ class ArchiveConfig(Section):
     """A file that the user obtains; `md5` is the checksum its publisher or torchvision states."""
 
     file: str
-    url: str
+    url: Address
     md5: str | None = None
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from dmnet.config.published import FILE_NAME, SHA256_PREFIX, PublishedFile
+from dmnet.config.published import FILE_NAME, SHA256_PREFIX, Address, PublishedFile
 from dmnet.config.sections import Section
 
 
@@ -22,7 +22,7 @@ class WeightsConfig(Section):
 
     name: str
     file: str = Field(pattern=FILE_NAME)
-    url: str
+    url: Address
     sha256_prefix: str = Field(pattern=SHA256_PREFIX)
 
     @property

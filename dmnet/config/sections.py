@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from dmnet.addresses import masked
 from dmnet.errors import ConfigError
 
 
@@ -70,6 +71,7 @@ def content_hash(value: Section) -> str:
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
+SECRET = "secret"  # type of an error whose value must not be shown
 SHOWN_LENGTH = 80  # characters of a wrong value in an error
 
 SectionT = TypeVar("SectionT", bound=BaseModel)
@@ -112,9 +114,11 @@ def describe(error: ValidationError) -> str:
     if problem["type"] == "union_tag_invalid":
         tags = problem["ctx"]["expected_tags"]
         return f"`{key}`: unknown name {problem['ctx']['tag']!r}; expected one of {tags}{rest}"
+    if problem["type"] == SECRET:
+        return f"`{key}`: {problem['msg']}{rest}"
     message = problem["msg"].removeprefix("Value error, ")
     if not parts and problem["type"] == "value_error":  # of several keys, which it names itself
         return f"{message}{rest}"
-    shown = repr(problem["input"])
+    shown = masked(repr(problem["input"]))  # before it is cut
     shown = shown if len(shown) <= SHOWN_LENGTH else f"{shown[:SHOWN_LENGTH]}..."
     return f"`{key}` = {shown}: {message}{rest}"

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import requests
 
+from dmnet.addresses import masked
 from dmnet.errors import CheckpointError, DMNetError, RunError
 from dmnet.files import read_json, sha256_file, write_json
 from dmnet.text import clock
@@ -226,13 +227,14 @@ def _network(url: str) -> Iterator[None]:
     try:
         yield
     except (requests.exceptions.InvalidURL, requests.exceptions.TooManyRedirects) as error:
-        raise UnavailableError(str(error)) from error
+        raise UnavailableError(masked(str(error))) from error
     except requests.RequestException as error:
         innermost: BaseException = error
         while (below := innermost.__cause__ or innermost.__context__) is not None:
             innermost = below
         reason = getattr(innermost, "strerror", None) or str(innermost) or type(error).__name__
-        raise _NoAnswerError(f"no answer from {urlsplit(url).netloc} ({reason})") from error
+        server = urlsplit(url).netloc.rpartition("@")[2]
+        raise _NoAnswerError(f"no answer from {server} ({masked(reason)})") from error
 
 
 @contextmanager

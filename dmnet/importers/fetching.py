@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from dmnet.addresses import place_of
 from dmnet.config import PublishedFile
 from dmnet.errors import CheckpointError, RunError
 from dmnet.files import atomic_write, user_path
@@ -109,7 +110,9 @@ def _download(file: PublishedFile, path: Path, wait: float) -> None:
 def _mirror_folder(mirror: str) -> Path:
     parts = urlsplit(mirror)
     if parts.scheme in ("http", "https"):
-        raise CheckpointError(f"--mirror {mirror}: expected a folder or its file:// address")
+        raise CheckpointError(
+            f"--mirror {place_of(mirror)}: expected a folder or its file:// address"
+        )
     return Path(unquote(parts.path)) if parts.scheme == "file" else user_path(mirror)
 
 

@@ -14,11 +14,11 @@ from dmnet.errors import DMNetError
 from dmnet.training.lock import open_lock, try_lock
 from pipeline.errors import RecordError
 from pipeline.experiments import Experiment, Release, Run
-from pipeline.passwords import without_secrets
+from pipeline.passwords import place_of, without_secrets
+from pipeline.tracking.place import DEFAULT_URI, team_server
 from pipeline.tracking.runs import folder_of, read_finished, read_training
-from pipeline.tracking.store import Store, named_server
+from pipeline.tracking.store import Store
 
-DEFAULT_URI = "sqlite:///mlflow.db"
 ANSWER = 30  # seconds that a server has for a call: a dozen clones at once keep a small one waiting
 STALLED = 60  # seconds without a written run after which a database is taken for hanging
 
@@ -87,7 +87,7 @@ class Ingestion:
             training,
             root,
         )
-        self.uri = named_server() or DEFAULT_URI
+        self.uri = team_server() or DEFAULT_URI
         self.stop = threading.Event()
         self.error: Exception | None = None
         self.done: set[str] = set()
@@ -111,7 +111,7 @@ class Ingestion:
         told = without_secrets(reason, self.uri)  # as a whole: a cut secret is not found any more
         first = next(iter(told.splitlines()), "no reason given")[:200]
         return RecordError(
-            f"MLflow at {without_secrets(self.uri)}: {first}; {len(undone)} of "
+            f"MLflow at {place_of(self.uri)}: {first}; {len(undone)} of "
             f"{len(self.finished)} finished runs not recorded ({named or 'none'}); the runs are "
             "unharmed, give `python -m pipeline record` when it is back"
         )

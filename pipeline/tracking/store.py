@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 import uuid
 from pathlib import Path
@@ -11,17 +10,13 @@ from typing import Any
 
 from dmnet.files import read_json, write_text
 from pipeline.experiments import Run
+from pipeline.tracking.place import ARTIFACTS, team_server
 from pipeline.tracking.runs import TrackedRun, predicted_images, system_points
 
 EXPERIMENT_NAME = "dmnet"
 KIND = "mlflow.experimentKind"  # which of its two faces MLflow shows
 BATCH = 900  # MLflow takes at most 1000 metrics in one call
 TREE = "runs/.locks/clone"  # names this clone among those that train the same run; a random number
-
-
-def named_server() -> str | None:
-    """The store that MLFLOW_TRACKING_URI names; blank is unset, as it is to MLflow."""
-    return os.environ.get("MLFLOW_TRACKING_URI", "").strip() or None
 
 
 class Store:
@@ -39,8 +34,8 @@ class Store:
         if found is not None:
             return str(found.experiment_id)
         location = None
-        if named_server() is None:
-            location = (self.root / "mlartifacts").resolve().as_uri()
+        if team_server() is None:
+            location = (self.root / ARTIFACTS).resolve().as_uri()
         try:
             face = {KIND: "custom_model_development"}
             return str(self.client.create_experiment(EXPERIMENT_NAME, location, face))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import shutil
 import signal
 import socket
@@ -43,13 +44,25 @@ def wait_until(condition: Callable[[], bool], what: str, seconds: float = SECOND
 
 def answers(url: str) -> bool:
     """Whether there is any HTTP answer."""
+    return status(url, 2) is not None
+
+
+def status(url: str, seconds: float = 60, **headers: str) -> int | None:
+    """Of the answer to a GET; None without one."""
+    request = urllib.request.Request(url, headers=headers)
     try:
-        urllib.request.urlopen(url, timeout=2).close()
-    except urllib.error.HTTPError:
-        return True
+        with urllib.request.urlopen(request, timeout=seconds) as got:
+            return int(got.status)
+    except urllib.error.HTTPError as error:
+        return error.code
     except OSError:
-        return False
-    return True
+        return None
+
+
+def printed_token(log: Path) -> str | None:
+    """Of the link that `python -m pipeline ui` has printed to this file by now."""
+    found = re.search(r"/\?token=(\S+)", log.read_text())
+    return found[1] if found else None
 
 
 @dataclass
@@ -141,13 +154,18 @@ def mlflow_server(
 ) -> Iterator[Server]:
     """A tracking server as docs/mlflow.md starts it for a team, artifacts beside it.
 
-    password: of its user `admin`; then it has MLflow's own login.
+    password: of its user `admin`; without one it has no login, which is for tests only.
     """
     port = port or free_port()
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--artifacts-destination", str(folder / "artifacts"), "--workers", "2"]
+    command += ["--gunicorn-opts", "--threads 8 --no-control-socket --timeout 300"]
     environment = {"MLFLOW_BACKEND_STORE_URI": database, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    environment["MLFLOW_SERVER_ALLOWED_HOSTS"] = f"127.0.0.1:{port}"
+    environment |= dict.fromkeys(
+        ("MLFLOW_ENABLE_AI_GATEWAY", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION"), "false"
+    )
     if password is not None:
         command += ["--app-name", "basic-auth"]
         (folder / "auth.ini").write_text(

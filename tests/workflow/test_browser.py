@@ -15,7 +15,7 @@ from urllib.parse import quote
 import pytest
 from mlflow import MlflowClient
 
-from tests.servers.services import answers, free_port, wait_until
+from tests.servers.services import answers, free_port, printed_token, wait_until
 from tests.workflow.conftest import REPOSITORY
 
 pytestmark = pytest.mark.browser
@@ -40,12 +40,14 @@ def ui(whole, tmp_path_factory):
     url = f"http://127.0.0.1:{port}"
     try:
         wait_until(lambda: answers(f"{url}/health"), f"the pages ({log})", 180)
+        os.environ["MLFLOW_TRACKING_TOKEN"] = printed_token(log)
         client = MlflowClient(tracking_uri=url)
         experiment = client.get_experiment_by_name("dmnet")
         runs = client.search_runs([experiment.experiment_id])
         cells = {cell: run for run in runs for cell in run.data.tags["dmnet.cells"].split(", ")}
         yield url, experiment.experiment_id, cells
     finally:
+        os.environ.pop("MLFLOW_TRACKING_TOKEN", None)
         process.terminate()
         process.wait(timeout=60)
 
@@ -56,6 +58,8 @@ def page(ui, tmp_path_factory):
 
     with chromium(tmp_path_factory.mktemp("profile")) as page:
         page.open(ui[0])
+        page.shows("These pages have a login")
+        page.open(f"{ui[0]}/?token={os.environ['MLFLOW_TRACKING_TOKEN']}")
         page.shows("Experiments")
         page.dismiss_assistant()
         yield page

@@ -6,6 +6,7 @@ every run once, every step of every curve once.
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 import sys
@@ -18,7 +19,16 @@ from mlflow import MlflowClient
 from pipeline import tracking
 from pipeline.errors import RecordError
 from pipeline.experiments import build_experiment
-from tests.servers.services import answers, free_port, mlflow_server, postgresql, refusing, silent
+from tests.servers.services import (
+    answers,
+    free_port,
+    mlflow_server,
+    postgresql,
+    printed_token,
+    refusing,
+    silent,
+    status,
+)
 from tests.workflow.conftest import wait_until
 
 pytestmark = pytest.mark.servers
@@ -202,6 +212,21 @@ def test_a_server_with_a_login_takes_the_record_and_the_password_stays_secret(
         assert not path.is_file() or b"geheim-" not in path.read_bytes() or "tests" in path.parts
 
 
+def test_a_teams_server_has_no_assistant_and_no_other_name(tmp_path):
+    """Started as docs/mlflow.md says; the login holds on the machine itself, too."""
+    with mlflow_server(
+        tmp_path, f"sqlite:///{tmp_path}/mlflow.db", password="geheim-and-long!"
+    ) as it:
+        login = base64.b64encode(b"admin:geheim-and-long!").decode()
+        right = {"Authorization": f"Basic {login}"}
+        experiments = f"{it.url}/api/2.0/mlflow/experiments/search?max_results=1"
+        assert status(experiments, **right) == 200
+        assert status(experiments) == 401
+        assert status(experiments, Host="10.evil.example", **right) == 403
+        for path in ("/ajax-api/3.0/mlflow/assistant/config", "/gateway/mlflow/v1/models"):
+            assert status(it.url + path, **right) == 404
+
+
 def test_a_database_that_hangs_costs_the_limit_and_no_more(small, tmp_path):
     clone = small.copy(tmp_path / "clone")
     with silent() as port:
@@ -210,7 +235,7 @@ def test_a_database_that_hangs_costs_the_limit_and_no_more(small, tmp_path):
         result = clone.call(*RECORD, "--limit", "8", MLFLOW_TRACKING_URI=uri)
         seconds = time.monotonic() - started
     assert result.code == 1 and seconds < 40
-    assert f"MLflow at postgresql://someone:***@127.0.0.1:{port}/mlflow" in result.text
+    assert f"MLflow at postgresql://127.0.0.1:{port}/***:" in result.text
     assert "not done within 8 s; 3 of 3 finished runs not recorded" in result.text
     assert "geheim" not in result.text
 
@@ -260,7 +285,9 @@ def _works_once(call):
     return failing
 
 
-def test_curves_move_while_a_run_trains_and_the_run_is_the_same_when_it_ends(small, tmp_path):
+def test_curves_move_while_a_run_trains_and_the_run_is_the_same_when_it_ends(
+    small, tmp_path, monkeypatch
+):
     clone, port = small.copy(tmp_path / "clone"), free_port()
     clone.forget_runs()
     clone.forget("mlartifacts")
@@ -291,6 +318,7 @@ def test_curves_move_while_a_run_trains_and_the_run_is_the_same_when_it_ends(sma
 
     try:
         wait_until(lambda: answers(f"{url}/health"), 180)
+        monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", printed_token(tmp_path / "ui.log"))
         training = clone.start("reports/one.md", preset="long")
         finished = wait_until(look, 240)
         assert training.wait(timeout=120) == 0, clone.output()

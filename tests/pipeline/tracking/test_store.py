@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pipeline import ui
-from pipeline.tracking import DEFAULT_URI, named_server
 from pipeline.tracking.ingestion import Ingestion
+from pipeline.tracking.place import DEFAULT_URI, team_server
 
 
 @pytest.mark.parametrize("blank", ["", "  "])
@@ -32,7 +32,7 @@ def test_the_pages_are_served_with_a_blank_address(build, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
     monkeypatch.setattr(ui, "ingest", lambda *arguments, **settings: "")
     monkeypatch.setattr(ui, "_check_free", lambda host, port: None)
-    monkeypatch.setattr(ui, "_start", lambda host, port: started.append(port) or Server())
+    monkeypatch.setattr(ui, "_start", lambda host, port, *more: started.append(port) or Server())
     monkeypatch.setattr(ui, "_stop", lambda server: None)
     with pytest.raises(ui.RecordError, match="server ended"):
         ui.serve(build("toy"), "127.0.0.1", 5000, 0)
@@ -41,4 +41,4 @@ def test_the_pages_are_served_with_a_blank_address(build, monkeypatch):
 
 def test_an_address_is_taken_without_the_blanks_around_it(monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", " http://server:5000\n")
-    assert named_server() == "http://server:5000"
+    assert team_server() == "http://server:5000"
