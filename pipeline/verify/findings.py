@@ -9,10 +9,15 @@ from typing import Any
 
 from dmnet.errors import DMNetError
 from dmnet.files import read_json, sha256_file
-from pipeline.dvc_entries import entry_of
+from pipeline.dvc_entries import entry_of, printable
 from pipeline.errors import ResultError
 
 SHOWN = 16  # characters of a hash
+REPAIR = "`python -m pipeline verify --repair` brings the recorded copy back"
+
+
+def bring(path: str) -> str:
+    return f"`python -m pipeline check && dvc pull {path}` brings it"
 
 
 @dataclass
@@ -32,12 +37,12 @@ class Findings:
         return False
 
     def add(self, path: str, expected: str, found: str, todo: str) -> None:
-        line = f"{path}: expected {expected}, found {found}; {todo}"
+        line = printable(f"{path}: expected {expected}, found {found}; {todo}")
         if line not in self.wrong:
             self.wrong.append(line)
 
     def missing(self, path: str, todo: str) -> None:
-        line = f"{path}: not here; {todo}"
+        line = printable(f"{path}: not here; {todo}")
         if line not in self.absent:
             self.absent.append(line)
 
@@ -55,11 +60,15 @@ class Findings:
 
     def weights_of(self, manifest: str) -> Any:
         """The SHA-256 of the weights that this train.json names."""
-        return at(self.json(manifest, f"delete {manifest} and run again"), "weights", "sha256")
+        todo = self.todo(manifest, f"delete {manifest} and run again")
+        return at(self.json(manifest, todo), "weights", "sha256")
 
     def hashed(self, path: str, sha256: Any, kind: str, todo: str) -> None:
         """Compare the file, which exists, with its SHA-256."""
         self.checked[kind] += 1
+        if not (self.root / path).is_file():  # a pipe or a device would be read for ever
+            self.add(path, "a plain file", "something else", todo)
+            return
         try:
             found = sha256_file(self.root / path)
         except OSError as error:
@@ -67,10 +76,14 @@ class Findings:
             return
         self.same(path, "SHA-256", sha256, found, todo)
 
+    def todo(self, path: str, otherwise: str) -> str:
+        """What to do about a damaged file: never to delete what leads to its good copy."""
+        return REPAIR if (self.root / entry_of(path)).exists() else otherwise
+
     def lost(self, path: str, needed_by: str, todo: str) -> None:
         """A file of a run is missing: not pulled if it has a DVC entry, else lost."""
         if (self.root / entry_of(path)).exists():
-            self.missing(path, f"`dvc pull {path}` brings it")
+            self.missing(path, bring(path))
         else:
             self.add(path, f"the file that {needed_by} names", "none", todo)
 

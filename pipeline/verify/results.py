@@ -15,28 +15,36 @@ from pipeline.verify.findings import Findings
 def verify_predictions(findings: Findings) -> None:
     """Every label map by its hash; run and weights."""
     for file in sorted((findings.root / "predictions").glob("*/*.json")):
-        key = file.parent.name
-        path = f"predictions/{key}/{file.name}"
-        todo = f"delete {path} and run again"
-        content = findings.json(path, todo)
-        if content is None:
-            continue
-        findings.checked["sets of predictions"] += 1
-        findings.same(path, "run", key, content.get("run"), todo)
-        trained = f"runs/{key}/train.json"
-        if (findings.root / trained).exists():
-            weights = findings.weights_of(trained)
-            digest = content.get("weights_sha256")
-            findings.same(path, f"weights of {trained}:", weights, digest, todo)
+        verify_prediction(findings, f"predictions/{file.parent.name}/{file.name}")
+
+
+def verify_prediction(findings: Findings, path: str) -> None:
+    """One set of label maps by its manifest."""
+    _, key, name = path.split("/")
+    todo = findings.todo(path, f"delete {path} and run again")
+    content = findings.json(path, todo)
+    if content is None:
+        return
+    findings.checked["sets of predictions"] += 1
+    findings.same(path, "run", key, content.get("run"), todo)
+    trained = f"runs/{key}/train.json"
+    if (findings.root / trained).exists():
+        weights = findings.weights_of(trained)
+        digest = content.get("weights_sha256")
+        findings.same(path, f"weights of {trained}:", weights, digest, todo)
+    else:
+        findings.lost(trained, path, todo)
+    files = content.get("files")
+    files = files if isinstance(files, dict) else {}
+    folder = findings.root / "predictions" / key / Path(name).stem
+    for extra in sorted(file.name for file in folder.glob("*") if file.name not in files):
+        findings.add(path, "an image for every file beside it", extra, f"delete {extra}")
+    for image_name, digest in files.items():
+        image = f"predictions/{key}/{Path(name).stem}/{Path(image_name).name}"
+        if (findings.root / image).exists():
+            findings.hashed(image, digest, "predicted images", todo)
         else:
-            findings.lost(trained, path, todo)
-        files = content.get("files")
-        for name, digest in files.items() if isinstance(files, dict) else ():
-            image = f"predictions/{key}/{file.stem}/{Path(name).name}"
-            if (findings.root / image).exists():
-                findings.hashed(image, digest, "predicted images", todo)
-            else:
-                findings.add(image, f"the image that {path} names", "none", todo)
+            findings.add(image, f"the image that {path} names", "none", todo)
 
 
 def verify_measurements(findings: Findings) -> None:
@@ -44,7 +52,8 @@ def verify_measurements(findings: Findings) -> None:
     kinds = (("counts", "profile", ProfileConfig), ("speed", "speed", SpeedConfig))
     for folder, name, schema in kinds:
         for file in sorted((findings.root / folder).glob("*.json")):
-            path, todo = f"{folder}/{file.name}", "delete the file and run again"
+            path = f"{folder}/{file.name}"
+            todo = findings.todo(path, "delete the file and run again")
             content = findings.json(path, todo)
             if content is None:
                 continue
