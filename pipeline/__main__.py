@@ -309,8 +309,11 @@ def parser() -> argparse.ArgumentParser:
             about = "mini (default), smoke, small or paper"
             command.add_argument("--preset", default="mini", help=about)
             command.add_argument("--seeds", type=int, default=1, help="seeds per run; default 1")
-            about = "trained (default), released (published checkpoints), or both"
-            command.add_argument("--source", default="trained", help=about)
+            command.add_argument(
+                "--source",
+                default="trained",
+                help="trained (default), released (published checkpoints), or both",
+            )
     add = commands.choices["plan"].add_argument
     about = "a cluster's, as for snakemake; may be given several times: its jobs, limits, disk"
     add("--profile", type=Path, action="append", metavar="FOLDER", help=about)

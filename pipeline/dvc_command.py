@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from pipeline.dvc_entries import printable
 from pipeline.errors import RecordError
 from pipeline.passwords import without_secrets
 
+PACKAGES = Path(__file__).resolve().parents[1]
 MISSING = "<https://error.dvc.org/missing-files>"  # how DVC's message on absent objects ends
 
 
@@ -22,14 +24,23 @@ def dvc(arguments: list[str], root: Path, again: str) -> str:
 
     Never called with --quiet, which hides that reason. again: the command to give afterwards.
     """
-    return run(["dvc", *arguments], root, f"dvc {arguments[0]}", again)
+    command = [sys.executable, "-m", "dvc", *arguments]
+    return run(command, root, f"dvc {arguments[0]}", again)
 
 
-def run(module: list[str], root: Path, what: str, again: str) -> str:
-    """The same for `python -m module`."""
-    command = [sys.executable, "-m", *module]
+def run(command: list[str], folder: Path, what: str, again: str) -> str:
+    """What a command prints that reports errors as DVC does. Raises RecordError."""
+    # Our modules are found from any folder, and with PYTHONSAFEPATH, too.
+    paths = [str(PACKAGES), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
     result = subprocess.run(
-        command, cwd=root, capture_output=True, text=True, errors="replace", check=False
+        command,
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
     )
     if result.returncode != 0:
         printed = (result.stderr or result.stdout).splitlines()

@@ -15,7 +15,7 @@ import yaml
 
 from dmnet.errors import DMNetError
 from pipeline.dvc_cache import cache_folder
-from pipeline.dvc_entries import Entry, names_only, printable, read_entry
+from pipeline.dvc_entries import FILES, FOLDERS, Entry, names_only, printable, read_entry
 from pipeline.errors import RecordError
 from pipeline.yaml_files import load_yaml
 
@@ -28,6 +28,9 @@ NAMED = 5  # bad files that one error names
 def check_tree(root: Path = Path(".")) -> list[Entry]:
     """All entries. Raises RecordError that names what DVC must not be given."""
     found, problems = [], {}
+    for kind in (*FOLDERS, *FILES):
+        if (root / kind).is_symlink():
+            raise linked(kind)
     for path in _files(root):
         try:
             if not path.endswith(".dvc"):

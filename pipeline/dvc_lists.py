@@ -26,7 +26,8 @@ def bring_lists(wanted: list[Entry], root: Path, again: str) -> set[str]:
     lists = sorted({md5 for e in wanted for md5 in e.outs.values() if md5.endswith(".dir")})
     lacking = [md5 for md5 in lists if listing(md5, root) is None]
     if lacking:
-        run(["pipeline.dvc_lists", *lacking], root, "dvc pull", again)
+        command = [sys.executable, "-m", "pipeline.dvc_lists", *lacking]
+        run(command, root, "dvc pull", again)
     return {md5 for md5 in lacking if listing(md5, root) is None}
 
 

@@ -56,11 +56,10 @@ def _verify_files(findings: Findings, entry: Entry, files: dict[str, str | None]
         if not here.exists():
             findings.missing(path, bring(path))
         elif md5 is not None:
-            todo = f"{REPAIR}; or, if this one is to be shared, delete {entry.path}: {RECORD} anew"
             try:
-                findings.same(path, f"md5 of {entry.path}:", md5, file_md5(here), todo)
+                findings.same(path, f"md5 of {entry.path}:", md5, file_md5(here), REPAIR)
             except OSError as error:
-                findings.add(path, "a readable file", str(error.strerror), todo)
+                findings.add(path, "a readable file", str(error.strerror), REPAIR)
 
 
 def _verify_cached(findings: Findings, md5: str | None) -> None:
