@@ -11,6 +11,10 @@ from pipeline.dvc_entries import printable
 from pipeline.errors import RecordError
 from pipeline.passwords import without_secrets
 
+REMEDIES = {  # what DVC says -> what to do first
+    "not a git repository": "`git init` here, or `dvc config --local core.no_scm true`; ",
+    "configuration error": "correct .dvc/config.local or .dvc/config; ",
+}
 PACKAGES = Path(__file__).resolve().parents[1]
 MISSING = "<https://error.dvc.org/missing-files>"  # how DVC's message on absent objects ends
 
@@ -49,6 +53,7 @@ def run(command: list[str], folder: Path, what: str, again: str) -> str:
         reason = f"exit {result.returncode}"
         if errors:
             reason = printable(without_secrets(errors[0]).removeprefix("ERROR: "))
+        remedy = next((todo for said, todo in REMEDIES.items() if said in reason), "")
         kind = LackingError if MISSING in result.stderr else RecordError
-        raise kind(f"{what}: {reason}; the runs are unharmed, give {again}")
+        raise kind(f"{what}: {reason}; {remedy}the runs are unharmed, give {again}")
     return result.stdout

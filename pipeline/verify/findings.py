@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,11 @@ from dmnet.files import read_json, sha256_file
 from pipeline.dvc_entries import entry_of, printable
 from pipeline.errors import ResultError
 
+# What reading raises where a stranger or a rotten disk wrote the content.
+MALFORMED = (
+    *(DMNetError, KeyError, TypeError, AttributeError, ValueError, IndexError),
+    *(ArithmeticError, RecursionError, RuntimeError, OSError),
+)
 SHOWN = 16  # characters of a hash
 REPAIR = "`python -m pipeline verify --repair` brings the recorded copy back"
 
@@ -46,11 +53,29 @@ class Findings:
         if line not in self.absent:
             self.absent.append(line)
 
+    def there(self, path: str) -> bool:
+        """Whether there is such a file; a name that no file can have is none's."""
+        try:
+            return (self.root / path).exists()
+        except (OSError, ValueError):
+            return False
+
+    @contextmanager
+    def reading(self, path: str, todo: str) -> Iterator[None]:
+        """Whatever is read inside: content of another form than its writer's is a finding."""
+        try:
+            yield
+        except MALFORMED as error:
+            text = (
+                str(error) if isinstance(error, DMNetError) else f"{type(error).__name__} {error}"
+            )
+            self.add(path, "content as it is written here", text[:300], todo)
+
     def json(self, path: str, todo: str, kind: type = dict) -> Any:
         """The file's JSON, an object or another `kind`; None, with a finding, if it is not."""
         try:
             content = read_json(self.root / path)
-        except DMNetError as error:
+        except (DMNetError, RecursionError) as error:
             self.add(path, "JSON", str(error).removeprefix(f"{self.root / path}: "), todo)
             return None
         if not isinstance(content, kind):
@@ -78,11 +103,11 @@ class Findings:
 
     def todo(self, path: str, otherwise: str) -> str:
         """What to do about a damaged file: never to delete what leads to its good copy."""
-        return REPAIR if (self.root / entry_of(path)).exists() else otherwise
+        return REPAIR if self.there(entry_of(path)) else otherwise
 
     def lost(self, path: str, needed_by: str, todo: str) -> None:
         """A file of a run is missing: not pulled if it has a DVC entry, else lost."""
-        if (self.root / entry_of(path)).exists():
+        if self.there(entry_of(path)):
             self.missing(path, bring(path))
         else:
             self.add(path, f"the file that {needed_by} names", "none", todo)

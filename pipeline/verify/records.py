@@ -40,7 +40,7 @@ def verify_records(findings: Findings) -> None:
     for kind in ("runs", "released"):
         for file in sorted(path for each in made for path in (findings.root / kind).glob(each)):
             named = entry_of(file.relative_to(findings.root).as_posix())
-            if not (findings.root / named).exists():
+            if not findings.there(named):
                 findings.missing(named, f"not shared; {RECORD}")
 
 

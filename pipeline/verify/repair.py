@@ -32,7 +32,7 @@ def repair(root: Path = Path(".")) -> list[str]:
     for entry in found:
         try:
             lines += _repair(entry, root)
-        except DMNetError as error:
+        except (DMNetError, OSError) as error:
             lines.append(f"{entry.path}: not repaired ({error})")
     return lines
 

@@ -21,7 +21,10 @@ def verify_runs(findings: Findings, kind: str) -> None:
             if is_training(folder.name, findings.root):
                 findings.missing(f"{kind}/{folder.name}", "it is being trained")
             elif (folder / "train.json").exists():
-                _verify_run(findings, kind, folder.name)
+                path = f"{kind}/{folder.name}/train.json"
+                todo = findings.todo(path, f"delete {path} and run again")
+                with findings.reading(path, todo):
+                    _verify_run(findings, kind, folder.name)
             elif any(folder.glob("evaluations/*.json")):
                 _no_manifest(findings, kind, folder.name)
 
@@ -45,10 +48,11 @@ def _verify_run(findings: Findings, kind: str, key: str) -> None:
         _verify_fingerprint(findings, f"runs/{key}/train.json", job.dataset.name, trained)
     for evaluation in sorted((findings.root / run / "evaluations").glob("*.json")):
         path = f"{run}/evaluations/{evaluation.name}"
-        result = verify_evaluation(findings, path, key, kind, trained)
-        if kind == "released" and result is not None:
-            name = parse(EvaluationConfig, result["evaluation"], path).data.name
-            _verify_fingerprint(findings, path, name, result)
+        with findings.reading(path, findings.todo(path, "delete the file and run again")):
+            result = verify_evaluation(findings, path, key, kind, trained)
+            if kind == "released" and result is not None:
+                name = parse(EvaluationConfig, result["evaluation"], path).data.name
+                _verify_fingerprint(findings, path, name, result)
 
 
 def verify_files(findings: Findings, kind: str, key: str) -> dict[str, Any] | None:
@@ -61,7 +65,7 @@ def verify_files(findings: Findings, kind: str, key: str) -> dict[str, Any] | No
         return None
     findings.same(manifest, "key", key, trained.get("key"), again)
     finished = f"{run}/finished.json"
-    if (findings.root / finished).exists():
+    if findings.there(finished):
         todo = findings.todo(finished, f"delete {finished} and {manifest}, and run again")
         if findings.json(finished, todo) not in (None, trained):
             findings.add(finished, "the content of train.json", "other content", todo)
@@ -72,7 +76,7 @@ def verify_files(findings: Findings, kind: str, key: str) -> dict[str, Any] | No
                 findings.add(manifest, f"an entry `{name}`", "none", again)
             continue
         path = f"{run}/{Path(str(entry.get('file'))).name}"  # never outside the run's folder
-        if (findings.root / path).exists():
+        if findings.there(path):
             findings.hashed(path, entry.get("sha256"), label, again)
         else:
             findings.lost(path, manifest, again)
@@ -83,7 +87,7 @@ def verify_config(findings: Findings, kind: str, key: str) -> JobConfig | Releas
     """The configuration, which gives the key, if it is one."""
     path = f"{kind}/{key}/config.json"
     todo = findings.todo(path, "delete it, Snakemake writes it anew")
-    if not (findings.root / path).exists():
+    if not findings.there(path):
         findings.lost(path, "its folder", f"`snakemake {path}`")
         return None
     content = findings.json(path, todo)
@@ -106,7 +110,7 @@ def _verify_start(
     again = f"delete {run} and run again"
     if parent is not None:
         path = f"runs/{parent}/train.json"
-        if not (findings.root / path).exists():
+        if not findings.there(path):
             findings.lost(path, run, f"`snakemake {path}` trains it again")
             return
         findings.checked["start weights"] += 1
@@ -114,7 +118,7 @@ def _verify_start(
         findings.same(run, f"the weights of its parent {parent}:", parents, start, again)
     elif weights is not None:
         path = f"weights/{Path(weights.file).name}"
-        if (findings.root / path).exists():
+        if findings.there(path):
             todo = f"`python -m dmnet fetch --config runs/{key}/config.json` brings the right file"
             findings.hashed(path, start, "start weights", todo)
         else:
@@ -128,7 +132,7 @@ def _verify_checkpoint(findings: Findings, key: str, trained: dict[str, Any]) ->
     checkpoint = at(trained, "checkpoint") or {}
     path = f"weights/{Path(str(checkpoint.get('file'))).name}"
     todo = f"`python -m pipeline fetch {checkpoint.get('name')}` brings it"
-    if (findings.root / path).exists():
+    if findings.there(path):
         findings.hashed(path, checkpoint.get("sha256"), "published files", f"delete it; {todo}")
     else:
         findings.missing(path, todo)
@@ -139,7 +143,7 @@ def _verify_fingerprint(
 ) -> None:
     """The data that lie here now are those that the file was made with."""
     manifest = f"data/{dataset}/manifest.json"
-    if not (findings.root / manifest).exists():
+    if not findings.there(manifest):
         findings.missing(manifest, f"`snakemake {manifest}` prepares it")
         return
     now = at(findings.json(manifest, "delete it and prepare the dataset again"), "fingerprint")
@@ -187,6 +191,6 @@ def _recounted(result: dict[str, Any]) -> dict[str, Any]:
     try:
         counts = np.array(result["confusion_matrix"], dtype=np.int64)
         summary = ConfusionMatrix(counts).summary()
-    except (KeyError, TypeError, ValueError, IndexError, OverflowError):
+    except (KeyError, TypeError, ValueError, IndexError, ArithmeticError, RuntimeError):
         return {"confusion_matrix": "whole numbers, a row and a column per class"}
     return {name: value for name, value in summary.items() if name != "confusion_matrix"}
