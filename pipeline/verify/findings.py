@@ -76,7 +76,8 @@ class Findings:
         try:
             content = read_json(self.root / path)
         except (DMNetError, RecursionError) as error:
-            self.add(path, "JSON", str(error).removeprefix(f"{self.root / path}: "), todo)
+            reason = str(error).removeprefix(f"{self.root / path}: ").partition("; ")[0]
+            self.add(path, "JSON", reason, todo)
             return None
         if not isinstance(content, kind):
             self.add(path, f"JSON with a {kind.__name__}", type(content).__name__, todo)

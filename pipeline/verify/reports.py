@@ -67,7 +67,8 @@ def _verify_table(findings: Findings, path: str, report: dict[str, Any]) -> None
         markdown, views = render_markdown(report), (to_json(metrics_of(report)), points_of(report))
         curves = None if absent else curves_of(report, findings.root)
     except (DMNetError, KeyError, TypeError, AttributeError) as error:
-        findings.add(path, "a report that these results and params give", f"{error}", todo)
+        reason = str(error).partition("; ")[0]  # what to do is said at the file itself
+        findings.add(path, "a report that these results and params give", reason, todo)
         return
     if now is not None:
         changed = list(differences(report, now))
