@@ -7,6 +7,8 @@ python -m pipeline show CELL          where a cell's number comes from
 python -m pipeline record [TARGET]    hand finished runs to MLflow and DVC
 python -m pipeline ui                 MLflow's pages, their curves moving while runs train
 python -m pipeline pull [TARGET]      others' runs, or their results only, from the DVC remote
+python -m pipeline push               what is recorded, to the DVC remote; tells what never came
+python -m pipeline check              what DVC would follow, before a plain `dvc pull`
 python -m pipeline verify             every hash again, from the reports down to the data
 python -m pipeline gc [--delete]      results that no table needs any more
 python -m pipeline report TABLE        what there is of a table by now, to reports/partial/
@@ -16,7 +18,8 @@ python -m pipeline fidelity            ours against the reference implementation
 python -m pipeline summary, page, partial, figure NAME, submission TABLE, resolve KEY,
     describe DATASET: what the rules call
 
-All but fetch, fidelity, gc, verify and verdict-rates take --preset P, --seeds N and --source S.
+All but check, fetch, fidelity, gc, push, verify and verdict-rates take --preset P, --seeds N and
+--source S.
 """
 
 from __future__ import annotations
@@ -185,6 +188,11 @@ def verify(arguments: argparse.Namespace) -> None:
     from pipeline.verify import verify as verify_tree
     from pipeline.verify.findings import refuse
 
+    if arguments.repair:
+        from pipeline.verify.repair import repair
+
+        for line in repair():
+            print(line)
     findings = verify_tree(quick=arguments.quick)
     for line in findings.absent:
         print(line)
@@ -209,13 +217,25 @@ def gc(arguments: argparse.Namespace) -> None:
 
 
 def pull(arguments: argparse.Namespace) -> None:
-    from pipeline.artifacts import pull as pull_runs
+    from pipeline.sharing import pull as pull_runs
 
     keys = None
     if arguments.target is not None:
         asked = experiment_of(arguments)
         keys = {*asked.runs, *asked.releases, *asked.profiles, *asked.speeds}
     print(pull_runs(keys, results=arguments.results))
+
+
+def push(arguments: argparse.Namespace) -> None:
+    from pipeline.sharing import push as push_runs
+
+    print(push_runs())
+
+
+def check(arguments: argparse.Namespace) -> None:
+    from pipeline.sharing import check as check_entries
+
+    print(check_entries())
 
 
 def fidelity(arguments: argparse.Namespace) -> None:
@@ -252,6 +272,8 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], None], str, str | None]
     "verify": (verify, "check every hash, from the reports down to the data", None),
     "gc": (gc, "list, or delete, results that no table needs", None),
     "pull": (pull, "bring shared runs here, with or without weights", "target"),
+    "push": (push, "send all that is recorded to the DVC remote, and ask it whether it came", None),
+    "check": (check, "whether DVC's entries name only their own results' files", None),
     "show": (show, "where a cell's number comes from", "cell"),
     "report": (report, "what there is of a table, to reports/partial/", "table"),
     "partial": (partial, "write the tables that miss a failed run", None),
@@ -268,7 +290,7 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], None], str, str | None]
 ABOUT = "Command line of the pipeline: look ahead, look around, write reports, keep records."
 INTO_FOLDER = ("report", "partial", "figure", "submission", "summary", "page", "fidelity")
 INTO_FILE = ("resolve", "describe")
-OF_NO_PRESET = ("verdict-rates", "fidelity", "fetch", "verify", "gc")
+OF_NO_PRESET = ("verdict-rates", "fidelity", "fetch", "verify", "gc", "push", "check")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -291,8 +313,11 @@ def parser() -> argparse.ArgumentParser:
             about = "mini (default), smoke, small or paper"
             command.add_argument("--preset", default="mini", help=about)
             command.add_argument("--seeds", type=int, default=1, help="seeds per run; default 1")
-            about = "trained (default), released (published checkpoints), or both"
-            command.add_argument("--source", default="trained", help=about)
+            command.add_argument(
+                "--source",
+                default="trained",
+                help="trained (default), released (published checkpoints), or both",
+            )
     add = commands.choices["plan"].add_argument
     about = "a cluster's, as for snakemake; may be given several times: its jobs, limits, disk"
     add("--profile", type=Path, action="append", metavar="FOLDER", help=about)
@@ -315,10 +340,13 @@ def parser() -> argparse.ArgumentParser:
     add("--delete", action="store_true", help="delete what is listed")
     add = commands.choices["verify"].add_argument
     add("--quick", action="store_true", help="do not read the datasets' images")
+    add("--repair", action="store_true", help="first bring recorded copies of damaged files back")
     add = commands.choices["report"].add_argument
     add("--complete", action="store_true", help="into its place, or not at all (for the rules)")
-    add = commands.choices["submission"].add_argument
-    add("--predictions", type=Path, required=True, help="their JSON manifest")
+    about = "their JSON manifest"
+    commands.choices["submission"].add_argument(
+        "--predictions", type=Path, required=True, help=about
+    )
     add = commands.choices["fetch"].add_argument
     add("--weights", type=Path, default=Path("weights"))
     add("--mirror", help="a folder (or file:// address) to copy from, without a network")

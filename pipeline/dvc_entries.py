@@ -8,24 +8,53 @@
     counts/<key>.json.dvc   speed/<key>.json.dvc   one measurement each
 
 An entry names files one by one, so DVC removes nothing of a run that has no entry yet.
+
+Entries arrive by git and lists of folders from the remote, and DVC follows whatever path they
+give. So an entry is read line by line in the one form that DVC writes, and may name nothing but
+the files of its own result; a list may name nothing but files directly in its folder.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import re
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from dmnet.errors import DMNetError
+from pipeline.dvc_cache import cache_folder
 from pipeline.errors import RecordError
-from pipeline.yaml_files import load_yaml
 
-CACHE = ".dvc/cache/files/md5"
 FOLDERS = ("runs", "released", "predictions")  # a folder for each key
 FILES = ("counts", "speed")  # a file for each key
+# Of a run's folder; its weights are by far the largest, and no report needs them.
+WEIGHTS = "weights.pt"
+RUN = ("config.json", "finished.json", "history.jsonl", "train.json", WEIGHTS)
+TRAINED = ("runs", "released")
+
+LARGEST_ENTRY = 64 * 2**10  # bytes; a run's has 600
+LARGEST_LIST = 64 * 2**20  # bytes of the list of a folder: some 600,000 label maps
+MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?", re.ASCII)
+_ENTRY = re.compile(
+    r"(?P<kind>runs|released|predictions|counts|speed)/(?P<key>[0-9a-f]{16})"
+    r"(?:\.(?P<name>[A-Za-z0-9][A-Za-z0-9_.-]*))?\.dvc",
+    re.ASCII,
+)
+# A line of an out as DVC writes it: plain or quoted text in which YAML sees nothing else.
+_LINE = re.compile(
+    r"(?P<first>- |  )(?P<name>[a-z0-9]+): (?P<quote>'?)(?P<value>[\w./-]+)(?P=quote)"
+)
+_VALUES = {
+    "path": re.compile(r"[\w./-]+", re.ASCII),
+    "md5": MD5,
+    "hash": re.compile("md5"),
+    "size": re.compile("[0-9]{1,15}"),
+    "nfiles": re.compile("[0-9]{1,9}"),
+    "isexec": re.compile("true|false"),  # on file systems where every file is
+}
 
 
 @dataclass(frozen=True)
@@ -50,7 +79,7 @@ class Entry:
 
     def files(self, root: Path = Path(".")) -> dict[str, str | None]:
         """Path -> md5 of every file; a folder stands for itself, with None, where DVC's list of
-        its files is not here or damaged."""
+        its files is not here or damaged. Raises RecordError for a list that leaves the folder."""
         found: dict[str, str | None] = {}
         for path, md5 in self.outs.items():
             if not md5.endswith(".dir"):
@@ -73,16 +102,103 @@ def entry_of(path: str) -> str:
 
 
 def read_entry(path: str, root: Path = Path(".")) -> Entry:
-    """Raises RecordError unless the file is an entry."""
-    folder = PurePosixPath(path).parent
+    """Raises RecordError unless the file is an entry in DVC's form that names, with their md5s,
+    files of its own result and nothing else."""
+    outs = {}
+    for out in _outs(path, _text(path, root)):
+        if {"path", "md5", "hash"} - out.keys():
+            raise _wrong(path, "no md5 for every file")
+        outs[f"{path.split('/', maxsplit=1)[0]}/{out['path']}"] = out["md5"]
+    return Entry(path, outs)
+
+
+def names_only(path: str, root: Path = Path(".")) -> bool:
+    """Whether this is an entry that waits for DVC's md5s, such as a break leaves. Raises
+    RecordError for what no entry may hold."""
+    return all(out.keys() == {"path"} for out in _outs(path, _text(path, root)))
+
+
+def without_md5s(outs: list[str]) -> str:
+    """The text of an entry before DVC has stored the files."""
+    names = [out.split("/", maxsplit=1)[1] for out in outs]
+    return "outs:\n" + "".join(f"- path: {name}\n" for name in names)
+
+
+def may_name(path: str) -> tuple[str, ...]:
+    """What an entry of this path may name, relative to its folder; a folder ends in `/`.
+
+    Raises RecordError for what is no entry's path.
+    """
+    found = _ENTRY.fullmatch(path)
+    kind, key, name = found.group("kind", "key", "name") if found else ("", "", None)
+    if kind in TRAINED and name is None:
+        return tuple(f"{key}/{file}" for file in RUN)
+    if kind in TRAINED:
+        return (f"{key}/evaluations/{name}.json",)
+    if kind == "predictions" and name is not None:
+        return (f"{key}/{name}.json", f"{key}/{name}/")
+    if kind in FILES and name == "json":
+        return (f"{key}.json",)
+    raise RecordError(
+        f"{printable(path)}: no name of an entry (docs/sharing.md lists them), so DVC is not given "
+        "it; look where it came from (`git log -- FILE`) and delete it"
+    )
+
+
+def _outs(path: str, text: str) -> list[dict[str, str]]:
+    """The outs of an entry's text, checked; not all need to have md5s."""
+    allowed = may_name(path)
+    first, *lines = text.split("\n")
+    if first != "outs:" or len(lines) < 2 or lines.pop() != "":
+        raise _wrong(path, "not begun by `outs:` or cut off")
+    outs: list[dict[str, str]] = []
+    for number, line in enumerate(lines, start=2):
+        found = _LINE.fullmatch(line)
+        name, value = found.group("name", "value") if found else ("", "")
+        if found is None or name not in _VALUES or not _VALUES[name].fullmatch(value):
+            raise _wrong(path, f"line {number} is none that an entry has")
+        if found["first"] == "- ":
+            outs.append({})
+        if not outs or name in outs[-1]:
+            raise _wrong(path, f"line {number} is out of place")
+        outs[-1][name] = value
+    named = [out.get("path", "") for out in outs]
+    for out, name in zip(outs, named, strict=True):
+        places = {name, f"{name}/"}
+        if "md5" in out:
+            places = {f"{name}/" if out["md5"].endswith(".dir") else name}
+        if not places & {*allowed}:
+            raise _wrong(path, f"it names {name or 'nothing'!r}, which is none of its own files")
+    if len({*named}) < len(named):
+        raise _wrong(path, "it names a file twice")
+    return outs
+
+
+def _wrong(path: str, what: str) -> RecordError:
+    return RecordError(
+        f"{path}: no DVC entry of this project ({what}), so DVC is not given it; "
+        f"`git checkout -- {path}` if git has a good one, else look where it came from, delete it "
+        "and give `python -m pipeline record`"
+    )
+
+
+def _text(path: str, root: Path) -> str:
+    """Of a plain file of bounded size, whatever line ends git gave it."""
+    may_name(path)
     try:
-        outs = load_yaml(root / path)["outs"]
-        return Entry(path, {str(folder / out["path"]): str(out["md5"]) for out in outs})
-    except (DMNetError, KeyError, TypeError, ValueError) as error:
-        raise RecordError(
-            f"{path}: no DVC entry with the md5 of every file ({error}); delete it and give "
-            "`python -m pipeline record`"
-        ) from error
+        found = (root / path).lstat()
+        if not stat.S_ISREG(found.st_mode) or found.st_size > LARGEST_ENTRY:
+            raise _wrong(path, f"no plain file of at most {LARGEST_ENTRY} bytes")
+        return (root / path).read_bytes().decode("ascii").replace("\r\n", "\n")
+    except OSError as error:
+        raise RecordError(f"{path}: cannot be read ({error.strerror}); restore it") from error
+    except UnicodeDecodeError as error:
+        raise _wrong(path, "it is no ASCII text") from error
+
+
+def printable(text: str) -> str:
+    """One line in which no character moves a terminal's cursor."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def entries(root: Path = Path(".")) -> list[str]:
@@ -100,24 +216,70 @@ def weights_md5(run: str, root: Path = Path(".")) -> str | None:
 
 
 def cached(md5: str, root: Path = Path(".")) -> Path:
-    """Where DVC's local cache holds this object."""
-    name = md5 if re.fullmatch(r"[0-9a-f]{32}(\.dir)?", md5) else "00"
-    return root / CACHE / name[:2] / name[2:]
+    """Where DVC's cache, this clone's or one that several share, holds this object."""
+    name = md5 if MD5.fullmatch(md5) else "00"
+    return cache_folder(root) / name[:2] / name[2:]
+
+
+def is_cached(md5: str, root: Path = Path(".")) -> bool:
+    """Whether the cache holds this object, and whole."""
+    path = cached(md5, root)
+    try:
+        return file_md5(path) == md5.removesuffix(".dir")
+    except OSError:
+        return False
 
 
 def listing(md5: str, root: Path = Path(".")) -> dict[str, str] | None:
-    """A folder's files with their md5s by DVC's cache, None where it is not there or damaged."""
+    """A folder's files with their md5s by DVC's cache, None where it is not there or damaged.
+
+    Raises RecordError for a list that names anything but files directly in the folder.
+    """
+    path = cached(md5, root)
     try:
-        content = cached(md5, root).read_bytes()
-        if hashlib.md5(content, usedforsecurity=False).hexdigest() != md5.removesuffix(".dir"):
+        if path.stat().st_size > LARGEST_LIST:
             return None
-        return {str(item["relpath"]): str(item["md5"]) for item in json.loads(content)}
-    except (OSError, ValueError, KeyError, TypeError):
+        content = path.read_bytes()
+    except OSError:
         return None
+    if hashlib.md5(content, usedforsecurity=False).hexdigest() != md5.removesuffix(".dir"):
+        return None
+    return parse_listing(content, md5)
+
+
+def parse_listing(content: bytes, md5: str) -> dict[str, str]:
+    """Raises RecordError for a list that names anything but files directly in the folder."""
+    try:
+        items = [(item["relpath"], item["md5"]) for item in json.loads(content)]
+        wrong = [name for name, digest in items if not (_is_name(name) and _is_file_md5(digest))]
+        if not wrong and len({name for name, _ in items}) == len(items):
+            return dict(items)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        pass
+    raise RecordError(
+        f"{md5}: DVC's list of a folder's files is none, or names a file that is not directly in "
+        "that folder; DVC is not given it: look who pushed it, and make these predictions again"
+    )
+
+
+def _is_name(name: object) -> bool:
+    """Of a file in a folder, such as `2007_000033.png`."""
+    return (
+        isinstance(name, str)
+        and name.isprintable()
+        and not {*"/\\:"} & {*name}
+        and (name not in ("", ".", ".."))
+    )
+
+
+def _is_file_md5(digest: object) -> bool:
+    return isinstance(digest, str) and bool(MD5.fullmatch(digest)) and len(digest) == 32
 
 
 def file_md5(path: Path) -> str:
-    """As DVC has it. Raises OSError."""
+    """As DVC has it. Raises OSError, for what is no plain file, too."""
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "no plain file", str(path))
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 

@@ -145,6 +145,8 @@ def _candidates(root: Path) -> Iterator[Unneeded]:
             logs = root / "logs" / kind / key
             yield _entry(root / kind / key, *own, logs, root / "benchmarks" / key)
     for path in sorted(root.glob("predictions/*/*.json")):
+        if path.parent.is_symlink() or not KEY.fullmatch(path.parent.name):
+            continue  # a link leads to files that are none of this tree's
         log = root / "logs" / path.relative_to(root).with_suffix(".log")
         tracked = root / entry_of(path.relative_to(root).as_posix())
         yield _entry(path, path.with_suffix(""), tracked, log)

@@ -13,7 +13,8 @@ LIMIT = 900.0  # seconds for MLflow, which a healthy store needs for thousands o
 def record_runs(
     experiment: Experiment, keys: set[str], dvc: bool = True, limit: float = LIMIT
 ) -> None:
-    """Record the finished ones of the runs `keys`. Raises RecordError after trying both.
+    """Record the finished ones of the runs `keys`. Raises RecordError after trying both, and all
+    runs: one that is damaged keeps no other from being recorded, and each is named.
 
     `experiment` has all tables, as a run may serve several of them. limit: seconds for MLflow.
     Snakemake's own state is not touched: the same command can be given again at any time.
@@ -23,7 +24,9 @@ def record_runs(
     problems: list[DMNetError] = []
     if dvc:  # first, as MLflow is told DVC's hashes
         try:
-            print(artifacts.track(keys))
+            tracked = artifacts.track(keys)
+            print(tracked.line)
+            problems += tracked.problems
         except DMNetError as error:
             problems.append(error)
     try:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from dmnet.errors import DMNetError
 from dmnet.training.lock import open_lock, try_lock
+from pipeline.dvc_entries import printable
 from pipeline.errors import RecordError
 from pipeline.experiments import Experiment, Release, Run
 from pipeline.passwords import place_of, without_secrets
@@ -20,6 +21,16 @@ from pipeline.tracking.runs import folder_of, read_finished, read_training
 from pipeline.tracking.store import Store
 
 ANSWER = 30  # seconds that a server has for a call: a dozen clones at once keep a small one waiting
+# What reading a run's files raises where they are not what a training writes.
+MALFORMED = (
+    DMNetError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    ValueError,
+    IndexError,
+    RecursionError,
+)
 STALLED = 60  # seconds without a written run after which a database is taken for hanging
 
 
@@ -68,7 +79,18 @@ def ingest(
         raise work.failure(str(work.error)) from work.error
     new = f"{work.written} newly recorded or brought up to date"
     also = f", {len(training)} in training" if training else ""
+    if work.damaged:
+        named = "; ".join(f"{folder}: {reason}" for folder, reason in sorted(work.damaged.items()))
+        raise RecordError(
+            f"MLflow: {len(work.done)} of {len(finished)} finished runs are recorded, {new}{also}, "
+            f"and not what is damaged: {named}; `python -m pipeline verify` says what to do"
+        )
     return f"MLflow: {len(finished)} finished runs, {new}{also}"
+
+
+def _reason(error: Exception) -> str:
+    text = str(error) if isinstance(error, DMNetError) else f"{type(error).__name__}: {error}"
+    return printable(text.partition("; ")[0])[:300]
 
 
 class Ingestion:
@@ -91,6 +113,7 @@ class Ingestion:
         self.stop = threading.Event()
         self.error: Exception | None = None
         self.done: set[str] = set()
+        self.damaged: dict[str, str] = {}  # folder of a run -> why its files could not be read
         self.written = 0
         self._moved = time.monotonic()
 
@@ -152,6 +175,8 @@ class Ingestion:
             yield
 
     def _ingest(self, store: Store) -> None:
+        from mlflow.exceptions import MlflowException
+
         known = store.known()
         created = False
         work = [(run, read_finished) for run in self.finished]
@@ -159,11 +184,24 @@ class Ingestion:
         for run, read in work:
             if self.stop.is_set():
                 return
-            tracked = read(self.experiment, run, self.root)
+            try:
+                tracked = read(self.experiment, run, self.root)
+            except MALFORMED as error:  # of this run alone: its files are not what they should be
+                self.damaged[folder_of(run)] = _reason(error)
+                continue
             identity = (run.key, tracked.weights or store.tree)
             old = known.get(identity) or known.get((run.key, store.tree))
             created |= old is None
-            self.written += store.write(tracked, old)
+            try:
+                self.written += store.write(tracked, old)
+            except MlflowException as error:  # a value that no server takes is this run's alone
+                if error.error_code != "INVALID_PARAMETER_VALUE":
+                    raise
+                self.damaged[folder_of(run)] = _reason(error)
+                continue
+            except DMNetError as error:
+                self.damaged[folder_of(run)] = _reason(error)
+                continue
             self.done.add(run.key)
             self._moved = time.monotonic()
         if created:

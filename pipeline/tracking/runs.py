@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dmnet.files import read_json, sha256_bytes, to_json
+from dmnet.files import read_json, sha256_bytes, sha256_file, to_json
 from dmnet.training.history import read_history
 from pipeline.dvc_entries import weights_md5
+from pipeline.errors import RecordError
 from pipeline.experiments import Evaluation, Experiment, Release, Run
 from pipeline.made_by import code_marks
 from pipeline.results import metric_value
@@ -47,9 +48,10 @@ def folder_of(run: Run | Release) -> str:
 
 
 def read_finished(experiment: Experiment, run: Run | Release, root: Path) -> TrackedRun:
-    """Raises DMNetError for a result that cannot be read."""
+    """Raises DMNetError for a result that cannot be read, or whose curve is not its manifest's."""
     folder = root / folder_of(run)
     trained = read_json(folder / "train.json")
+    _check_history(folder, trained.get("history"))
     evaluations = [e for (key, _), e in experiment.evaluations.items() if key == run.key]
     results = {e.name: read_json(root / e.path) for e in evaluations if (root / e.path).exists()}
     points = _curve(folder)
@@ -69,6 +71,13 @@ def read_finished(experiment: Experiment, run: Run | Release, root: Path) -> Tra
         _flatten(run.job.run.model_dump(mode="json")),
         tables,
     )
+
+
+def _check_history(folder: Path, named: dict[str, Any] | None) -> None:
+    """Raises RecordError for a damaged one: points in MLflow are never taken back."""
+    history = folder / "history.jsonl"
+    if named is not None and history.exists() and sha256_file(history) != named["sha256"]:
+        raise RecordError(f"{history}: damaged (not of the SHA-256 in train.json); restore it")
 
 
 def read_training(experiment: Experiment, run: Run, root: Path) -> TrackedRun:

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dmnet.errors import DMNetError
 from dmnet.files import read_json, sha256_file
-from pipeline.dvc_entries import entry_of
+from pipeline.dvc_entries import entry_of, printable
 from pipeline.errors import ResultError
 from pipeline.made_by import code_marks
 from pipeline.shown import one_line
 
+# What reading raises where a stranger or a rotten disk wrote the content.
+MALFORMED = (
+    *(DMNetError, KeyError, TypeError, AttributeError, ValueError, IndexError),
+    *(ArithmeticError, RecursionError, RuntimeError, OSError),
+)
 SHOWN = 16  # characters of a hash
+REPAIR = "`python -m pipeline verify --repair` brings the recorded copy back"
+
+
+def bring(path: str) -> str:
+    return f"`python -m pipeline check && dvc pull {path}` brings it"
 
 
 @dataclass
@@ -35,21 +47,40 @@ class Findings:
         return False
 
     def add(self, path: str, expected: str, found: str, todo: str) -> None:
-        line = f"{path}: expected {expected}, found {found}; {todo}"
+        line = printable(f"{path}: expected {expected}, found {found}; {todo}")
         if line not in self.wrong:
             self.wrong.append(line)
 
     def missing(self, path: str, todo: str) -> None:
-        line = f"{path}: not here; {todo}"
+        line = printable(f"{path}: not here; {todo}")
         if line not in self.absent:
             self.absent.append(line)
+
+    def there(self, path: str) -> bool:
+        """Whether there is such a file; a name that no file can have is none's."""
+        try:
+            return (self.root / path).exists()
+        except (OSError, ValueError):
+            return False
+
+    @contextmanager
+    def reading(self, path: str, todo: str) -> Iterator[None]:
+        """Whatever is read inside: content of another form than its writer's is a finding."""
+        try:
+            yield
+        except MALFORMED as error:
+            text = (
+                str(error) if isinstance(error, DMNetError) else f"{type(error).__name__} {error}"
+            )
+            self.add(path, "content as it is written here", text[:300], todo)
 
     def json(self, path: str, todo: str, kind: type = dict) -> Any:
         """The file's JSON, an object or another `kind`; None, with a finding, if it is not."""
         try:
             content = read_json(self.root / path)
-        except DMNetError as error:
-            self.add(path, "JSON", str(error).removeprefix(f"{self.root / path}: "), todo)
+        except (DMNetError, RecursionError) as error:
+            reason = str(error).removeprefix(f"{self.root / path}: ").partition("; ")[0]
+            self.add(path, "JSON", reason, todo)
             return None
         if not isinstance(content, kind):
             self.add(path, f"JSON with a {kind.__name__}", type(content).__name__, todo)
@@ -58,7 +89,8 @@ class Findings:
 
     def weights_of(self, manifest: str) -> Any:
         """The SHA-256 of the weights that this train.json names."""
-        return at(self.json(manifest, f"delete {manifest} and run again"), "weights", "sha256")
+        todo = self.todo(manifest, f"delete {manifest} and run again")
+        return at(self.json(manifest, todo), "weights", "sha256")
 
     def by_one_code(self, path: str, content: Any) -> None:
         """Notes a result whose code changed on the way, which its record says and reports mark."""
@@ -71,6 +103,9 @@ class Findings:
     def hashed(self, path: str, sha256: Any, kind: str, todo: str) -> None:
         """Compare the file, which exists, with its SHA-256."""
         self.checked[kind] += 1
+        if not (self.root / path).is_file():  # a pipe or a device would be read for ever
+            self.add(path, "a plain file", "something else", todo)
+            return
         try:
             found = sha256_file(self.root / path)
         except OSError as error:
@@ -78,10 +113,14 @@ class Findings:
             return
         self.same(path, "SHA-256", sha256, found, todo)
 
+    def todo(self, path: str, otherwise: str) -> str:
+        """What to do about a damaged file: never to delete what leads to its good copy."""
+        return REPAIR if self.there(entry_of(path)) else otherwise
+
     def lost(self, path: str, needed_by: str, todo: str) -> None:
         """A file of a run is missing: not pulled if it has a DVC entry, else lost."""
-        if (self.root / entry_of(path)).exists():
-            self.missing(path, f"`dvc pull {path}` brings it")
+        if self.there(entry_of(path)):
+            self.missing(path, bring(path))
         else:
             self.add(path, f"the file that {needed_by} names", "none", todo)
 

@@ -33,18 +33,19 @@ def verify_reports(findings: Findings) -> None:
         content = findings.json(path, f"delete it and run `snakemake {path}`")
         if content is None:
             continue
-        if "rows" in content and "table" in content:
-            try:
-                tables[str(content["table"])] = checked(content, Report, Path(path))
-            except ResultError as error:
-                found = str(error).removeprefix(f"{path}: ")
-                findings.add(path, "a report of this version", found, f"`snakemake {path}`")
-                continue
-            _verify_table(findings, path, content)
-        elif "figure" in content:
-            _verify_figure(findings, path, content)
-        elif "archive" in content:
-            _verify_archive(findings, path, content)
+        with findings.reading(path, f"delete it and run `snakemake {path}`"):
+            if "rows" in content and "table" in content:
+                try:
+                    tables[str(content["table"])] = checked(content, Report, Path(path))
+                except ResultError as error:
+                    found = str(error).removeprefix(f"{path}: ")
+                    findings.add(path, "a report of this version", found, f"`snakemake {path}`")
+                    continue
+                _verify_table(findings, path, content)
+            elif "figure" in content:
+                _verify_figure(findings, path, content)
+            elif "archive" in content:
+                _verify_archive(findings, path, content)
     _verify_claims(findings, tables)
 
 
@@ -74,7 +75,8 @@ def _verify_table(findings: Findings, path: str, report: dict[str, Any]) -> None
         markdown, views = render_markdown(report), (to_json(metrics_of(report)), points_of(report))
         curves = None if absent else curves_of(report, findings.root)
     except (DMNetError, KeyError, TypeError, AttributeError) as error:
-        findings.add(path, "a report that these results and params give", f"{error}", todo)
+        reason = str(error).partition("; ")[0]  # what to do is said at the file itself
+        findings.add(path, "a report that these results and params give", reason, todo)
         return
     if now is not None:
         changed = list(differences(report, now))
@@ -103,14 +105,14 @@ def _absent_runs(findings: Findings, report: dict[str, Any]) -> bool:
         for kind, run in kinds:
             folder = f"{kind}/{run['run']}"
             for path in (f"{folder}/train.json", f"{folder}/evaluations/{run['evaluation']}.json"):
-                if not (findings.root / path).exists():
+                if not findings.there(path):
                     report_name = f"reports/{report['table']}.json"
                     findings.lost(path, report_name, f"`snakemake {path}`")
                     absent = True
         for kind, folder in (("profile", "counts"), ("speed", "speed")):
             path = f"{folder}/{cell.get(kind)}.json"
             counted = cell.get(kind) and cell["source"] == "profiled"
-            if counted and not (findings.root / path).exists():
+            if counted and not findings.there(path):
                 findings.missing(path, f"`snakemake {path}` makes it, on this machine")
                 absent = True
     return absent
@@ -149,7 +151,7 @@ def plain(content: dict[str, Any]) -> dict[str, Any]:
 
 def _verify_claims(findings: Findings, tables: dict[str, dict[str, Any]]) -> None:
     path = "reports/claims.json"
-    if not (findings.root / path).exists():
+    if not findings.there(path):
         return
     todo = "delete it and run `snakemake reports/claims.md` at the same preset and seeds"
     claims = findings.json(path, todo, list)
@@ -184,7 +186,7 @@ def _verify_figure(findings: Findings, path: str, figure: dict[str, Any]) -> Non
             findings.add(path, "an object for each column", str(column), todo)
             continue
         predictions = str(column.get("predictions"))
-        if (findings.root / predictions).exists():
+        if findings.there(predictions):
             digest = column.get("predictions_sha256")
             findings.hashed(predictions, digest, "predictions of figures", todo)
         else:
@@ -195,7 +197,7 @@ def _verify_figure(findings: Findings, path: str, figure: dict[str, Any]) -> Non
 def _verify_archive(findings: Findings, path: str, content: dict[str, Any]) -> None:
     todo = f"delete it and run `snakemake {path}`"
     name = f"reports/{Path(str(at(content, 'archive', 'file'))).name}"
-    if (findings.root / name).exists():
+    if findings.there(name):
         findings.hashed(name, at(content, "archive", "sha256"), "submissions", todo)
     else:
         findings.add(name, f"the archive that {path} names", "none", todo)
@@ -204,7 +206,7 @@ def _verify_archive(findings: Findings, path: str, content: dict[str, Any]) -> N
 
 def _same_weights(findings: Findings, path: str, key: str, digest: Any, todo: str) -> None:
     trained = f"runs/{key}/train.json"
-    if not (findings.root / trained).exists():
+    if not findings.there(trained):
         findings.lost(trained, path, todo)
         return
     findings.same(path, f"weights of {trained}:", findings.weights_of(trained), digest, todo)

@@ -8,36 +8,46 @@ from pathlib import Path
 from dmnet.config import ProfileConfig, SpeedConfig, content_hash, parse
 from dmnet.data.manifest import Manifest
 from dmnet.data.manifest import verify as verify_samples
-from dmnet.errors import ConfigError, DataError
-from pipeline.verify.findings import Findings
+from dmnet.errors import ConfigError
+from pipeline.verify.findings import MALFORMED, Findings
 
 
 def verify_predictions(findings: Findings) -> None:
     """Every label map by its hash; run and weights."""
     for file in sorted((findings.root / "predictions").glob("*/*.json")):
-        key = file.parent.name
-        path = f"predictions/{key}/{file.name}"
-        todo = f"delete {path} and run again"
-        content = findings.json(path, todo)
-        if content is None:
-            continue
-        findings.checked["sets of predictions"] += 1
-        findings.by_one_code(path, content)
-        findings.same(path, "run", key, content.get("run"), todo)
-        trained = f"runs/{key}/train.json"
-        if (findings.root / trained).exists():
-            weights = findings.weights_of(trained)
-            digest = content.get("weights_sha256")
-            findings.same(path, f"weights of {trained}:", weights, digest, todo)
+        path = f"predictions/{file.parent.name}/{file.name}"
+        with findings.reading(path, findings.todo(path, f"delete {path} and run again")):
+            verify_prediction(findings, path)
+
+
+def verify_prediction(findings: Findings, path: str) -> None:
+    """One set of label maps by its manifest."""
+    _, key, name = path.split("/")
+    todo = findings.todo(path, f"delete {path} and run again")
+    content = findings.json(path, todo)
+    if content is None:
+        return
+    findings.checked["sets of predictions"] += 1
+    findings.by_one_code(path, content)
+    findings.same(path, "run", key, content.get("run"), todo)
+    trained = f"runs/{key}/train.json"
+    if findings.there(trained):
+        weights = findings.weights_of(trained)
+        digest = content.get("weights_sha256")
+        findings.same(path, f"weights of {trained}:", weights, digest, todo)
+    else:
+        findings.lost(trained, path, todo)
+    files = content.get("files")
+    files = files if isinstance(files, dict) else {}
+    folder = findings.root / "predictions" / key / Path(name).stem
+    for extra in sorted(file.name for file in folder.glob("*") if file.name not in files):
+        findings.add(path, "an image for every file beside it", extra, f"delete {extra}")
+    for image_name, digest in files.items():
+        image = f"predictions/{key}/{Path(name).stem}/{Path(image_name).name}"
+        if findings.there(image):
+            findings.hashed(image, digest, "predicted images", todo)
         else:
-            findings.lost(trained, path, todo)
-        files = content.get("files")
-        for name, digest in files.items() if isinstance(files, dict) else ():
-            image = f"predictions/{key}/{file.stem}/{Path(name).name}"
-            if (findings.root / image).exists():
-                findings.hashed(image, digest, "predicted images", todo)
-            else:
-                findings.add(image, f"the image that {path} names", "none", todo)
+            findings.add(image, f"the image that {path} names", "none", todo)
 
 
 def verify_measurements(findings: Findings) -> None:
@@ -45,20 +55,32 @@ def verify_measurements(findings: Findings) -> None:
     kinds = (("counts", "profile", ProfileConfig), ("speed", "speed", SpeedConfig))
     for folder, name, schema in kinds:
         for file in sorted((findings.root / folder).glob("*.json")):
-            path, todo = f"{folder}/{file.name}", "delete the file and run again"
-            content = findings.json(path, todo)
-            if content is None:
-                continue
-            findings.checked["counts" if folder == "counts" else "measurements of speed"] += 1
-            findings.by_one_code(path, content)
-            findings.same(path, "key", file.stem, content.get(name), todo)
-            try:
-                config = parse(schema, content.get("config") or {}, path)
-            except ConfigError as error:
-                findings.add(path, "a configuration of this version of the code", str(error), todo)
-                continue
-            digest = content_hash(config)[:16]
-            findings.same(path, "its configuration's key", file.stem, digest, todo)
+            path = f"{folder}/{file.name}"
+            todo = findings.todo(path, "delete the file and run again")
+            with findings.reading(path, todo):
+                _verify_measurement(findings, path, name, schema, todo)
+
+
+def _verify_measurement(
+    findings: Findings,
+    path: str,
+    name: str,
+    schema: type[ProfileConfig] | type[SpeedConfig],
+    todo: str,
+) -> None:
+    content = findings.json(path, todo)
+    if content is None:
+        return
+    findings.checked["counts" if name == "profile" else "measurements of speed"] += 1
+    findings.by_one_code(path, content)
+    key = Path(path).stem
+    findings.same(path, "key", key, content.get(name), todo)
+    try:
+        config = parse(schema, content.get("config") or {}, path)
+    except ConfigError as error:
+        findings.add(path, "a configuration of this version of the code", str(error), todo)
+        return
+    findings.same(path, "its configuration's key", key, content_hash(config)[:16], todo)
 
 
 def verify_data(findings: Findings, quick: bool) -> None:
@@ -70,7 +92,7 @@ def verify_data(findings: Findings, quick: bool) -> None:
         try:
             manifest = Manifest.load(file.parent)
             problems = [] if quick else verify_samples(file.parent)
-        except (DataError, OSError) as error:
+        except MALFORMED as error:
             findings.add(path, "a whole dataset", str(error), todo)
             continue
         if not quick:

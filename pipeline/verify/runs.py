@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from dmnet.config import EvaluationConfig, ReleaseJob, content_hash, parse, parse_job
+from dmnet.config import EvaluationConfig, JobConfig, ReleaseJob, content_hash, parse, parse_job
 from dmnet.errors import ConfigError
 from pipeline.run_status import is_training
 from pipeline.verify.findings import Findings, at
@@ -21,7 +21,10 @@ def verify_runs(findings: Findings, kind: str) -> None:
             if is_training(folder.name, findings.root):
                 findings.missing(f"{kind}/{folder.name}", "it is being trained")
             elif (folder / "train.json").exists():
-                _verify_run(findings, kind, folder.name)
+                path = f"{kind}/{folder.name}/train.json"
+                todo = findings.todo(path, f"delete {path} and run again")
+                with findings.reading(path, todo):
+                    _verify_run(findings, kind, folder.name)
             elif any(folder.glob("evaluations/*.json")):
                 _no_manifest(findings, kind, folder.name)
 
@@ -33,15 +36,37 @@ def _no_manifest(findings: Findings, kind: str, key: str) -> None:
 
 def _verify_run(findings: Findings, kind: str, key: str) -> None:
     run = f"{kind}/{key}"
-    manifest, again = f"{run}/train.json", f"delete {run}/train.json and run again"
     findings.checked["finished runs" if kind == "runs" else "released checkpoints"] += 1
-    trained = findings.json(manifest, again)
+    trained = verify_files(findings, kind, key)
     if trained is None:
         return
+    job = verify_config(findings, kind, key)
+    if isinstance(job, ReleaseJob):
+        _verify_checkpoint(findings, key, trained)
+    elif job is not None:
+        _verify_start(findings, key, job.run.parent, job.run.model.backbone.weights, trained)
+        _verify_fingerprint(findings, f"runs/{key}/train.json", job.dataset.name, trained)
+    for evaluation in sorted((findings.root / run / "evaluations").glob("*.json")):
+        path = f"{run}/evaluations/{evaluation.name}"
+        with findings.reading(path, findings.todo(path, "delete the file and run again")):
+            result = verify_evaluation(findings, path, key, kind, trained)
+            if kind == "released" and result is not None:
+                name = parse(EvaluationConfig, result["evaluation"], path).data.name
+                _verify_fingerprint(findings, path, name, result)
+
+
+def verify_files(findings: Findings, kind: str, key: str) -> dict[str, Any] | None:
+    """The run's own files by the hashes of its manifest, which is returned if it is one."""
+    run = f"{kind}/{key}"
+    manifest = f"{run}/train.json"
+    again = findings.todo(manifest, f"delete {manifest} and run again")
+    trained: dict[str, Any] | None = findings.json(manifest, again)
+    if trained is None:
+        return None
     findings.same(manifest, "key", key, trained.get("key"), again)
     finished = f"{run}/finished.json"
-    if (findings.root / finished).exists():
-        todo = f"delete {finished} and {manifest}, and run again"
+    if findings.there(finished):
+        todo = findings.todo(finished, f"delete {finished} and {manifest}, and run again")
         if findings.json(finished, todo) not in (None, trained):
             findings.add(finished, "the content of train.json", "other content", todo)
     for name, label in (("weights", "weights files"), ("history", "histories")):
@@ -51,38 +76,32 @@ def _verify_run(findings: Findings, kind: str, key: str) -> None:
                 findings.add(manifest, f"an entry `{name}`", "none", again)
             continue
         path = f"{run}/{Path(str(entry.get('file'))).name}"  # never outside the run's folder
-        if (findings.root / path).exists():
+        if findings.there(path):
             findings.hashed(path, entry.get("sha256"), label, again)
         else:
             findings.lost(path, manifest, again)
     findings.by_one_code(manifest, trained)
-    _verify_config(findings, kind, key, trained)
-    for evaluation in sorted((findings.root / run / "evaluations").glob("*.json")):
-        _verify_evaluation(findings, f"{run}/evaluations/{evaluation.name}", key, kind, trained)
+    return trained
 
 
-def _verify_config(findings: Findings, kind: str, key: str, trained: dict[str, Any]) -> None:
-    """The configuration gives the key, and names what the run started from and its data."""
+def verify_config(findings: Findings, kind: str, key: str) -> JobConfig | ReleaseJob | None:
+    """The configuration, which gives the key, if it is one."""
     path = f"{kind}/{key}/config.json"
-    todo = "delete it, Snakemake writes it anew"
-    if not (findings.root / path).exists():
+    todo = findings.todo(path, "delete it, Snakemake writes it anew")
+    if not findings.there(path):
         findings.lost(path, "its folder", f"`snakemake {path}`")
-        return
+        return None
     content = findings.json(path, todo)
     if content is None:
-        return
+        return None
     try:
         job = parse_job(content, path)
     except ConfigError as error:
         findings.add(path, "a configuration of this version of the code", str(error), todo)
-        return
+        return None
     findings.checked["configurations"] += 1
     findings.same(path, "key", key, job.run.key, todo)
-    if isinstance(job, ReleaseJob):
-        _verify_checkpoint(findings, key, trained)
-        return
-    _verify_start(findings, key, job.run.parent, job.run.model.backbone.weights, trained)
-    _verify_fingerprint(findings, f"runs/{key}/train.json", job.dataset.name, trained)
+    return job
 
 
 def _verify_start(
@@ -92,7 +111,7 @@ def _verify_start(
     again = f"delete {run} and run again"
     if parent is not None:
         path = f"runs/{parent}/train.json"
-        if not (findings.root / path).exists():
+        if not findings.there(path):
             findings.lost(path, run, f"`snakemake {path}` trains it again")
             return
         findings.checked["start weights"] += 1
@@ -100,7 +119,7 @@ def _verify_start(
         findings.same(run, f"the weights of its parent {parent}:", parents, start, again)
     elif weights is not None:
         path = f"weights/{Path(weights.file).name}"
-        if (findings.root / path).exists():
+        if findings.there(path):
             todo = f"`python -m dmnet fetch --config runs/{key}/config.json` brings the right file"
             findings.hashed(path, start, "start weights", todo)
         else:
@@ -115,7 +134,7 @@ def _verify_checkpoint(findings: Findings, key: str, trained: dict[str, Any]) ->
     checkpoint = named if isinstance(named, dict) else {}
     path = f"weights/{Path(str(checkpoint.get('file'))).name}"
     todo = f"`python -m pipeline fetch {checkpoint.get('name')}` brings it"
-    if (findings.root / path).exists():
+    if findings.there(path):
         findings.hashed(path, checkpoint.get("sha256"), "published files", f"delete it; {todo}")
     else:
         findings.missing(path, todo)
@@ -126,7 +145,7 @@ def _verify_fingerprint(
 ) -> None:
     """The data that lie here now are those that the file was made with."""
     manifest = f"data/{dataset}/manifest.json"
-    if not (findings.root / manifest).exists():
+    if not findings.there(manifest):
         findings.missing(manifest, f"`snakemake {manifest}` prepares it")
         return
     now = at(findings.json(manifest, "delete it and prepare the dataset again"), "fingerprint")
@@ -134,14 +153,17 @@ def _verify_fingerprint(
     findings.same(path, f"the data of {manifest}:", now, content.get("data_fingerprint"), todo)
 
 
-def _verify_evaluation(
+def verify_evaluation(
     findings: Findings, path: str, key: str, kind: str, trained: dict[str, Any]
-) -> None:
-    """Of these weights, by the protocol in its name, and with numbers that its counts give."""
-    todo = "delete the file and run again"
-    result = findings.json(path, todo)
+) -> dict[str, Any] | None:
+    """Of these weights, by the protocol in its name, and with numbers that its counts give.
+
+    Returns its content if it is a result.
+    """
+    todo = findings.todo(path, "delete the file and run again")
+    result: dict[str, Any] | None = findings.json(path, todo)
     if result is None:
-        return
+        return None
     findings.checked["evaluations"] += 1
     findings.by_one_code(path, result)
     findings.same(path, "run", key, result.get("run"), todo)
@@ -151,17 +173,16 @@ def _verify_evaluation(
         config = parse(EvaluationConfig, result.get("evaluation") or {}, path)
     except ConfigError as error:
         findings.add(path, "a protocol of this version of the code", str(error), todo)
-        return
+        return None
     digest = content_hash(config)
     findings.same(path, "protocol", digest, result.get("evaluation_hash"), todo)
     findings.same(path, "protocol", digest[:8], Path(path).stem.rpartition("-")[2], todo)
     if kind == "runs":
         data = trained.get("data_fingerprint")
         findings.same(path, "data", data, result.get("data_fingerprint"), todo)
-    else:
-        _verify_fingerprint(findings, path, config.data.name, result)
     for name, expected in _recounted(result).items():
         findings.same(path, f"{name} by its confusion matrix", expected, result.get(name), todo)
+    return result
 
 
 def _recounted(result: dict[str, Any]) -> dict[str, Any]:
@@ -173,6 +194,6 @@ def _recounted(result: dict[str, Any]) -> dict[str, Any]:
     try:
         counts = np.array(result["confusion_matrix"], dtype=np.int64)
         summary = ConfusionMatrix(counts).summary()
-    except (KeyError, TypeError, ValueError, IndexError):
+    except (KeyError, TypeError, ValueError, IndexError, ArithmeticError, RuntimeError):
         return {"confusion_matrix": "whole numbers, a row and a column per class"}
     return {name: value for name, value in summary.items() if name != "confusion_matrix"}

@@ -70,7 +70,7 @@ def test_results_without_weights_give_identical_reports_and_train_nothing(shared
     assert second.git("status", "--porcelain", "runs") == "", "the entries still name the weights"
     verified = second.call("python", "-m", "pipeline", "verify")
     assert verified.code == 0, verified.text
-    assert "weights.pt: not here; `dvc pull runs/" in verified.text
+    assert "weights.pt: not here; `python -m pipeline check && dvc pull runs/" in verified.text
 
 
 def test_data_prepared_later_train_no_run_again_whose_weights_are_elsewhere(shared):
