@@ -27,8 +27,14 @@ defaults: {dataset: voc2012aug, recipe: paper-voc, inference: single-scale}
 rows:
   - Kind: Context-aware
     Value: {cell: ours, model: dmnet, published: 78.21}
-    Speed: {cell: fps, model: dmnet, speed: {measure: frames_per_second}, published: 30.0}
+    Speed:
+      {cell: fps, model: dmnet, recipe: measured, speed: {measure: frames_per_second}, published: 30.0}
     Count: {cell: count, model: dmnet, profile: {measure: macs, per: 1000000, input_size: [32, 32]}}
+"""
+RECIPE = """\
+title: The paper's, on one device
+extends: paper-voc
+settings: {devices: {value: 1, assumed: "a test has no other"}}
 """
 
 
@@ -119,7 +125,8 @@ def test_two_clones_that_trained_different_tables_merge_and_train_nothing(shared
 def test_speeds_and_counts_are_shared_so_that_their_tables_are_the_same_bytes(small, tmp_path):
     first = small.copy(tmp_path / "first")
     dvc(first, "remote", "add", "--default", "store", str(tmp_path / "store"))
-    (first.path / "params" / "tables" / "measured.yaml").write_text(MEASURED)
+    first.write("params/tables/measured.yaml", MEASURED)
+    first.write("params/recipes/measured.yaml", RECIPE)
     made = first.snakemake("reports/measured.md")
     assert made.code == 0, made.text
     assert "Measuring the speed" in made.text and "Counting" in made.text
