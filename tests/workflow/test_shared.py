@@ -27,8 +27,7 @@ defaults: {dataset: voc2012aug, recipe: paper-voc, inference: single-scale}
 rows:
   - Kind: Context-aware
     Value: {cell: ours, model: dmnet, published: 78.21}
-    Speed:
-      {cell: fps, model: dmnet, recipe: measured, speed: {measure: frames_per_second}, published: 30.0}
+    Speed: {cell: fps, model: dmnet, recipe: measured, speed: {measure: frames_per_second}}
     Count: {cell: count, model: dmnet, profile: {measure: macs, per: 1000000, input_size: [32, 32]}}
 """
 RECIPE = """\
