@@ -106,6 +106,8 @@ def pretended_gpu() -> Iterator[Pretended]:
         patch.setattr(Tensor, "pin_memory", lambda tensor: tensor)
         patch.setattr(augmented, "resize_image", without_pretending(augmented.resize_image))
         patch.setattr(torch, "_fused_sgd_", _fused_sgd)
+        patch.setattr(torch.cuda, "get_device_name", lambda device=None: "a pretended GPU")
+        patch.setattr(torch.cuda, "get_device_capability", lambda device=None: (9, 0))
         patch.setattr(torch.cuda.amp.common, "amp_definitely_not_available", lambda: False)
         mode = FakeTensorMode(allow_non_fake_inputs=True, allow_fallback_kernels=False)
         try:

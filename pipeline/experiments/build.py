@@ -35,7 +35,7 @@ def build_experiment(
         raise SpecError(f"config `source` = {source!r}: expected one of {expected}")
     if isinstance(seeds, bool) or not isinstance(seeds, int) or not 1 <= seeds <= MAX_SEEDS:
         raise SpecError(
-            f"config `seeds` = {str(seeds)[:40]}: expected a whole number of at least 1 and at "
+            f"config `seeds` = {repr(seeds)[:40]}: expected a whole number of at least 1 and at "
             f"most {MAX_SEEDS}"
         )
     params = params or Params(PARAMS)

@@ -62,8 +62,8 @@ def test_a_value_that_cannot_be_is_one_line_with_the_file(build, trained, tmp_pa
 
 
 def test_entries_of_other_versions_are_kept(trained):
-    replace(trained, {"more": [1, "text"]}, "attempts")
-    assert read_result_file(trained, Trained)["attempts"] == {"more": [1, "text"]}
+    replace(trained, {"more": [1, "text"]}, "added")
+    assert read_result_file(trained, Trained)["added"] == {"more": [1, "text"]}
 
 
 def test_a_schema_error_names_key_and_value(trained):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.artifacts import pull, track
+from pipeline.artifacts import track
 from pipeline.errors import RecordError
 from pipeline.shareable import why_not_shared
+from pipeline.sharing import pull
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def test_a_clone_can_share(clone):
 
 def test_a_tree_without_git(clone):
     (clone / ".git").rmdir()
-    line = track(set(), clone)
+    line = track(set(), clone).line
     assert line.startswith(f"DVC: left out: {clone} is no git repository") and "no_scm" in line
     (clone / ".dvc" / "config.local").write_text("[core]\n    no_scm = true\n")
     assert why_not_shared(clone) is None
@@ -37,7 +38,7 @@ def test_the_git_folder_of_a_worktree_is_a_file(clone):
 def test_results_on_another_disk_by_a_link(clone, tmp_path_factory):
     (clone / "runs").rmdir()
     (clone / "runs").symlink_to(tmp_path_factory.mktemp("disk"))
-    assert "runs: a link, and git and DVC take nothing beyond" in track(set(), clone)
+    assert "runs: a link, and git and DVC take nothing beyond" in track(set(), clone).line
     with pytest.raises(RecordError, match="nothing was pulled: runs: a link.*mount --bind"):
         pull(root=clone)
 

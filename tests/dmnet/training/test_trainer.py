@@ -416,8 +416,8 @@ def test_a_signal_to_the_whole_process_group_saves_though_workers_are_in_it(
     uninterrupted: Uninterrupted,
     number: signal.Signals,
 ) -> None:
-    execution = {"workers": 2, "checkpoint_every": 1000, "validate_every": 40, "log_every": 1}
-    job = make_job(drawn_data[0], recipe={"iterations": 40}, execution=execution)
+    execution = {"workers": 2, "checkpoint_every": 1000, "validate_every": 200, "log_every": 1}
+    job = make_job(drawn_data[0], recipe={"iterations": 200}, execution=execution)
     directory = run_dir(tmp_path, job)
     process = in_a_process_group(job, directory, drawn_data[1])
     while not read_history(directory / "history.jsonl"):
