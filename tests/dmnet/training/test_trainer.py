@@ -397,9 +397,22 @@ def test_start_weights_that_are_missing_are_a_checkpoint_error(
 
 
 def in_a_process_group(job: JobConfig, directory: Path, data: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "dmnet", "train"]
+    # Whoever tests under nohup hands down an ignored SIGHUP, which a training respects.
+    program = (
+        "import signal, sys; from dmnet.__main__ import main; "
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL); sys.exit(main())"
+    )
     return subprocess.Popen(
-        [*command, "--config", str(directory / "config.json"), "--data", str(data)],
+        [
+            sys.executable,
+            "-c",
+            program,
+            "train",
+            "--config",
+            str(directory / "config.json"),
+            "--data",
+            str(data),
+        ],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
