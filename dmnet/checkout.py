@@ -175,20 +175,26 @@ def _commit(root: Path, paths: list[str]) -> tuple[str, dict[bytes, bytes]]:
     return commit.decode(), tree
 
 
-def _git(root: Path, *arguments: str) -> bytes:
-    # What says where configuration and programs lie is kept; what names a repository, an index,
-    # objects or replacements is not.
+def git_environment() -> dict[str, str]:
+    """This process's for git, which then takes the repository from the folder it is called in.
+
+    What says where configuration and programs lie is kept; what names a repository, an index,
+    objects or replacements is not.
+    """
     kept = ("GIT_CONFIG", "GIT_EXEC_PATH", "GIT_DISCOVERY_ACROSS_FILESYSTEM")
     environment = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith("GIT_") or name.startswith(kept)
     }
-    environment |= {"LC_ALL": "C", "GIT_NO_REPLACE_OBJECTS": "1", "GIT_OPTIONAL_LOCKS": "0"}
+    return environment | {"LC_ALL": "C", "GIT_NO_REPLACE_OBJECTS": "1", "GIT_OPTIONAL_LOCKS": "0"}
+
+
+def _git(root: Path, *arguments: str) -> bytes:
     try:
         return subprocess.run(
             ["git", "-C", str(root), *arguments],
-            env=environment,
+            env=git_environment(),
             check=True,
             capture_output=True,
             stdin=subprocess.DEVNULL,

@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from dmnet.checkout import git_environment
 from dmnet.data.manifest import Manifest
 from dmnet.errors import DataError, DMNetError
 from pipeline.experiments import Experiment
@@ -59,9 +60,10 @@ def _code(commit: str | None, root: Path) -> str | None:
     command = ["git", "-C", str(root), "diff", "--quiet", "--end-of-options", commit]
     command += ["--", "dmnet"]
     try:
-        code = subprocess.run(command, capture_output=True, check=False).returncode
+        run = subprocess.run(command, env=git_environment(), capture_output=True, check=False)
     except OSError:
         return None  # no git here
-    if code == 0:
+    if run.returncode == 0:
         return None
-    return f"dmnet/ is another than at {commit[:12]}" if code == 1 else f"no commit {commit[:12]}"
+    changed = run.returncode == 1
+    return f"dmnet/ is another than at {commit[:12]}" if changed else f"no commit {commit[:12]}"

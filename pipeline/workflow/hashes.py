@@ -15,6 +15,7 @@ REPORTING_CODE = (
     "results.py",
     "failures.py",
     "report.py",
+    "shown.py",
     "made_by.py",
     "settings.py",
     "ranking.py",
@@ -28,6 +29,7 @@ REPORTING_CODE = (
 SUMMARY_CODE = (
     *("conditions.py", "predicates.py", "bold.py", "claims.py", "claims_spread.py"),
     *("claims_judged.py", "claims_report.py", "verdict.py", "ranking.py", "index.py"),
+    "shown.py",
 )
 FIGURE_CODE = (
     *("figures.py", "predictions.py", "figure_content.py", "figure_caption.py"),
@@ -35,7 +37,7 @@ FIGURE_CODE = (
 )
 SUBMISSION_CODE = ("submission.py",)
 PAGE_CODE = (
-    *("page.py", "page_plots.py", "render.py", "made_by.py", "claims_report.py"),
+    *("page.py", "page_plots.py", "render.py", "made_by.py", "claims_report.py", "shown.py"),
     *("templates/overview.html.j2", "templates/overview.css"),
 )
 CODE = Path(pipeline.__file__).parent

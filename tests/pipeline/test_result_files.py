@@ -82,6 +82,22 @@ def test_a_commit_is_never_an_option_of_git(report, tmp_path, monkeypatch):
     assert (tmp_path / "precious").read_text() == "precious"
 
 
+def test_another_repository_in_the_environment_is_not_asked(report, tmp_path, monkeypatch):
+    """`GIT_DIR` names one that does not have the commit."""
+    (tmp_path / "dmnet").mkdir()
+    (tmp_path / "dmnet" / "a.py").write_text("1\n")
+    git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.org"]
+    monkeypatch.chdir(tmp_path)
+    for command in (["init", "-q", "other"], ["init", "-q"], ["add", "dmnet"]):
+        subprocess.run([*git, *command], check=True)
+    subprocess.run([*git, "commit", "-q", "-m", "a"], check=True)
+    found = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
+    report["code"] = [{"commit": found.stdout.strip(), "modified": False}]
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "other" / ".git"))
+    told = moved_on(report, tmp_path)
+    assert not [line for line in told if "no commit" in line or line.startswith("dmnet/")]
+
+
 def test_a_name_with_markup_is_shown_as_text(zoo, tmp_path):
     experiment = zoo()
     (speed,) = experiment.speeds.values()
