@@ -46,7 +46,7 @@ def test_a_recipe_s_values_add_up_and_a_nested_value_is_replaced_whole(folder):
     assert leaf.recipes["mmseg"] == expected
 
 
-def test_smoke_is_mini_with_fewer_iterations_and_windows_and_nothing_else():
+def test_smoke_is_mini_with_fewer_iterations_windows_and_scales_and_nothing_else():
     mini, smoke = load_preset(PRESETS, "mini"), load_preset(PRESETS, "smoke")
     told = {"title", "extends", "shows", "settings", "recipes", "execution", "inference"}
     assert smoke.model_dump(exclude=told) == mini.model_dump(exclude=told)
@@ -56,9 +56,12 @@ def test_smoke_is_mini_with_fewer_iterations_and_windows_and_nothing_else():
         if "recipe.iterations" in values:
             assert smoke.recipes[name]["recipe.iterations"] <= 12, name
     assert changed == {"recipe.iterations", "recipe.warmup_iterations"}
-    for name, values in mini.inference.items():
-        kept = {key: value for key, value in smoke.inference[name].items() if key != "stride"}
-        assert kept == {key: value for key, value in values.items() if key != "stride"}
+    cheaper = ("stride", "scales")
+    for name, values in smoke.inference.items():
+        kept = {key: value for key, value in values.items() if key not in cheaper}
+        own = mini.inference.get(name, {})
+        assert kept == {key: value for key, value in own.items() if key not in cheaper}
+        assert values.get("scales", [0.5, 1.0]) == [0.5, 1.0]
 
 
 @pytest.mark.parametrize(

@@ -23,17 +23,22 @@ COUNT = f"counts/{KEY}.json"
 PAYLOAD = b"raise SystemExit('code of a stranger')\n"
 
 
-@pytest.fixture
-def tree(tmp_path, monkeypatch):
-    """A clone with a measurement and a remote, without git."""
-    for name in ("SYSTEM", "GLOBAL"):
-        monkeypatch.setenv(f"DVC_{name}_CONFIG_DIR", str(tmp_path / name))
-    root = tmp_path / "clone"
+@pytest.fixture(scope="module")
+def made_once(tmp_path_factory):
+    root = tmp_path_factory.mktemp("made") / "clone"
     (root / "counts").mkdir(parents=True)
     (root / COUNT).write_text("{}\n")
     dvc(root, "init", "--no-scm", "--quiet")
-    dvc(root, "remote", "add", "-d", "store", str(tmp_path / "store"))
+    dvc(root, "remote", "add", "-d", "store", "../store")  # DVC writes it relative to .dvc/
     return root
+
+
+@pytest.fixture
+def tree(made_once, tmp_path, monkeypatch):
+    """A clone with a measurement and a remote, without git."""
+    for name in ("SYSTEM", "GLOBAL"):
+        monkeypatch.setenv(f"DVC_{name}_CONFIG_DIR", str(tmp_path / name))
+    return shutil.copytree(made_once, tmp_path / "clone")
 
 
 def dvc(root, *arguments):
