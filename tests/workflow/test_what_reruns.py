@@ -33,22 +33,10 @@ def dry_run(finished):
     shutil.move(kept, finished.path / "params")
 
 
-def test_nothing_without_a_change(dry_run):
-    result = dry_run()
-    assert "Nothing to be done" in result.text
-    assert result.jobs == {}
-
-
 @pytest.mark.parametrize(
     ("old", "new"),
-    [
-        ('title: "Table 2.', 'title: "Tab. 2.'),
-        ("cell: context-aware,", "cell: ours,"),
-        ('"{1,2,3,4}"', '"{1, 2, 3, 4}"'),
-        ("published: 78.21", "published: 78.22"),
-        ("notes:", 'notes:\n  - "One more note."'),
-    ],
-    ids=["title", "cell name", "row label", "published value", "note"],
+    [("cell: context-aware,", "cell: ours,"), ("notes:", 'notes:\n  - "One more note."')],
+    ids=["cell name", "note"],
 )
 def test_what_only_the_report_prints_renders_it_again_and_trains_nothing(
     finished, dry_run, old, new
@@ -57,23 +45,19 @@ def test_what_only_the_report_prints_renders_it_again_and_trains_nothing(
     assert dry_run().jobs == REPORT_ONLY
 
 
-def test_order_of_yaml_keys_changes_nothing(finished, dry_run):
+def test_what_means_the_same_needs_nothing(finished, dry_run):
+    """Another order of keys, another spelling of a number, touched files, moved sources."""
     finished.replace(TABLE2, CONTEXT_AWARE, REORDERED)
-    assert "Nothing to be done" in dry_run().text
-
-
-def test_another_spelling_of_a_number_changes_nothing(finished, dry_run):
     finished.replace(TINY, "recipe.lr: 0.05", "recipe.lr: 5.0e-2")
-    assert "Nothing to be done" in dry_run().text
+    for path in (finished.path / "params").rglob("*.yaml"):
+        path.touch()
+    result = dry_run("reports/table2.md", "--config", "preset=tiny", "sources=/elsewhere")
+    assert "Nothing to be done" in result.text
+    assert result.jobs == {}
 
 
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [("recipe.lr: 0.05", "recipe.lr: 0.06"), ("backbone.width: 4", "backbone.width: 8")],
-    ids=["learning rate", "width"],
-)
-def test_a_value_that_changes_weights_needs_new_runs(finished, dry_run, old, new):
-    finished.replace(TINY, old, new)
+def test_a_value_that_changes_weights_needs_new_runs(finished, dry_run):
+    finished.replace(TINY, "recipe.lr: 0.05", "recipe.lr: 0.06")
     assert dry_run().jobs == EVERYTHING
 
 
@@ -88,17 +72,6 @@ CHANGED_CELL = "head.dilations: [1, 2, 3, 5], head.depthwise: false"
 def test_a_second_seed_trains_only_the_second_seed(dry_run):
     result = dry_run("reports/table2.md", "--config", "preset=tiny", "seeds=2")
     assert result.jobs == EVERYTHING
-
-
-def test_moved_sources_do_not_draw_a_stand_in_again(dry_run):
-    result = dry_run("reports/table2.md", "--config", "preset=tiny", "sources=/elsewhere")
-    assert "Nothing to be done" in result.text
-
-
-def test_a_touched_file_of_params_changes_nothing(finished, dry_run):
-    for path in (finished.path / "params").rglob("*.yaml"):
-        path.touch()
-    assert "Nothing to be done" in dry_run().text
 
 
 def test_how_a_run_is_carried_out_does_not_train_it_again(finished, dry_run):
@@ -119,13 +92,12 @@ def test_both_tables_from_nothing_are_27_cells_and_26_runs(template, tmp_path):
     assert "27 cells, 26 training runs, 26 evaluations" in clone.pipeline("plan").text
 
 
-@pytest.mark.parametrize("table", ["table1", "table2"])
-def test_a_dry_run_imports_no_torch(finished, tmp_path, table):
+def test_a_dry_run_imports_no_torch(finished, tmp_path):
     (tmp_path / "torch").mkdir()
     (tmp_path / "torch" / "__init__.py").write_text("raise ImportError('torch was imported')\n")
     bait = {"PYTHONPATH": str(tmp_path)}
     assert "torch was imported" in finished.python("-c", "import torch", **bait).text
-    result = finished.snakemake("-n", f"reports/{table}.md", **bait)
+    result = finished.snakemake("-n", "reports/table1.md", "reports/table2.md", **bait)
     assert result.code == 0, result.text
 
 
