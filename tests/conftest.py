@@ -74,10 +74,18 @@ def named_by(node: ast.AST) -> list[str]:
     return [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """What a process of pytest-xdist compared."""
+    node.config.stash[COMPARISONS] += getattr(node, "workeroutput", {}).get("comparisons", [])
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     path: Path | None = session.config.getoption("--fidelity")
-    if path is not None:
-        made = session.config.stash[COMPARISONS]
+    made = session.config.stash[COMPARISONS]
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["comparisons"] = made
+    elif path is not None:
         rows = sorted(made, key=lambda row: (row["model"], row["what"]))
         found = {
             "instructions": torch.backends.cpu.get_cpu_capability(),
