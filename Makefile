@@ -64,9 +64,9 @@ test: $(READY)
 
 # What each library is told stands in tests/instruction_sets.py. Snakemake's own tests are not among
 # them: what its jobs compute, these do.
+NUMERIC ?= tests/dmnet tests/bench tests/pipeline
 test-avx2 test-default: test-%: $(READY)
-	$(RUN) python -m tests.instruction_sets $* -n 2 --dist loadfile tests/dmnet tests/bench \
-		tests/pipeline $(ARGS)
+	$(RUN) python -m tests.instruction_sets $* -n 2 --dist loadfile $(NUMERIC) $(ARGS)
 
 # Needs root and Debian (or its packages of SLURM, munge and MariaDB); see tests/slurm/README.md.
 test-slow: $(READY)

@@ -74,10 +74,18 @@ def named_by(node: ast.AST) -> list[str]:
     return [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """What a process of pytest-xdist compared."""
+    node.config.stash[COMPARISONS] += getattr(node, "workeroutput", {}).get("comparisons", [])
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     path: Path | None = session.config.getoption("--fidelity")
-    if path is not None:
-        made = session.config.stash[COMPARISONS]
+    made = session.config.stash[COMPARISONS]
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["comparisons"] = made
+    elif path is not None:
         rows = sorted(made, key=lambda row: (row["model"], row["what"]))
         found = {
             "instructions": torch.backends.cpu.get_cpu_capability(),
@@ -88,7 +96,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.fixture
 def fidelity(request: pytest.FixtureRequest) -> Fidelity:
-    """`fidelity(model, what, ours, theirs, limit=1e-5, source="...", exact=None)`.
+    """`fidelity(model, what, ours, theirs, limit=1e-5, source="...", exact=None, where=None)`.
 
     Tensors are compared by the largest difference as a part of the reference's range, numbers by
     the relative difference, integer or boolean tensors and everything else by equality (error 0 or
@@ -97,6 +105,8 @@ def fidelity(request: pytest.FixtureRequest) -> Fidelity:
     exact: the reference's own in float64 (ours would agree with ours), for what float32 magnifies:
     two roundings of it may be far from each other and both be right. Then ours may be ROUNDINGS
     times as far from it as theirs, or `limit`.
+
+    where: bool tensor: nothing else is compared, and the list says how much that is.
 
     model: "DMNet (mmsegmentation)" or such; what: one comparison, in words; source: the fixture.
     """
@@ -110,13 +120,19 @@ def fidelity(request: pytest.FixtureRequest) -> Fidelity:
         source: str,
         limit: float = 1e-5,
         exact: Any = None,
+        where: Tensor | None = None,
     ) -> None:
+        if where is not None:
+            ours, theirs = ours[where], theirs[where]
         if exact is None:
             error, limit, measure = _difference(ours, theirs, limit)
         else:
             error, limit, measure = _difference(ours, exact, limit)
             limit = max(limit, ROUNDINGS * _difference(theirs, exact, limit)[0])
             measure += f" to float64 (limit: {ROUNDINGS} times the reference's)"
+        if where is not None:
+            part = 100 * float(where.double().mean())
+            measure += f" (of the {part:.1f} % that more than rounding decides)"
         row = {
             **{"model": model, "what": what, "source": source, "measure": measure},
             **{"error": error, "limit": limit, "holds": bool(error <= limit)},

@@ -4,10 +4,11 @@ of others.
     python -m tests.instruction_sets avx2 [arguments of pytest]       most laptops' (no AVX-512)
     python -m tests.instruction_sets default [arguments of pytest]    what every x86-64 has
 
-PyTorch, oneDNN, MKL, NumPy and our own kernels in C are each told in their own way, once, at their
-start; so the tests run in a process that was begun with these variables, and which asks the
-libraries before the first test whether they keep to it. (MKL does not tell. What of it has no
-instructions of its own on this processor's maker, it leaves as it is.)
+PyTorch, oneDNN, MKL, NumPy, OpenBLAS, OpenCV, the C library's exp and our own kernels in C are each
+told in their own way, once, at their start; so the tests run in a process that was begun with these
+variables, and which asks the libraries before the first test whether they keep to it. (MKL and the
+C library do not tell. What of MKL has no instructions of its own on this processor's maker, it
+leaves as it is.)
 
 Which tests compute, tests/conftest.py finds out; they carry the mark `numeric`.
 """
@@ -26,13 +27,19 @@ HELD_TO = "TESTS_HELD_TO"
 
 @dataclass(frozen=True)
 class InstructionSet:
-    """What each library calls it; `numpy`: the groups of instructions that it may use."""
+    """What each library calls it; `numpy`: the groups of instructions that it may use; `opencv`
+    and `glibc`: what they may not."""
 
     pytorch: str
     onednn: str
     onednn_says: str
     mkl: str
     numpy: tuple[str, ...]
+    openblas: str
+    opencv: str
+    opencv_says: str
+    ipp: str
+    glibc: str
     compiler: str
 
     def environment(self) -> dict[str, str]:
@@ -42,13 +49,41 @@ class InstructionSet:
             "ONEDNN_MAX_CPU_ISA": self.onednn,
             "MKL_ENABLE_INSTRUCTIONS": self.mkl,
             "NPY_DISABLE_CPU_FEATURES": " ".join(disabled),
+            "OPENBLAS_CORETYPE": self.openblas,
+            "OPENCV_CPU_DISABLE": self.opencv,
+            "OPENCV_IPP": self.ipp,
+            "GLIBC_TUNABLES": f"glibc.cpu.hwcaps={self.glibc}",
             "CFLAGS": f"-march={self.compiler}",
         }
 
 
 SETS = {
-    "avx2": InstructionSet("avx2", "AVX2", "Intel AVX2", "AVX2", ("X86_V3",), "x86-64-v3"),
-    "default": InstructionSet("default", "SSE41", "Intel SSE4.1", "SSE4_2", (), "x86-64-v2"),
+    "avx2": InstructionSet(
+        pytorch="avx2",
+        onednn="AVX2",
+        onednn_says="Intel AVX2",
+        mkl="AVX2",
+        numpy=("X86_V3",),
+        openblas="Haswell",
+        opencv="AVX512-SKX",
+        opencv_says="AVX2, IPP AVX2",
+        ipp="avx2",
+        glibc="-AVX512F",
+        compiler="x86-64-v3",
+    ),
+    "default": InstructionSet(
+        pytorch="default",
+        onednn="SSE41",
+        onednn_says="Intel SSE4.1",
+        mkl="SSE4_2",
+        numpy=(),
+        openblas="Nehalem",
+        opencv="AVX,FP16,AVX2,AVX512-SKX",
+        opencv_says="SSE4.2, IPP SSE4.2",
+        ipp="sse42",
+        glibc="-AVX2,-FMA,-FMA4",
+        compiler="x86-64-v2",
+    ),
 }
 
 
@@ -85,6 +120,23 @@ def onednn_says() -> str:
     return next(line.split("isa:")[1] for line in lines if ",isa:" in line)
 
 
+def openblas_says() -> str:
+    """The processors whose kernels NumPy's and SciPy's copies use."""
+    import scipy.linalg  # noqa: F401  (loads its own)
+    from threadpoolctl import threadpool_info
+
+    copies = [found for found in threadpool_info() if found["internal_api"] == "openblas"]
+    return " ".join(sorted({found["architecture"] for found in copies}))
+
+
+def opencv_says() -> str:
+    """The last of its groups of instructions in use, and of the Intel library in it."""
+    import cv2
+
+    groups = [group for group in cv2.getCPUFeaturesLine().split() if not group.endswith("?")]
+    return f"{groups[-1].strip('*')}, IPP {cv2.ipp.getIppVersion().split()[1]}"
+
+
 def held() -> dict[str, str]:
     """What the libraries of this process say that they use."""
     import torch
@@ -93,6 +145,8 @@ def held() -> dict[str, str]:
         "PyTorch": torch.backends.cpu.get_cpu_capability(),
         "oneDNN": onednn_says(),
         "NumPy": " ".join(numpy_groups()),
+        "OpenBLAS": openblas_says(),
+        "OpenCV": opencv_says(),
         "C": os.environ.get("CFLAGS", ""),
     }
 
@@ -106,6 +160,8 @@ def main(name: str, arguments: list[str]) -> int:
         "PyTorch": wanted.pytorch.upper(),
         "oneDNN": wanted.onednn_says,
         "NumPy": " ".join(wanted.numpy),
+        "OpenBLAS": wanted.openblas,
+        "OpenCV": wanted.opencv_says,
         "C": f"-march={wanted.compiler}",
     }
     found = held()

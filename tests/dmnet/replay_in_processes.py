@@ -17,6 +17,7 @@ from dmnet.segmentor import Segmentor
 from dmnet.training.processes import Processes
 from dmnet.training.share import Share
 from dmnet.training.step import Stepper
+from tests.dmnet.margins import margins_of_hard_pixels
 from tests.dmnet.reference_models import our_model
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden"
@@ -50,7 +51,8 @@ def recipe_of(run: dict[str, Any], zoo: str, division: Division) -> RecipeConfig
 
 
 def replay(division: Division, rank: int) -> dict[str, Any]:
-    """The batches' losses by head and, under the reference's names, the model afterwards."""
+    """The batches' losses by head; under the reference's names, the model afterwards; `margins` of
+    the choices of hard pixels."""
     golden = torch.load(GOLDEN / "training_in_processes.pt", weights_only=True)
     run = golden["runs"][division.run]
     weights = torch.load(GOLDEN / f"{run['weights']}.pt", weights_only=True)
@@ -68,14 +70,16 @@ def replay(division: Division, rank: int) -> dict[str, Any]:
     )
     share = Share(rank, division.processes, division.accumulate)
     losses = []
-    for iteration, batch in enumerate(zip(golden["images"], golden["labels"], strict=True)):
-        images, labels = (torch.stack(share.of(list(part))) for part in batch)
-        images = images.double().repeat_interleave(4, -2).repeat_interleave(4, -1)
-        found = by_head(stepper.step(images, labels, iteration)[0], zoo)
-        sums = stepper.processes.sum(list(found.values()))
-        losses.append(dict(zip(found, sums, strict=True)))
+    with margins_of_hard_pixels() as margins:
+        for iteration, batch in enumerate(zip(golden["images"], golden["labels"], strict=True)):
+            images, labels = (torch.stack(share.of(list(part))) for part in batch)
+            images = images.double().repeat_interleave(4, -2).repeat_interleave(4, -1)
+            found = by_head(stepper.step(images, labels, iteration)[0], zoo)
+            sums = stepper.processes.sum(list(found.values()))
+            losses.append(dict(zip(found, sums, strict=True)))
     stepper.settle()
-    return {"losses": losses, "state": ZOOS[zoo].to_theirs(model.state_dict(), model)}
+    state = ZOOS[zoo].to_theirs(model.state_dict(), model)
+    return {"losses": losses, "state": state, "margins": margins}
 
 
 def by_head(losses: Losses, zoo: str) -> dict[str, float]:

@@ -14,6 +14,7 @@ from dmnet.config import ModelConfig, OHEMConfig
 from dmnet.losses import Average, pixel_cross_entropy, segmentation_losses
 from dmnet.ohem import hard_pixels
 from dmnet.segmentor import Logits, Segmentor
+from tests.dmnet.margins import margin
 
 Golden = Callable[[str], Any]
 Fidelity = Callable[..., None]
@@ -51,6 +52,7 @@ def test_ohem_is_mmsegmentations(name: str, golden: Golden, fidelity: Fidelity) 
     ohem = OHEMConfig(threshold=threshold, min_kept=case["min_kept"])
     logits = fixture["logits"].clone().requires_grad_()
     losses = F.cross_entropy(logits, labels, ignore_index=IGNORE, reduction="none")
+    assert margin(logits, labels, losses, IGNORE, ohem) > 1e-6  # and float32 leaves 1e-7
     kept = hard_pixels(logits, labels, losses, IGNORE, ohem)
     fidelity(MODEL, f"OHEM {name}: pixels", kept, case["weight"].bool(), source=SOURCE)
     total = loss(logits, labels, "all", ohem)

@@ -114,19 +114,25 @@ def test_numbers_are_compared_relative_to_the_reference():
     assert "3.0e-06" in text and "1e-05" in text
 
 
-def test_the_fixture_fails_a_test_whose_numbers_differ(tmp_path):
+def test_the_fixture_fails_a_test_whose_numbers_differ_and_lists_it_from_another_process(tmp_path):
     (tmp_path / "conftest.py").write_text(CONFTEST.read_text())
     (tmp_path / "test_it.py").write_text(
+        "import torch\n"
         "def test_it(fidelity):\n    fidelity('Net', 'loss', 1.1, 1.0, source='f')\n"
+        "def test_of_a_part(fidelity):\n"
+        "    maps = torch.tensor([1, 2, 3, 4]), torch.tensor([1, 2, 5, 4])\n"
+        "    where = maps[1] != 5\n"
+        "    fidelity('Net', 'map', *maps, where=where, source='f')\n"
+        "    fidelity('Net', 'other map', *maps, where=~where, source='f')\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", str(tmp_path)],
-        check=False,
-        capture_output=True,
-        text=True,
-    )
+    made = tmp_path / "made.json"
+    command = [sys.executable, "-m", "pytest", "-n", "1", "--fidelity", str(made), str(tmp_path)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.returncode == 1
     assert "Net, loss: error 0.1, limit 1e-05 (relative difference)" in done.stdout
+    loss, part, other = read_json(made)["comparisons"]
+    assert [row["holds"] for row in (loss, part, other)] == [False, True, False]
+    assert part["measure"].endswith("(of the 75.0 % that more than rounding decides)")
 
 
 BESIDE_FLOAT64 = """

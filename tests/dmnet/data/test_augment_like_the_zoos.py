@@ -3,6 +3,10 @@
 The zoos' transforms were given the numbers of one `numpy.random.default_rng(seed)` per sample; ours
 gets the same generator, so it has to draw the same numbers in the same order and do the same with
 them. What the zoos draw on their own is compared as a distribution.
+
+OpenCV, which both zoos and we ask, rounds otherwise when it comes back from HSV with fewer
+instructions than AVX2: by one level of 255, of which contrast and a second time make three at most,
+in up to a seventh of the values. There the limit is three levels.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -54,6 +59,10 @@ CASES = [
 ]
 
 
+AVX2 = 11  # OpenCV's number, which its Python module does not name
+THREE_LEVELS = 3.1 / 255
+
+
 @pytest.mark.parametrize(("zoo", "name"), CASES)
 def test_samples_are_the_zoos(zoo: str, name: str, golden: Golden, fidelity: Fidelity) -> None:
     recorded = golden("augmentation")
@@ -75,7 +84,8 @@ def test_samples_are_the_zoos(zoo: str, name: str, golden: Golden, fidelity: Fid
     model = f"training samples ({zoo})"
     images, their_images = (torch.cat([x.ravel() for x, _ in all_]) for all_ in (ours, theirs))
     labels, their_labels = (torch.cat([y.ravel() for _, y in all_]) for all_ in (ours, theirs))
-    fidelity(model, f"{name}: images", images, their_images, source=SOURCE)
+    limit = 1e-5 if cv2.checkHardwareSupport(AVX2) else THREE_LEVELS
+    fidelity(model, f"{name}: images", images, their_images, source=SOURCE, limit=limit)
     fidelity(model, f"{name}: labels", labels.to(torch.uint8), their_labels, source=SOURCE)
 
 

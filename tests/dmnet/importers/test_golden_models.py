@@ -18,6 +18,7 @@ from torch import Tensor
 from dmnet.importers import ZOOS
 from dmnet.layers import resize_bilinear
 from dmnet.segmentor import Segmentor
+from tests.dmnet.margins import decided
 from tests.dmnet.reference_models import our_model
 
 Fidelity = Callable[..., None]
@@ -70,10 +71,12 @@ def test_logits_and_label_map_are_the_references(
     for what, a, b in (
         ("logits", logits, theirs["logits"]),
         ("logits at the input's size", resized, theirs["logits_resized"]),
-        ("label map", labels, their_labels),
     ):
-        compare = {"source": recorded.fixture, "exact": exact.get(what)}
+        compare = {"source": recorded.fixture, "exact": exact[what]}
         fidelity(recorded.name, f"{what}, {case}", a, b, **compare)
+    # Where there are logits in float64, those of float32 may be 3e-5 from them.
+    compare = {"source": recorded.fixture, "where": decided(theirs["logits_resized"], 1e-4)}
+    fidelity(recorded.name, f"label map, {case}", labels, their_labels, **compare)
 
 
 @pytest.mark.parametrize("case", CASES)

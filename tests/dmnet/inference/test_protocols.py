@@ -22,6 +22,7 @@ from dmnet.inference.augmented import (
 )
 from dmnet.inference.windows import sliding_window_logits, window_starts
 from dmnet.segmentor import Segmentor
+from tests.dmnet.margins import decided
 
 Golden = Callable[[str], Any]
 Model = Callable[[str], Segmentor]
@@ -64,7 +65,8 @@ def test_sliding_windows_average_as_the_reference_does(
     what = f"sliding windows on {rows} rows, align_corners {corners}"
     source = "mmseg_slide_inference"
     fidelity(MMSEG, f"{what}: logits", ours, theirs, source=source)
-    fidelity(MMSEG, f"{what}: label map", ours.argmax(1), theirs.argmax(1), source=source)
+    maps = ours.argmax(1), theirs.argmax(1)
+    fidelity(MMSEG, f"{what}: label map", *maps, where=decided(theirs), source=source)
 
 
 # --------------------------------------------------------------- mmsegmentation's scales and flip
@@ -90,11 +92,10 @@ def test_scales_and_mirror_images_average_as_the_reference_does(
     picture = recorded["image_bgr_uint8"].permute(2, 0, 1).flip(0).contiguous()
     protocol = InferenceConfig(flip=True, scales=tuple(recorded["ratios"]))
     scores = predict_scores(model, picture, recipe, protocol)
-    for what, ours, theirs in (
-        ("probabilities, 6 scales and flip", scores, recorded["avg_softmax"]),
-        ("label map, 6 scales and flip", scores.argmax(0), recorded["pred"]),
-    ):
-        fidelity(MMSEG, what, ours, theirs, source="mmseg_tta")
+    what, theirs = "6 scales and flip", recorded["avg_softmax"]
+    fidelity(MMSEG, f"probabilities, {what}", scores, theirs, source="mmseg_tta")
+    maps, clear = (scores.argmax(0), recorded["pred"]), decided(theirs)
+    fidelity(MMSEG, f"label map, {what}", *maps, where=clear, source="mmseg_tta")
 
 
 def test_one_view_s_logits_are_the_reference_s(
@@ -135,7 +136,8 @@ def test_sssegmentation_averages_coarse_scores(
     what, theirs = f"{average}, 6 scales and flip", recorded["averaged"]
     fidelity(SSSEG, what, ours, theirs, source="ssseg_dmnet_r50os8")
     maps = ours.argmax(1), theirs.argmax(1)
-    fidelity(SSSEG, f"label map of {what}", *maps, source="ssseg_dmnet_r50os8")
+    clear = decided(theirs)
+    fidelity(SSSEG, f"label map of {what}", *maps, where=clear, source="ssseg_dmnet_r50os8")
 
 
 # ------------------------------------------------------------------------------ sizes, and order

@@ -18,6 +18,7 @@ from dmnet.data.dataset import label_lookup
 from dmnet.inference.augmented import make_views, predict_scores
 from dmnet.inference.metrics import ConfusionMatrix
 from dmnet.segmentor import Segmentor
+from tests.dmnet.margins import decided
 
 Model = Callable[[str], Segmentor]
 Normalisation = Callable[[dict[str, Any]], RecipeConfig]
@@ -71,15 +72,17 @@ def test_photographs_become_the_same_label_maps(
                     name, what.format("network size"), sizes, case["network_sizes"], source=source
                 )
             scores = predict_scores(model, picture, recipe, config)
-            labels = scores.argmax(0)
+            labels, their_labels = scores.argmax(0), case["labels"].long()
+            clear = decided(scores)
             sampled = scores[:, ::5, ::5]
             fidelity(name, what.format("scores"), sampled, case["logits"], source=source)
-            fidelity(name, what.format("label map"), labels, case["labels"].long(), source=source)
+            maps = labels, their_labels
+            fidelity(name, what.format("label map"), *maps, where=clear, source=source)
             if "ground_truth" in case:
                 truth = torch.from_numpy(label_lookup(LABELS)[case["ground_truth"].numpy()])
                 theirs = case["ground_truth_loaded"].long()
                 fidelity(name, what.format("loaded labels"), truth, theirs, source=source)
-                matrix.add(labels, truth, LABELS.ignore_index)
+                matrix.add(labels.where(clear, their_labels), truth, LABELS.ignore_index)
         for key, ours in (("mIoU", matrix.miou()), ("aAcc", matrix.pixel_accuracy())):
             if "metric" in network:
                 percent = float(np.round(np.float32(100 * ours), 2))

@@ -21,6 +21,7 @@ from torch import Tensor
 from dmnet.config import RecipeConfig
 from dmnet.errors import ConfigError
 from dmnet.training.share import Share
+from tests.dmnet.margins import LEAST
 from tests.dmnet.replay_in_processes import Division, replay_all, values_of
 
 Fidelity = Callable[..., None]
@@ -76,6 +77,8 @@ def test_three_steps_of_a_divided_batch(
     division: Division, replayed: Replayed, golden: Golden, fidelity: Fidelity
 ) -> None:
     theirs, ours = golden("training_in_processes")["runs"][division.run], replayed(division)
+    margins = [margin for process in ours for margin in process["margins"]]
+    assert bool(margins) is ("ohem" in division.run) and min(margins, default=1.0) > LEAST
     model = MODELS[division.run.split()[0]]
     how = f"recorded {division.run.split(maxsplit=1)[1]} processes; ours {division.processes}"
     how += f" x {division.accumulate}"
