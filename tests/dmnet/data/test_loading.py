@@ -43,6 +43,15 @@ def loader(what: str = "", workers: int = 1) -> DataLoader[tuple[Tensor, Tensor]
     return DataLoader(Samples(what), batch_size=1, num_workers=workers)
 
 
+@pytest.fixture(autouse=True)
+def without_pytorchs_handler() -> Iterator[None]:
+    """As in a training, which reads in another thread: there PyTorch sets no handler of SIGCHLD. One
+    that another test's loader has set would raise at whatever this process is doing."""
+    before = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGCHLD, before)
+
+
 def workers_of(batches: Batches) -> Iterator[int]:
     while (batch := batches.next()) is not None:
         yield int(batch[0])
