@@ -45,8 +45,8 @@ def loader(what: str = "", workers: int = 1) -> DataLoader[tuple[Tensor, Tensor]
 
 @pytest.fixture(autouse=True)
 def without_pytorchs_handler() -> Iterator[None]:
-    """As in a training, which reads in another thread: there PyTorch sets no handler of SIGCHLD. One
-    that another test's loader has set would raise at whatever this process is doing."""
+    """As in a training, which reads in another thread: PyTorch sets no handler of SIGCHLD there.
+    One that another test's loader has set would raise at whatever this process is doing."""
     before = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     yield
     signal.signal(signal.SIGCHLD, before)
