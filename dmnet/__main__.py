@@ -48,6 +48,7 @@ from dmnet.errors import (
 from dmnet.files import read_json, user_path, write_json
 from dmnet.memory import keep_large_blocks
 from dmnet.provenance import code_at_start
+from dmnet.text import all_visible, error_line
 from dmnet.training.launch import rank_of_this_process
 
 
@@ -295,6 +296,12 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
+    arguments.command_line = sys.argv[1:] if argv is None else argv
+    with all_visible():
+        return _run(arguments)
+
+
+def _run(arguments: argparse.Namespace) -> int:
     keep_large_blocks()
     if arguments.action not in (prepare, fetch):
         # What is imported from here on is what it records.
@@ -302,7 +309,6 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.action is not prepare:  # which needs no PyTorch
         with uncollected():
             import torch  # noqa: F401 - it alone: what else a command imports is small
-    arguments.command_line = sys.argv[1:] if argv is None else argv
     prefix = f"[{arguments.label}] " if arguments.label else ""
     if (rank := rank_of_this_process()) is not None:
         prefix += f"[process {rank}] "
@@ -325,7 +331,7 @@ def main(argv: list[str] | None = None) -> int:
         return error.status
     except DMNetError as error:
         if first_process() or not error.common:
-            print(f"error: {error}", file=sys.stderr)
+            print(error_line(error), file=sys.stderr)
         return 1
     return 0
 

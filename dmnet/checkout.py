@@ -76,6 +76,16 @@ def computing_code(root: Path = ROOT) -> str:
     return _digest({path: file.content for path, file in found.items()}, COMPUTES)
 
 
+def is_package_of(commit: str, root: Path = ROOT) -> bool | None:
+    """Whether the model package in `root` is this commit's; None where the commit is not known."""
+    try:
+        tree = _tree(root, commit, CODE[:1])
+    except _UnknownCommitError:
+        return None
+    found = _files(root, CODE[:1])
+    return found.keys() == tree.keys() and all(tree[path] in found[path].blobs for path in found)
+
+
 # ------------------------------------------------------------------------------------ files
 
 
@@ -164,18 +174,25 @@ def _commit(root: Path, paths: list[str]) -> tuple[str, dict[bytes, bytes]]:
         own = False
     if not own:
         raise _UnknownCommitError(f"the code lies inside another git repository; {CLONE}")
-    listed = _git(root, "ls-tree", "-r", "-z", "--full-tree", commit.decode(), "--", *paths)
-    tree = {}
-    for line in filter(None, listed.split(b"\0")):
-        about, _, path = line.partition(b"\t")
-        if _is_code(path):
-            tree[path] = about.split()[2]
+    tree = _tree(root, commit.decode(), paths)
     if OURS not in tree:
         raise _UnknownCommitError(f"the git repository here does not track the code; {CLONE}")
     return commit.decode(), tree
 
 
-def git_environment() -> dict[str, str]:
+def _tree(root: Path, commit: str, paths: Sequence[str]) -> dict[bytes, bytes]:
+    """Path -> blob of the commit's code. Raises _UnknownCommitError."""
+    form = ("ls-tree", "-r", "-z", "--full-tree", "--end-of-options")
+    listed = _git(root, *form, commit, "--", *paths)
+    tree = {}
+    for line in filter(None, listed.split(b"\0")):
+        about, _, path = line.partition(b"\t")
+        if _is_code(path):
+            tree[path] = about.split()[2]
+    return tree
+
+
+def _git_environment() -> dict[str, str]:
     """This process's for git, which then takes the repository from the folder it is called in.
 
     What says where configuration and programs lie is kept; what names a repository, an index,
@@ -194,7 +211,7 @@ def _git(root: Path, *arguments: str) -> bytes:
     try:
         return subprocess.run(
             ["git", "-C", str(root), *arguments],
-            env=git_environment(),
+            env=_git_environment(),
             check=True,
             capture_output=True,
             stdin=subprocess.DEVNULL,

@@ -13,6 +13,9 @@ from pipeline.passwords import without_secrets
 
 REMEDIES = {  # what DVC says -> what to do first
     "not a git repository": "`git init` here, or `dvc config --local core.no_scm true`; ",
+    "git-ignored": "`git check-ignore -v` of it names the line to remove; ",
+    "dvc-ignored": "remove the line of .dvcignore that names it; ",
+    " is ignored by ": "remove that line; ",
     "configuration error": "correct .dvc/config.local or .dvc/config; ",
 }
 PACKAGES = Path(__file__).resolve().parents[1]

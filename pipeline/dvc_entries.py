@@ -11,7 +11,7 @@ An entry names files one by one, so DVC removes nothing of a run that has no ent
 
 Entries arrive by git and lists of folders from the remote, and DVC follows whatever path they
 give. So an entry is read line by line in the one form that DVC writes, and may name nothing but
-the files of its own result; a list may name nothing but files directly in its folder.
+the files of its own result; a list may name nothing but label maps directly in its folder.
 """
 
 from __future__ import annotations
@@ -233,7 +233,7 @@ def is_cached(md5: str, root: Path = Path(".")) -> bool:
 def listing(md5: str, root: Path = Path(".")) -> dict[str, str] | None:
     """A folder's files with their md5s by DVC's cache, None where it is not there or damaged.
 
-    Raises RecordError for a list that names anything but files directly in the folder.
+    Raises RecordError for a list that names anything but label maps directly in the folder.
     """
     path = cached(md5, root)
     try:
@@ -248,7 +248,7 @@ def listing(md5: str, root: Path = Path(".")) -> dict[str, str] | None:
 
 
 def parse_listing(content: bytes, md5: str) -> dict[str, str]:
-    """Raises RecordError for a list that names anything but files directly in the folder."""
+    """Raises RecordError for a list that names anything but label maps directly in the folder."""
     try:
         items = [(item["relpath"], item["md5"]) for item in json.loads(content)]
         wrong = [name for name, digest in items if not (_is_name(name) and _is_file_md5(digest))]
@@ -257,18 +257,20 @@ def parse_listing(content: bytes, md5: str) -> dict[str, str]:
     except (ValueError, KeyError, TypeError, RecursionError):
         pass
     raise RecordError(
-        f"{md5}: DVC's list of a folder's files is none, or names a file that is not directly in "
-        "that folder; DVC is not given it: look who pushed it, and make these predictions again"
+        f"{md5}: DVC's list of a folder's files is none, or names another file than label maps "
+        "(`*.png`) directly in that folder; DVC is not given it: look who pushed it, and make "
+        "these predictions again"
     )
 
 
 def _is_name(name: object) -> bool:
-    """Of a file in a folder, such as `2007_000033.png`."""
+    """Of a label map, such as `2007_000033.png`; not `evil.dvc` or `.gitattributes`."""
     return (
         isinstance(name, str)
         and name.isprintable()
         and not {*"/\\:"} & {*name}
-        and (name not in ("", ".", ".."))
+        and name[:1] not in (".", "-")
+        and name.endswith(".png")
     )
 
 

@@ -17,6 +17,7 @@ from dmnet.errors import DMNetError
 from pipeline.dvc_cache import cache_folder
 from pipeline.dvc_entries import FILES, FOLDERS, Entry, names_only, printable, read_entry
 from pipeline.errors import RecordError
+from pipeline.shareable import behind_a_link
 from pipeline.yaml_files import load_yaml
 
 STAGE = {"desc", "cmd", "always_changed"}  # of dvc.yaml's only stage, which owns no file
@@ -30,7 +31,7 @@ def check_tree(root: Path = Path(".")) -> list[Entry]:
     found, problems = [], {}
     for kind in (*FOLDERS, *FILES):
         if (root / kind).is_symlink():
-            raise linked(kind)
+            raise RecordError(behind_a_link(kind))
     for path in _files(root):
         try:
             if not path.endswith(".dvc"):
@@ -63,23 +64,24 @@ def check_links(entry: Entry, root: Path = Path(".")) -> None:
             files = [*files[0].iterdir()]
         for path in (*folders, *files):
             if path.is_symlink() and (path in folders or not path.resolve().is_relative_to(cache)):
-                raise linked(path.relative_to(root).as_posix())
-
-
-def linked(path: str) -> RecordError:
-    return RecordError(
-        f"{printable(path)}: a link, behind which DVC neither stores nor brings anything, as it "
-        "leads out of the tree; put the whole clone on the other disk, or mount the folder here "
-        "(`mount --bind`), or remove the link if you did not make it"
-    )
+                raise RecordError(behind_a_link(printable(path.relative_to(root).as_posix())))
 
 
 def _files(root: Path) -> list[str]:
-    """Everything of the tree that DVC reads; another DVC project inside is none of it."""
+    """Everything of the tree that DVC reads; another DVC project inside is none of it.
+
+    Raises RecordError where such a project hides results: DVC would pass over them in silence.
+    """
     found = []
     for place, folders, files in os.walk(root):
         folder = Path(place)
         if folder != root and ".dvc" in folders:
+            inside = folder.relative_to(root)
+            if inside.parts[0] in (*FOLDERS, *FILES):
+                raise RecordError(
+                    f"{printable(inside.as_posix())}/.dvc: makes DVC pass over everything beside "
+                    "it; look where it came from and delete it"
+                )
             folders.clear()
             continue
         names = [*files, *(name for name in folders if (folder / name).is_symlink())]

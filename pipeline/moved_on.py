@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 from typing import Any
 
-from dmnet.checkout import git_environment
+from dmnet.checkout import is_package_of
 from dmnet.data.manifest import Manifest
 from dmnet.errors import DataError, DMNetError
 from pipeline.experiments import Experiment
@@ -57,13 +56,8 @@ def _code(commit: str | None, root: Path) -> str | None:
     """Whether the model package is another than at this commit."""
     if commit is None:
         return None
-    command = ["git", "-C", str(root), "diff", "--quiet", "--end-of-options", commit]
-    command += ["--", "dmnet"]
-    try:
-        run = subprocess.run(command, env=git_environment(), capture_output=True, check=False)
-    except OSError:
-        return None  # no git here
-    if run.returncode == 0:
+    same = is_package_of(commit, root)
+    if same:
         return None
-    changed = run.returncode == 1
-    return f"dmnet/ is another than at {commit[:12]}" if changed else f"no commit {commit[:12]}"
+    short = commit[:12]
+    return f"no commit {short}" if same is None else f"dmnet/ is another than at {short}"

@@ -11,11 +11,15 @@ from dmnet.addresses import LEFT_OUT, masked, place_of
 # Of an address of which only the end is quoted; of settings; of the header of a request.
 QUERY = re.compile(r"([?&][\w.~%-]+=)[^&\s]*")
 NAMED = re.compile(
-    r"\b(\w*(?:passw|pwd|token|secret|api[_-]?key|access[_-]?key|signature|credential)[\w-]*"
-    r"['\"]?\s*[=:]\s*)(\"[^\"]*\"|'[^']*'|[^\s,;&]+)",
+    r"\b(\w*(?:passw|pwd|token|secret|(?:api|access|account|private|shared)[_-]?key|signature"
+    r"|credential)[\w-]*['\"]?\s*[=:]\s*|\bsig=)(\"[^\"]*\"|'[^']*'|[^\s,;&]+)",
     re.IGNORECASE,
 )
+OPTION = re.compile(r"(--[\w-]*(?:passw|token|secret|key)[\w-]*\s+)[^\s-]\S*", re.IGNORECASE)
 HEADER = re.compile(r"\b((?:bearer|basic)\s+)[\w+/=.~-]{16,}", re.IGNORECASE)
+HEADERS = re.compile(r"\b((?:authorization|cookie)['\"]?\s*[=:]\s*)[^\r\n;'\"]+", re.IGNORECASE)
+REQUEST = re.compile(r"(with url: )\S+")  # of an address, as urllib3 quotes it
+USER = re.compile(r"()(?<![^\s/'\"(=])[^\s/@:'\"(=]*:[^\s/@]+(?=@[\w.\[-])")  # without a scheme
 # What MLflow's and DVC's clients take from the environment, and what looks like it.
 VARIABLES = (
     *("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"),
@@ -38,7 +42,7 @@ def without_secrets(text: str, address: str = "") -> str:
     if address:
         text = text.replace(address, place_of(address))
     text = masked(text)
-    for pattern in (QUERY, NAMED, HEADER):
+    for pattern in (QUERY, HEADERS, NAMED, OPTION, HEADER, REQUEST, USER):
         text = pattern.sub(rf"\1{LEFT_OUT}", text)
     for secret in sorted(_of_address(address) | _of_environment(), key=len, reverse=True):
         text = text.replace(secret, LEFT_OUT)
@@ -60,8 +64,11 @@ def _of_address(address: str) -> set[str]:
 
 
 def _of_environment() -> set[str]:
-    return {
+    found = {
         value
         for name, value in os.environ.items()
         if value and (name in VARIABLES or (VARIABLE.search(name) and len(value) >= SHORT))
     }
+    # Passwords of proxies and databases, whose addresses stand in variables of any name.
+    users = (re.search(r"[^\s/@:]*:([^\s/@]{4,})@", value) for value in os.environ.values())
+    return found | {user[1] for user in users if user}

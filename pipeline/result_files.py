@@ -16,8 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dmnet.errors import RunError
 from dmnet.files import read_json
+from dmnet.text import CONTROL
 from pipeline.errors import ResultError
-from pipeline.shown import CONTROL, one_line
+from pipeline.shown import one_line
 
 MAX_TEXT = 4000  # characters; the longest of ours say how a result is made again
 TODO = "delete the file and run again"

@@ -18,14 +18,17 @@ def why_not_shared(root: Path = Path(".")) -> str | None:
             f"{here} is no git repository, which DVC needs; `git init`, or tell DVC by "
             "`dvc config --local core.no_scm true`"
         )
-    linked = [kind for kind in (*FOLDERS, *FILES) if (root / kind).is_symlink()]
-    if linked:
-        names, them = ", ".join(linked), "a link" if len(linked) == 1 else "links"
-        return (
-            f"{names}: {them}, and git and DVC take nothing beyond a link; mount the other disk "
-            "there instead (`mount --bind`)"
-        )
-    return None
+    links = [kind for kind in (*FOLDERS, *FILES) if (root / kind).is_symlink()]
+    return behind_a_link(*links) if links else None
+
+
+def behind_a_link(*paths: str) -> str:
+    """Why DVC is given nothing there, and what to do instead."""
+    return (
+        f"{', '.join(paths)}: {'a link' if len(paths) == 1 else 'links'}, behind which DVC neither "
+        "stores nor brings anything, as it leads out of the tree; put the whole clone on the other "
+        "disk, or mount the folder here (`mount --bind`), or remove the link if you did not make it"
+    )
 
 
 def _works_without_git(root: Path) -> bool:

@@ -79,18 +79,20 @@ def pull(keys: Iterable[str] | None = None, results: bool = False, root: Path = 
     return f"DVC: {len(runs)} {what}{beside} are here; nothing of them is trained or measured again"
 
 
-def _fetch(wanted: list[Entry], results: bool, root: Path) -> bool:
-    """Whether the remote lacks objects; everything else came. Raises RecordError.
+def _by_kind(wanted: list[Entry]) -> list[list[str]]:
+    """DVC 3.67 leaves out some of several targets of different kinds: one call for each kind."""
+    kinds = dict.fromkeys(entry.kind for entry in wanted)
+    return [[entry.path for entry in wanted if entry.kind == kind] for kind in kinds]
 
-    DVC 3.67 leaves out some of several targets of different kinds: one call for each kind.
-    """
+
+def _fetch(wanted: list[Entry], results: bool, root: Path) -> bool:
+    """Whether the remote lacks objects; everything else came. Raises RecordError."""
     lacking = False
-    for kind in dict.fromkeys(entry.kind for entry in wanted):
-        of_kind = [entry for entry in wanted if entry.kind == kind]
-        if results and kind in TRAINED:
-            targets = [path for entry in of_kind for path in _absent(entry, results, root)]
-        else:
-            targets = [entry.path for entry in of_kind]
+    by_path = {entry.path: entry for entry in wanted}
+    for paths in _by_kind(wanted):
+        targets = paths
+        if results and by_path[paths[0]].kind in TRAINED:
+            targets = [out for path in paths for out in _absent(by_path[path], results, root)]
         try:
             if targets:
                 dvc(["pull", *targets], root, GO_ON)
@@ -151,13 +153,15 @@ def push(root: Path = Path(".")) -> str:
         return "DVC: nothing to push; `python -m pipeline record` writes the entries"
     lost = {entry.path: [*entry.outs] for entry in found if _can_be_stored(entry, root)}
     store(lost, root)
-    dvc(["push"], root, PUSH)
-    printed = dvc(["status", "--cloud", "--json"], root, PUSH)
-    try:
-        states: dict[str, str] = json.loads(printed)
-    except ValueError as error:
-        raise RecordError(f"dvc status: no answer about the remote; give {PUSH}") from error
-    absent = sorted(path for path, state in states.items() if state in ("missing", "new"))
+    absent: list[str] = []
+    for targets in _by_kind(found):  # by name: DVC passes in silence over what is ignored
+        dvc(["push", *targets], root, PUSH)
+        printed = dvc(["status", "--cloud", "--json", *targets], root, PUSH)
+        try:
+            states: dict[str, str] = json.loads(printed)
+        except ValueError as error:
+            raise RecordError(f"dvc status: no answer about the remote; give {PUSH}") from error
+        absent += sorted(path for path, state in states.items() if state in ("missing", "new"))
     if absent:
         more = f" and {len(absent) - NAMED} more" if len(absent) > NAMED else ""
         raise RecordError(

@@ -25,6 +25,7 @@ FIRST_PORT, PORTS = 20000, 10000  # of the rendezvous: one per SLURM job
 OF_THE_JOB = ("SLURM_JOB_ID", "SLURM_JOBID", "SLURM_CLUSTER_NAME", "SLURM_CONF")
 # Of one process among several, as schedulers, mpirun's wrappers and torchrun itself set them.
 OF_A_LAUNCHER = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK")
+OF_TORCHRUN = "TORCHELASTIC_RUN_ID"
 # How long processes may take to save a state after SIGTERM before they are killed.
 SHUTDOWN_SECONDS = 120
 
@@ -68,7 +69,8 @@ def of_the_whole_job(environment: Mapping[str, str]) -> dict[str, str]:
 
 def under_torchrun(environment: Mapping[str, str] = os.environ) -> bool:
     """Whether torchrun started this process. RANK and WORLD_SIZE alone may be of anybody."""
-    return "TORCHELASTIC_RUN_ID" in environment
+    numbers = (environment.get(name, "") for name in (*OF_A_LAUNCHER[:3], "MASTER_PORT"))
+    return OF_TORCHRUN in environment and all(text.isdecimal() for text in numbers)
 
 
 def rank_of_this_process(environment: Mapping[str, str] = os.environ) -> int | None:
@@ -86,7 +88,8 @@ def forget_other_launchers(environment: MutableMapping[str, str] = os.environ) -
     """
     if under_torchrun(environment):
         return
-    found = sorted(name for name in environment if name in OF_A_LAUNCHER or name.startswith("PET_"))
+    others = (*OF_A_LAUNCHER, OF_TORCHRUN)
+    found = sorted(name for name in environment if name in others or name.startswith("PET_"))
     if found:
         log.warning(
             "%s: set, but torchrun did not start this process: not used; execution.processes says "

@@ -6,6 +6,7 @@ Small messages (sums of losses, the wish to stop) go over gloo, also where gradi
 from __future__ import annotations
 
 import io
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,8 @@ import torch.distributed as dist
 from dmnet.errors import LostContactError
 from dmnet.training.launch import rank_of_this_process
 from dmnet.training.meeting import store_of_this_machine
+
+log = logging.getLogger(__name__)
 
 # One process may validate or save for long while the others wait; a process that ends is noticed
 # at once, by its peers and by torchrun, and not by this limit.
@@ -111,11 +114,15 @@ def joined_processes() -> Iterator[Processes]:
     if torch.cuda.is_available():
         torch.cuda.set_device(processes.local_rank)
         backend = "cpu:gloo,cuda:nccl"
+    store = store_of_this_machine(count)
+    if store is None:  # the variables may also be left over from what started this
+        place = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
+        log.info("torchrun: process %d of %d, waits for the others at %s", rank, count, place)
     try:
         dist.init_process_group(
             backend,
             timeout=TIMEOUT,
-            store=store_of_this_machine(count),
+            store=store,
             rank=rank,
             world_size=count,
         )

@@ -17,6 +17,7 @@ from pipeline.dvc_entries import weights_md5
 from pipeline.errors import RecordError
 from pipeline.experiments import Evaluation, Experiment, Release, Run
 from pipeline.made_by import code_marks
+from pipeline.result_files import Evaluated, Released, Trained, read_result_file
 from pipeline.results import metric_value
 
 RECORD_REVISION = "3"  # raise it when more is told than before
@@ -50,10 +51,11 @@ def folder_of(run: Run | Release) -> str:
 def read_finished(experiment: Experiment, run: Run | Release, root: Path) -> TrackedRun:
     """Raises DMNetError for a result that cannot be read, or whose curve is not its manifest's."""
     folder = root / folder_of(run)
-    trained = read_json(folder / "train.json")
+    trained = read_result_file(folder / "train.json", Trained if isinstance(run, Run) else Released)
     _check_history(folder, trained.get("history"))
     evaluations = [e for (key, _), e in experiment.evaluations.items() if key == run.key]
-    results = {e.name: read_json(root / e.path) for e in evaluations if (root / e.path).exists()}
+    paths = {e.name: root / e.path for e in evaluations if (root / e.path).exists()}
+    results = {name: read_result_file(path, Evaluated) for name, path in paths.items()}
     points = _curve(folder)
     last = points[-1][2] if points else 0
     points += _final_points(evaluations, results, last)

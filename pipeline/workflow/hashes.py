@@ -11,11 +11,12 @@ from dmnet.files import sha256_bytes, sha256_file
 from pipeline.experiments import PARAMS, Experiment
 from pipeline.workflow.jobs import Jobs
 
+ESCAPES = ("shown.py", "../dmnet/text.py")
 REPORTING_CODE = (
     "results.py",
     "failures.py",
     "report.py",
-    "shown.py",
+    *ESCAPES,
     "made_by.py",
     "settings.py",
     "ranking.py",
@@ -29,7 +30,7 @@ REPORTING_CODE = (
 SUMMARY_CODE = (
     *("conditions.py", "predicates.py", "bold.py", "claims.py", "claims_spread.py"),
     *("claims_judged.py", "claims_report.py", "verdict.py", "ranking.py", "index.py"),
-    "shown.py",
+    *ESCAPES,
 )
 FIGURE_CODE = (
     *("figures.py", "predictions.py", "figure_content.py", "figure_caption.py"),
@@ -37,7 +38,7 @@ FIGURE_CODE = (
 )
 SUBMISSION_CODE = ("submission.py",)
 PAGE_CODE = (
-    *("page.py", "page_plots.py", "render.py", "made_by.py", "claims_report.py", "shown.py"),
+    *("page.py", "page_plots.py", "render.py", "made_by.py", "claims_report.py", *ESCAPES),
     *("templates/overview.html.j2", "templates/overview.css"),
 )
 CODE = Path(pipeline.__file__).parent

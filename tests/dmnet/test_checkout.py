@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dmnet.checkout import code_version, computing_code
+from dmnet.checkout import code_version, computing_code, is_package_of
 
 Git = Callable[..., str]
 
@@ -274,3 +274,15 @@ def test_links_in_a_circle_and_pipes_do_not_hang(clone: Path) -> None:
     assert code_version(clone)["modified"] is False
     os.symlink(clone / "dmnet", clone / "pipeline/again")  # under which its modules have new names
     assert code_version(clone)["modified"] is True
+
+
+def test_the_package_of_a_commit_whatever_git_is_told(clone: Path, git: Git) -> None:
+    """No index is asked, which would run the monitor that a copied `.git/config` names."""
+    head = git("rev-parse", "HEAD")
+    git("update-index", "--assume-unchanged", "dmnet/heads/head.py")
+    git("config", "core.fsmonitor", "touch ran; false")
+    assert is_package_of(head, clone)
+    (clone / "dmnet" / "heads" / "head.py").write_text("RATE = 2\n")
+    assert is_package_of(head, clone) is False
+    assert is_package_of("0" * 40, clone) is None and is_package_of("--output=ran", clone) is None
+    assert not (clone / "ran").exists()

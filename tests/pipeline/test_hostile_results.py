@@ -14,6 +14,7 @@ import pytest
 from dmnet.errors import DMNetError
 from dmnet.files import read_json, to_json, write_json, write_text
 from dmnet.inference.metrics import ConfusionMatrix
+from dmnet.text import CONTROL
 from pipeline.claims import load_claims
 from pipeline.claims_judged import evaluate_claims
 from pipeline.claims_report import render_claims
@@ -21,7 +22,6 @@ from pipeline.page import read_histories, read_inputs, render_page
 from pipeline.render import render_markdown
 from pipeline.report import build_report
 from pipeline.show import render_show
-from pipeline.shown import CONTROL
 from pipeline.status import render_status
 from pipeline.verify import verify
 from pipeline.written import read_reports, write_report

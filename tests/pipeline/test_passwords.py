@@ -39,12 +39,29 @@ from pipeline.passwords import place_of, without_secrets
         ("password='ge heim geheim', next", None),
         ('{"access_token": "geheim", "user": 1}', None),
         ("sent Authorization: Bearer geheim-of-some-length", None),
+        ("sent Authorization: Basic geheim", None),
+        ("Cookie: session=geheim", None),
+        ("proxy me:geheim@proxy:3128 refused", "proxy ***@proxy:3128 refused"),
+        ("//me:geheim@host/x", None),
+        ("AccountName=me;AccountKey=geheim;x", "AccountName=me;AccountKey=***;x"),
+        ("SharedAccessKey=geheim, sig=geheim", None),
+        ("dvc --password geheim -v", "dvc --password *** -v"),
+        ("Max retries exceeded with url: /hooks/geheim (refused)", None),
+        (
+            "git@github.com:a/b.git at 09:05:06, file@ 12:30",
+            "git@github.com:a/b.git at 09:05:06, file@ 12:30",
+        ),
     ],
 )
 def test_addresses_are_cut_to_scheme_and_server(text, told):
     masked = without_secrets(text)
     assert "geheim" not in masked
     assert told is None or masked == told
+
+
+def test_a_proxys_password_is_known_from_the_environment(monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", "http://me:geheim@proxy:3128")
+    assert without_secrets("407 for geheim") == "407 for ***"
 
 
 PIECE = st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=12)

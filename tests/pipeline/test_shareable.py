@@ -38,7 +38,10 @@ def test_the_git_folder_of_a_worktree_is_a_file(clone):
 def test_results_on_another_disk_by_a_link(clone, tmp_path_factory):
     (clone / "runs").rmdir()
     (clone / "runs").symlink_to(tmp_path_factory.mktemp("disk"))
-    assert "runs: a link, and git and DVC take nothing beyond" in track(set(), clone).line
+    assert (
+        "runs: a link, behind which DVC neither stores nor brings anything"
+        in track(set(), clone).line
+    )
     with pytest.raises(RecordError, match="nothing was pulled: runs: a link.*mount --bind"):
         pull(root=clone)
 

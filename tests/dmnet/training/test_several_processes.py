@@ -27,7 +27,13 @@ from dmnet.errors import LOST_CONTACT, TO_BE_CONTINUED, ConfigError
 from dmnet.files import read_json, write_text
 from dmnet.segmentor import Segmentor
 from dmnet.training.history import read_history
-from dmnet.training.launch import processes_error, srun_command, torchrun_arguments
+from dmnet.training.launch import (
+    forget_other_launchers,
+    processes_error,
+    rank_of_this_process,
+    srun_command,
+    torchrun_arguments,
+)
 from dmnet.training.share import Share
 from dmnet.training.shared_layers import (
     PartedBatchNorm,
@@ -458,3 +464,14 @@ def test_one_node_needs_no_address_and_several_meet_at_the_first() -> None:
 def test_the_process_to_blame_is_found(statuses: dict[int, int], status: int, message: str) -> None:
     error = processes_error(statuses, Path("runs/k"))
     assert error.status == status and re.match(message, error.message)
+
+
+def test_half_of_torchruns_variables_are_left_over_from_something_else() -> None:
+    whole = {"TORCHELASTIC_RUN_ID": "a", "RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1"}
+    whole |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}
+    assert rank_of_this_process(whole) == 1
+    for name in ("LOCAL_RANK", "MASTER_PORT"):
+        environment = {key: value for key, value in whole.items() if key != name}
+        assert rank_of_this_process(environment) is None
+        forget_other_launchers(environment)
+        assert environment.keys() <= {"MASTER_ADDR", "MASTER_PORT"}
