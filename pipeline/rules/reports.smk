@@ -35,7 +35,7 @@ rule summary:
         claims_json="reports/claims.json",
         index="reports/index.md",
     params:
-        content=study.hashes.summary(),
+        content=lambda wildcards: study.hashes.summary(),
     message:
         "Writing {output.claims} and {output.index}"
     shell:

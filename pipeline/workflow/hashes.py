@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pipeline
 from dmnet.config import canonical_json, content_hash
+from dmnet.errors import DMNetError
 from dmnet.files import sha256_bytes, sha256_file
+from pipeline.claims import load_claims
 from pipeline.experiments import PARAMS, Experiment
+from pipeline.workflow.errors import workflow_error
 from pipeline.workflow.jobs import Jobs
 
 ESCAPES = ("shown.py", "../dmnet/text.py")
@@ -71,7 +74,14 @@ class Hashes:
         return _hash(content, (CODE / name for name in SUBMISSION_CODE))
 
     def summary(self) -> str:
-        """Changes with the claims and with the code that judges and lists them."""
+        """Changes with the claims and with the code that judges and lists them.
+
+        A mistake in the claims is told now, before anything is trained for them.
+        """
+        try:
+            load_claims(PARAMS, self._jobs.experiment.tables)
+        except DMNetError as error:
+            raise workflow_error(error) from None
         params = (PARAMS / name for name in ("claims.yaml", "verdicts.yaml"))
         return _hash("", [*(CODE / name for name in SUMMARY_CODE), *params])
 

@@ -128,3 +128,12 @@ def test_an_unknown_head_lists_the_known_ones(folder):
 def test_a_file_that_is_no_mapping_in_yaml(folder, content):
     (folder / TABLE).write_bytes(content)
     assert TABLE in refusal()
+
+
+@pytest.mark.parametrize("change", ["missing", "claims: [", "claims: []\n"])
+def test_claims_that_cannot_be_judged_are_told_when_they_are_asked_for(folder, change):
+    study = Workflow({"preset": "tiny"})
+    claims = folder / "params" / "claims.yaml"
+    claims.unlink() if change == "missing" else claims.write_text(change)
+    with pytest.raises(WorkflowError, match=r"^params/claims\.yaml: "):
+        study.hashes.summary()
