@@ -34,6 +34,7 @@ from dmnet.clone import require_own_clone
 from dmnet.collector import collect_rarely
 from dmnet.errors import DMNetError
 from dmnet.files import to_json, write_bytes, write_text
+from dmnet.text import LONGEST, shortened
 from pipeline.errors import SpecError
 from pipeline.experiments import PARAMS, Experiment, build_experiment
 from pipeline.shown import all_visible
@@ -361,7 +362,7 @@ def main(argv: list[str] | None = None) -> int:
             require_own_clone()
             arguments.action(arguments)
         except DMNetError as error:
-            print(f"error: {error}", file=sys.stderr)
+            print(f"error: {shortened(str(error), LONGEST)}", file=sys.stderr)
             return 1
         except BrokenPipeError:  # the reader of our output (head, less) went away
             sys.stderr.close()

@@ -20,6 +20,7 @@ CONTROL = re.compile(
 )
 LINE = 500  # characters that a reason may have; the log has all of it
 _MARKDOWN = re.compile(r"[\\`*\[\]<>&|~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+_NO_WORDS = re.compile(r"[^\w .,;:'\"/=()$-]")
 _ENTITIES = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
 
 
@@ -32,6 +33,11 @@ def one_line(text: object, most: int = LINE) -> str:
     """Visible, without line breaks and tabs, and cut after `most` characters."""
     line = visible(" ".join(str(text)[: 4 * most].split()))
     return line if len(line) <= most else f"{line[:most]}..."
+
+
+def words(text: object) -> str:
+    """What means only itself in Markdown, HTML and a terminal alike, as all else is left out."""
+    return _NO_WORDS.sub(" ", str(text))[:300]
 
 
 def markdown(text: object) -> str:

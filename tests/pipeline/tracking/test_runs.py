@@ -1,0 +1,34 @@
+"""What MLflow is told rests on files that others may have written."""
+
+from __future__ import annotations
+
+import pytest
+
+from dmnet.errors import DMNetError
+from dmnet.files import read_json, write_json, write_text
+from pipeline.tracking.runs import read_finished, system_points
+
+
+def test_only_finite_measurements_of_the_system(tmp_path):
+    path = tmp_path / "benchmarks/x/train.tsv"
+    write_text(path, "s\tmax_rss\tmean_load\nnan\t300.5\tinf\n")
+    assert system_points("x", tmp_path) == [("system/peak_memory_mib", 300.5, 0)]
+    write_text(path, "s\n" + "9" * 200_000)
+    assert system_points("x", tmp_path) == []
+
+
+def test_a_finished_run_passes_its_schemas(build, finish, tmp_path):
+    experiment = build("toy")
+    evaluation = experiment.cells[0].evaluations[0]
+    path = finish(evaluation, 0.5, per_class_iou=[0.5, 0.5])
+    run = experiment.runs[evaluation.run_key]
+    assert read_finished(experiment, run, tmp_path).tags["dmnet.state"] == "finished"
+    for changed, message in (
+        ({"per_class_iou": [0.5]}, "1 values for 2 classes"),
+        ({"miou": "0.5"}, "`miou` = '0.5'"),
+    ):
+        whole = read_json(path)
+        write_json(path, whole | changed)
+        with pytest.raises(DMNetError, match=message):
+            read_finished(experiment, run, tmp_path)
+        write_json(path, whole)
