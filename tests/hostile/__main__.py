@@ -81,7 +81,9 @@ class Fuzzer:
         (self.keep / "now").mkdir(parents=True, exist_ok=True)
         self.before = snapshot(self.root)
         self.untouched = snapshot(self.beside)
-        self.names = {path.name for path in self.before} | {path.stem for path in self.before}
+        self.names = (
+            {"--config"} | {path.name for path in self.before} | {path.stem for path in self.before}
+        )
 
     def learn(self, reader: Reader) -> None:
         """Call it with nothing wrong: it must succeed, and what it opens are its files."""

@@ -34,7 +34,7 @@ from dmnet.config import (
 from dmnet.data.dataset import SegmentationDataset
 from dmnet.data.manifest import Manifest
 from dmnet.data.prepare import LAYOUTS
-from dmnet.files import read_json, sha256_file
+from dmnet.files import MAX_BYTES, read_bounded, read_json, sha256_file
 from dmnet.importers.released import import_released
 from dmnet.importers.untrusted import read_checkpoint
 from dmnet.training.history import read_history
@@ -178,12 +178,16 @@ def _fetched() -> None:
     fetch_checkpoints(PARAMS, "narrow*", Path("fetched"), mirror="weights")
 
 
-def _parsed() -> Any:
-    """What every start of Snakemake and every job of a cluster reads."""
+def _started(values: dict[str, Any]) -> Workflow:
     try:
-        found = Workflow({"preset": "tiny", "source": "both"}, clone=Path())
+        return Workflow(values, clone=Path())
     except WorkflowError as error:  # how Snakemake wants to be told
         raise SpecError(str(error.args[0])) from error
+
+
+def _parsed() -> Any:
+    """What every start of Snakemake and every job of a cluster reads."""
+    found = _started({"preset": "tiny", "source": "both"})
     jobs = found.jobs.experiment
     texts = [found.inputs.data_of(key, str) for key in jobs.runs]
     for evaluation in jobs.evaluations.values():
@@ -304,8 +308,14 @@ def _entries() -> list[Entry]:
     return [read_entry(path) for path in entries()]
 
 
-def _settings(values: dict[str, Any]) -> Callable[[], Any]:
-    return lambda: Workflow(values, clone=Path()).options
+def _settings() -> str | None:
+    """What was given with --config, as Snakemake hands it on; in a file, to be mutated."""
+    try:
+        values = json.loads(read_bounded(Path("settings.json"), MAX_BYTES))
+        given = {str(key): value for key, value in values.items()}
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return None  # Snakemake's affair
+    return _started(given).options
 
 
 READERS = [
@@ -342,6 +352,7 @@ READERS = [
     Reader("pull and push", _pulled, RECORDED),
     Reader("repair", _repaired, (*RECORDED, ".dvc/cache")),
     Reader("the workflow's start", _parsed),
+    Reader("settings", _settings),
     Reader("a prepared sample", _samples, weight=2),
     Reader("an evaluation", _applied("evaluate", "runs"), ("applied",), weight=0.5),
     Reader("a prediction", _applied("predict", "released"), ("applied",), weight=0.5),

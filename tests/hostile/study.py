@@ -285,6 +285,8 @@ def _record(root: Path) -> None:
     write_text(
         root / ".dvc/config", "[core]\n    remote = team\n['remote \"team\"']\n    url = r\n"
     )
+    settings = {"preset": "tiny", "seeds": 1, "sources": "sources", "source": "both", "mirror": ""}
+    write_json(root / "settings.json", settings | {"record": "no"})
     write_text(root / ".dvc/config.local", "[core]\n    no_scm = true\n")
     shutil.copy(REPOSITORY / "dvc.yaml", root / "dvc.yaml")
     made = ("runs/*/train.json", "released/*/train.json")
