@@ -8,7 +8,7 @@ READY := $(VENV)/.installed-from-lock
 RUN := PYTHONSAFEPATH= PATH="$(abspath $(BIN)):$$PATH"
 ARGS ?=
 
-.PHONY: help table1 table2 reports bench bench-scale bench-table2 bench-tracking test test-slow test-slurm test-servers test-browser test-avx2 test-default lint format lock ui clean
+.PHONY: help table1 table2 reports bench bench-scale bench-table2 bench-tracking fuzz fuzz-quick test test-slow test-slurm test-servers test-browser test-avx2 test-default lint format lock ui clean
 
 help:
 	@echo "make table2    regenerate Table 2 of the paper at preset mini (the environment included)"
@@ -24,6 +24,8 @@ help:
 	@echo "make test-slurm   the tests on a real SLURM cluster of this machine, as root"
 	@echo "make test-servers   the tests with PostgreSQL, MLflow and S3 servers, started by them"
 	@echo "make test-browser   the tests of MLflow's pages in Chromium"
+	@echo "make fuzz      mutated files given to whatever reads them; ARGS='--seconds 3600 --seed 7'"
+	@echo "make fuzz-quick   the same with CI's seed, two minutes of a processor"
 	@echo "make ui        the MLflow UI, by the link that it prints"
 
 # The .pth file is for PYTHONSAFEPATH where no make is: the code of this clone is found through it.
@@ -74,6 +76,11 @@ test-slow: $(READY)
 
 test-slurm: $(READY)
 	$(RUN) python -m pytest -m "slurm and not slow" tests/workflow/test_slurm.py $(ARGS)
+
+# Files as strangers make them; what fails is kept in .hostile/, with the command to have it again.
+fuzz fuzz-quick: $(READY)
+	$(RUN) OMP_NUM_THREADS=1 python -m tests.hostile \
+		$(if $(filter fuzz,$@),--seconds 1200 --seed "$$(date +%s)",--calls 1500) $(ARGS)
 
 # Their servers and browser are installed as root on Debian; see tests/servers/README.md.
 SERVERS := $(VENV)-servers

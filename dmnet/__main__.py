@@ -14,7 +14,6 @@ python -m dmnet speed    --config JSON --output FILE
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import sys
 from collections.abc import Sequence
@@ -45,7 +44,7 @@ from dmnet.errors import (
     OutOfTimeError,
     ProcessesError,
 )
-from dmnet.files import read_json, user_path, write_json
+from dmnet.files import parse_json, read_json, user_path, write_json
 from dmnet.memory import keep_large_blocks
 from dmnet.provenance import code_at_start
 from dmnet.text import all_visible, error_line
@@ -193,7 +192,7 @@ def read_argument(value: str) -> Any:
     if not value.lstrip().startswith("{"):
         return read_json(Path(value))
     try:
-        return json.loads(value)
+        return parse_json(value)
     except ValueError as error:
         raise ConfigError(f"the argument {value[:40]!r}...: not valid JSON ({error})") from error
 
@@ -312,28 +311,36 @@ def _run(arguments: argparse.Namespace) -> int:
     prefix = f"[{arguments.label}] " if arguments.label else ""
     if (rank := rank_of_this_process()) is not None:
         prefix += f"[process {rank}] "
-    logging.basicConfig(
-        level=logging.INFO, format=f"%(asctime)s {prefix}%(message)s", datefmt="%H:%M:%S"
-    )
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Printable(f"%(asctime)s {prefix}%(message)s", datefmt="%H:%M:%S"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     try:
         require_own_clone()
         arguments.action(arguments)
     except OutOfTimeError as error:
         if first_process():
-            print(f"stopped: {error}", file=sys.stderr)
+            print(f"stopped: {shortened(str(error), LONGEST)}", file=sys.stderr)
         return TO_BE_CONTINUED
     except LostContactError as error:
-        print(error, file=sys.stderr)  # no `error:`, which is for the process that ended first
+        # No `error:`, which is for the process that ended first.
+        print(shortened(str(error), LONGEST), file=sys.stderr)
         return LOST_CONTACT
     except ProcessesError as error:
         if error.message:
-            print(f"error: {error.message}", file=sys.stderr)
+            print(f"error: {shortened(error.message, LONGEST)}", file=sys.stderr)
         return error.status
     except DMNetError as error:
         if first_process() or not error.common:
             print(error_line(error), file=sys.stderr)
         return 1
     return 0
+
+
+class _Printable(logging.Formatter):
+    """What a file says may stand in a log line; a terminal obeys none of it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return "\n".join(map(printable, super().format(record).split("\n")))
 
 
 def first_process() -> bool:

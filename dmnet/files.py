@@ -12,6 +12,7 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -109,17 +110,29 @@ def read_json(path: Path) -> Any:
 
 
 def read_bounded(path: Path, most: int) -> bytes:
-    """All of a plain file of at most `most` bytes. Raises OSError, or ValueError saying what it is.
+    """All of a plain file of at most `most` bytes.
 
-    A pipe or a device would be waited for, or never end.
+    Raises OSError, also for what is no plain file, and ValueError for a larger one or a name that
+    no file can have.
     """
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise ValueError("no plain file")
-    with path.open("rb") as stream:
+    with open_plain(path) as stream:
         content = stream.read(most + 1)
     if len(content) > most:
         raise ValueError(f"more than {most} bytes")
     return content
+
+
+def open_plain(path: Path) -> BufferedReader:
+    """A plain file, to be read: the one way to open what somebody else may have put there.
+
+    A pipe or a device would be waited for, or never end. Raises OSError, for those too, and
+    ValueError for a name that no file can have.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "no plain file", str(path))
+    return os.fdopen(descriptor, "rb")
 
 
 def parse_json(text: str | bytes) -> Any:
@@ -168,8 +181,19 @@ def sha256_bytes(content: bytes) -> str:
 
 
 def sha256_file(path: Path) -> str:
-    with path.open("rb") as stream:
+    """Raises OSError, also for what is no plain file, and ValueError as `open_plain`."""
+    with open_plain(path) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def is_name(name: object) -> bool:
+    """Whether it is the name of a file in a folder, and of none outside of it."""
+    return (
+        isinstance(name, str)
+        and name.isprintable()
+        and not {"/", "\\"} & {*name}
+        and name not in ("", ".", "..")
+    )
 
 
 def user_path(text: str) -> Path:

@@ -15,6 +15,7 @@ CONTROL = re.compile(
     "\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ud800-\udfff\ufeff\uffa0\ufff9-\ufffb\U000110bd\U000110cd"
     "\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e007f]"
 )
+LONGEST = 4000  # characters of an error; what it quotes from a file may be longer
 _OBJECT = re.compile(r"\s*<[^<>]* at 0x[0-9a-fA-F]+>")
 
 
@@ -30,9 +31,16 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else "?" for char in text)
 
 
+def shortened(text: str, most: int) -> str:
+    """`printable`, cut after `most` characters."""
+    line = printable(text[: most + 1])
+    return line if len(line) <= most else f"{line[:most]}..."
+
+
 def reason(error: BaseException) -> str:
     """What a library's error says, for a line of ours: no second line, no address of an object."""
-    lines = _OBJECT.sub("", str(error)).strip().splitlines()
+    said = getattr(error, "strerror", None) or str(error)  # an OSError's without number and path
+    lines = _OBJECT.sub("", said).strip().splitlines()
     return printable(lines[0][:300]) if lines else type(error).__name__
 
 
@@ -43,8 +51,8 @@ def visible(text: str) -> str:
 
 def error_line(error: Exception) -> str:
     """What a command ends with: one line, whatever the names of files in it are."""
-    text = str(error).replace("\n", "\\n")
-    return f"error: {text}"
+    line = str(error)[: LONGEST + 1].replace("\n", "\\n")
+    return f"error: {line if len(line) <= LONGEST else f'{line[:LONGEST]}...'}"
 
 
 @contextmanager

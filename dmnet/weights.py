@@ -10,12 +10,40 @@ import torch
 from torch import Tensor, nn
 
 from dmnet.config import ReleaseConfig, RunConfig
-from dmnet.errors import CheckpointError
-from dmnet.files import sha256_bytes
+from dmnet.errors import CheckpointError, RunError
+from dmnet.files import is_name, read_bounded, read_json, sha256_bytes
 from dmnet.segmentor import Segmentor
-from dmnet.text import printable
+from dmnet.text import printable, reason
 
 SHOWN = 3  # keys named in an error
+# Of a file, packed or unpacked; far more than a model for segmentation and its optimiser have.
+MAX_BYTES = 4 * 2**30
+
+
+def trained_weights(run_dir: Path) -> tuple[Path, str]:
+    """The file with a run's final weights, in its folder, and its SHA-256, by `train.json`.
+
+    Raises RunError where that is missing or names none.
+    """
+    path = run_dir / "train.json"
+    trained = read_json(path)
+    try:
+        name, digest = trained["weights"]["file"], trained["weights"]["sha256"]
+    except (KeyError, TypeError, IndexError):
+        name = digest = None
+    if not is_name(name) or not isinstance(digest, str):  # never outside of the run's folder
+        raise RunError(f"{path}: names no weights of its folder; delete it and run again")
+    return run_dir / name, digest
+
+
+def read_file(path: Path) -> bytes:
+    """All of a checkpoint's file. Raises CheckpointError."""
+    try:
+        return read_bounded(path, MAX_BYTES)
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{path}: cannot be read ({reason(error)}); get the file again"
+        ) from error
 
 
 def load_trained(config: RunConfig | ReleaseConfig, path: Path, sha256: str) -> Segmentor:
@@ -31,10 +59,10 @@ def load_trained(config: RunConfig | ReleaseConfig, path: Path, sha256: str) -> 
 def read_trained(path: Path, sha256: str) -> dict[str, Tensor]:
     """The state dict that a run left in `path`. Raises CheckpointError."""
     try:
-        content = path.read_bytes()
-    except OSError as error:
+        content = read_bounded(path, MAX_BYTES)
+    except (OSError, ValueError) as error:
         raise CheckpointError(
-            f"{path}: cannot be read ({error.strerror}); get it with `dvc pull`, or delete the "
+            f"{path}: cannot be read ({reason(error)}); get it with `dvc pull`, or delete the "
             f"folder {path.parent} and run again"
         ) from error
     if sha256_bytes(content) != sha256:

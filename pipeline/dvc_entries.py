@@ -16,7 +16,6 @@ the files of its own result; a list may name nothing but label maps directly in 
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import re
@@ -25,6 +24,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from dmnet.files import is_name, open_plain, read_bounded
 from pipeline.dvc_cache import cache_folder
 from pipeline.errors import RecordError
 
@@ -189,7 +189,8 @@ def _text(path: str, root: Path) -> str:
         found = (root / path).lstat()
         if not stat.S_ISREG(found.st_mode) or found.st_size > LARGEST_ENTRY:
             raise _wrong(path, f"no plain file of at most {LARGEST_ENTRY} bytes")
-        return (root / path).read_bytes().decode("ascii").replace("\r\n", "\n")
+        text = read_bounded(root / path, LARGEST_ENTRY).decode("ascii")
+        return text.replace("\r\n", "\n")
     except OSError as error:
         raise RecordError(f"{path}: cannot be read ({error.strerror}); restore it") from error
     except UnicodeDecodeError as error:
@@ -237,10 +238,8 @@ def listing(md5: str, root: Path = Path(".")) -> dict[str, str] | None:
     """
     path = cached(md5, root)
     try:
-        if path.stat().st_size > LARGEST_LIST:
-            return None
-        content = path.read_bytes()
-    except OSError:
+        content = read_bounded(path, LARGEST_LIST)
+    except (OSError, ValueError):
         return None
     if hashlib.md5(content, usedforsecurity=False).hexdigest() != md5.removesuffix(".dir"):
         return None
@@ -265,13 +264,8 @@ def parse_listing(content: bytes, md5: str) -> dict[str, str]:
 
 def _is_name(name: object) -> bool:
     """Of a label map, such as `2007_000033.png`; not `evil.dvc` or `.gitattributes`."""
-    return (
-        isinstance(name, str)
-        and name.isprintable()
-        and not {*"/\\:"} & {*name}
-        and name[:1] not in (".", "-")
-        and name.endswith(".png")
-    )
+    text = str(name)
+    return is_name(name) and ":" not in text and text[0] not in (".", "-") and text.endswith(".png")
 
 
 def _is_file_md5(digest: object) -> bool:
@@ -280,9 +274,7 @@ def _is_file_md5(digest: object) -> bool:
 
 def file_md5(path: Path) -> str:
     """As DVC has it. Raises OSError, for what is no plain file, too."""
-    if path.exists() and not path.is_file():
-        raise OSError(errno.EINVAL, "no plain file", str(path))
-    with path.open("rb") as stream:
+    with open_plain(path) as stream:
         return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 

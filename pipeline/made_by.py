@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from dmnet.errors import RunError
-from dmnet.files import read_json
 from pipeline.errors import ResultError
+from pipeline.result_files import Counted, read_result_file
 from pipeline.results import CellResult, RunResult
+from pipeline.shown import words
 
 COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
-UNSHOWN = re.compile(r"[^\w .,;:'\"/=()$-]")  # a colleague's file is shown, not obeyed
 
 Code = dict[str, Any]
 
@@ -33,15 +33,15 @@ def code_entry(code: Any, where: str) -> Code:
     if commit is None:
         reason = code.get("reason")
         entry: Code = {"commit": None, "modified": None}
-        return entry | ({"reason": _shown(reason)} if reason else {})
+        return entry | ({"reason": words(reason)} if reason else {})
     if not isinstance(commit, str) or not COMMIT.fullmatch(commit):
         raise ResultError(
-            f"{where}: `code` has commit {_shown(commit)!r}, expected 40 hexadecimal digits; "
+            f"{where}: `code` has commit {words(commit)!r}, expected 40 hexadecimal digits; "
             "delete the file and run again"
         )
     modified, diff = code.get("modified"), code.get("diff_sha256")
     entry = {"commit": commit, "modified": modified if modified is None else bool(modified)}
-    return entry | ({"diff_sha256": _shown(diff)} if modified and diff else {})
+    return entry | ({"diff_sha256": words(diff)} if modified and diff else {})
 
 
 def commit_text(code: Code) -> str:
@@ -120,7 +120,7 @@ def code_marks(path: str, content: Any) -> list[str]:
     hashes = [_at(code, "sha256") for code in codes]
     if len(codes) > 1 and (None in hashes or len(set(map(str, hashes))) > 1):
         parts = [
-            f"iterations {_shown(_at(attempt, 'from'))} to {_shown(_at(attempt, 'to'))} by "
+            f"iterations {words(_at(attempt, 'from'))} to {words(_at(attempt, 'to'))} by "
             + (commit_text(code_entry(code, path)) if code else "unrecorded code")
             for attempt, code in zip(attempts, codes, strict=True)
         ]
@@ -169,8 +169,8 @@ def _others(result: CellResult, root: Path) -> Iterator[tuple[str, dict[str, Any
         yield cell.speed.path, result.speed
     if cell.profile is not None and result.profiled is not None:
         try:
-            yield cell.profile.path, read_json(root / cell.profile.path)
-        except RunError:
+            yield cell.profile.path, read_result_file(root / cell.profile.path, Counted)
+        except (ResultError, RunError):
             return  # gone since it was read
 
 
@@ -185,7 +185,3 @@ def _sorted(codes: Iterable[Code]) -> list[Code]:
 
 def _at(content: Any, key: str) -> Any:
     return content.get(key) if isinstance(content, dict) else None
-
-
-def _shown(value: Any) -> str:
-    return UNSHOWN.sub(" ", str(value))[:300]

@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dmnet.files import MAX_BYTES, read_bounded
+from dmnet.text import reason
 from dmnet.training.history import read_history
 from pipeline.claims_report import interval_text, margin_text
 from pipeline.errors import ResultError
@@ -58,10 +60,19 @@ def read_inputs(
                 f"expected {preset!r} with {seeds}; write it anew with this preset"
             )
     figure = folder / "figure3.png"
-    image = figure.read_bytes() if figure.exists() else None
+    image = _bytes(figure) if figure.exists() else None
     if image is not None and not image.startswith(PNG):
         raise ResultError(f"{figure}: is no PNG; delete it and make it again")
     return reports, _claims(folder / "claims.json"), image
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return read_bounded(path, MAX_BYTES)
+    except (OSError, ValueError) as error:
+        raise ResultError(
+            f"{path}: cannot be read ({reason(error)}); delete it and make it again"
+        ) from error
 
 
 def _claims(path: Path) -> list[Any]:

@@ -17,6 +17,7 @@ _MARKDOWN = re.compile(
     r"|:(?=//)|(?<=www)\.|@(?=\w)|\$",
     re.IGNORECASE,
 )
+_NO_WORDS = re.compile(r"[^\w .,;:'\"/=()$-]")
 _ENTITIES = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
 
 
@@ -24,6 +25,11 @@ def one_line(text: object, most: int = LINE) -> str:
     """Visible, without line breaks and tabs, and cut after `most` characters."""
     line = visible(" ".join(str(text)[: 4 * most].split()))
     return line if len(line) <= most else f"{line[:most]}..."
+
+
+def words(text: object) -> str:
+    """What means only itself in Markdown, HTML and a terminal alike, as all else is left out."""
+    return _NO_WORDS.sub(" ", str(text))[:300]
 
 
 def markdown(text: object) -> str:

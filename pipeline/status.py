@@ -7,11 +7,11 @@ from pathlib import Path
 from tabulate import tabulate
 
 from dmnet.errors import DMNetError
-from dmnet.files import read_json
 from dmnet.text import clock
 from pipeline.experiments import Experiment
 from pipeline.made_by import code_marks
 from pipeline.moved_on import moved_on_lines
+from pipeline.result_files import Evaluated, Part, Trained, read_result_file
 from pipeline.run_status import run_status
 
 
@@ -59,12 +59,14 @@ def render_status(experiment: Experiment, root: Path = Path(".")) -> str:
 
 def _code_lines(experiment: Experiment, root: Path) -> list[str]:
     """A line for each finished run or evaluation whose code changed on the way."""
-    paths = [f"runs/{key}/train.json" for key in experiment.runs]
-    paths += [evaluation.path for evaluation in experiment.evaluations.values()]
+    paths: dict[str, type[Part]] = {f"runs/{key}/train.json": Trained for key in experiment.runs}
+    paths |= {evaluation.path: Evaluated for evaluation in experiment.evaluations.values()}
     lines = []
-    for path in paths:
+    for path, schema in paths.items():
+        if not (root / path).exists():
+            continue
         try:
-            found = code_marks(path, read_json(root / path)) if (root / path).exists() else []
+            found = code_marks(path, read_result_file(root / path, schema))
         except DMNetError:
             continue  # `verify` names what is damaged
         lines += [f"more than one code: {line}" for line in found]

@@ -22,7 +22,15 @@ from typing import TYPE_CHECKING, Any
 from dmnet.config import content_hash
 from dmnet.data.manifest import Manifest
 from dmnet.errors import DataError
-from dmnet.files import atomic_write, sha256_bytes, sha256_file, write_json
+from dmnet.files import (
+    MAX_BYTES,
+    atomic_write,
+    read_bounded,
+    sha256_bytes,
+    sha256_file,
+    write_json,
+)
+from dmnet.text import reason
 from pipeline.errors import ResultError
 from pipeline.experiments import Experiment, Submission, find_submission
 from pipeline.result_files import Predicted, Weights, read_result_file
@@ -155,10 +163,10 @@ def _verified(
     for name in sorted(photographs):
         path = folder / name
         try:
-            content = path.read_bytes()
-        except OSError as error:
+            content = read_bounded(path, MAX_BYTES)
+        except (OSError, ValueError) as error:
             raise ResultError(
-                f"{path}: cannot be read ({error.strerror}); {_UNPREDICTED}"
+                f"{path}: cannot be read ({reason(error)}); {_UNPREDICTED}"
             ) from error
         if (found := sha256_bytes(content)) != files[name]:
             raise ResultError(
@@ -174,6 +182,7 @@ def _check_image(path: Path, content: bytes, photograph: Path, encoding: Encodin
     import numpy as np
     from PIL import Image
 
+    from dmnet.data.decode import UNREADABLE, read_content
     from dmnet.data.voc2012 import palette
 
     mode, kind = ("P", "palette") if encoding.palette is not None else ("L", "grey")
@@ -187,8 +196,8 @@ def _check_image(path: Path, content: bytes, photograph: Path, encoding: Encodin
             colours = image.getpalette() or []
             values = np.asarray(image)
             size = image.size
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise _unfit(path, f"not decodable ({error})", wanted) from error
+    except UNREADABLE as error:
+        raise _unfit(path, f"not decodable ({reason(error)})", wanted) from error
     if encoding.palette is not None:
         needed = PALETTE_CHANNELS * (max(encoding.values) + 1)
         if len(colours) < needed or colours != palette()[: len(colours)]:
@@ -197,8 +206,13 @@ def _check_image(path: Path, content: bytes, photograph: Path, encoding: Encodin
         encoding.classes(values)
     except DataError as error:
         raise ResultError(f"{path}: {error}; delete it and {_UNPREDICTED}") from error
-    with Image.open(photograph) as image:
-        expected = image.size
+    try:
+        with Image.open(io.BytesIO(read_content(photograph, "image"))) as image:
+            expected = image.size
+    except UNREADABLE as error:
+        raise DataError(
+            f"{photograph}: not decodable ({reason(error)}); prepare the dataset again"
+        ) from error
     if size != expected:
         raise _unfit(path, f"{size[0]}x{size[1]} pixels", f"{expected[0]}x{expected[1]}")
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dmnet.addresses import masked
 from dmnet.errors import ConfigError
+from dmnet.text import printable, shortened
 
 
 class Section(BaseModel):
@@ -73,6 +74,7 @@ def content_hash(value: Section) -> str:
 
 SECRET = "secret"  # type of an error whose value must not be shown
 SHOWN_LENGTH = 80  # characters of a wrong value in an error
+LONGEST_KEY = 200  # characters of a key, which the file may have made up
 
 SectionT = TypeVar("SectionT", bound=BaseModel)
 
@@ -105,7 +107,8 @@ def describe(error: ValidationError) -> str:
         key=lambda found: (found["type"] == "extra_forbidden", len(found["loc"])),
     )
     parts = setting_path(problem["loc"])
-    key = ".".join(part for part in parts if not part.endswith("Spec")) or "the whole file"
+    key = ".".join(part for part in parts if not part.endswith("Spec"))
+    key = shortened(key, LONGEST_KEY) or "the whole file"
     rest = "" if error.error_count() == 1 else f" (and {error.error_count() - 1} more)"
     if problem["type"] == "extra_forbidden":
         return f"unknown key `{key}`; remove it or correct its spelling{rest}"
@@ -113,12 +116,12 @@ def describe(error: ValidationError) -> str:
         return f"key `{key}` is missing; add it{rest}"
     if problem["type"] == "union_tag_invalid":
         tags = problem["ctx"]["expected_tags"]
-        return f"`{key}`: unknown name {problem['ctx']['tag']!r}; expected one of {tags}{rest}"
+        tag = shortened(repr(problem["ctx"]["tag"]), SHOWN_LENGTH)
+        return f"`{key}`: unknown name {tag}; expected one of {tags}{rest}"
     if problem["type"] == SECRET:
         return f"`{key}`: {problem['msg']}{rest}"
-    message = problem["msg"].removeprefix("Value error, ")
+    message = printable(problem["msg"].removeprefix("Value error, "))
     if not parts and problem["type"] == "value_error":  # of several keys, which it names itself
         return f"{message}{rest}"
-    shown = masked(repr(problem["input"]))  # before it is cut
-    shown = shown if len(shown) <= SHOWN_LENGTH else f"{shown[:SHOWN_LENGTH]}..."
+    shown = shortened(masked(repr(problem["input"])), SHOWN_LENGTH)  # masked before it is cut
     return f"`{key}` = {shown}: {message}{rest}"

@@ -32,6 +32,7 @@ from typing import IO, Any, BinaryIO, cast
 from dmnet.config import ArchiveConfig, DatasetConfig
 from dmnet.data.lists import list_text
 from dmnet.errors import DataError, DMNetError
+from dmnet.files import open_plain
 from dmnet.text import reason
 
 Wanted = Callable[[PurePosixPath], bool]  # is this member of an archive used?
@@ -167,7 +168,11 @@ def extract_zip(archive: Path, target: Path, wanted: Wanted, bounds: Bounds = BO
 
     Raises DataError if it is unsafe, truncated, or goes beyond `bounds`.
     """
-    with _reading(archive, "zip"), zipfile.ZipFile(archive) as packed:
+    with (
+        _reading(archive, "zip"),
+        open_plain(archive) as stream,
+        zipfile.ZipFile(stream) as packed,
+    ):
         # Of a member, zipfile gives no more than the size that is stated here.
         members = packed.infolist()
         bounds.check(archive, len(members), sum(member.file_size for member in members))
@@ -205,7 +210,7 @@ def _reading(archive: Path, kind: str) -> Iterator[None]:
 @contextmanager
 def _unpacked(archive: Path, bounds: Bounds) -> Iterator[_Bounded]:
     """The bytes of a tar, which may be compressed."""
-    with archive.open("rb") as stream:
+    with open_plain(archive) as stream:
         magic = stream.read(6)
         stream.seek(0)
         opened = next((o for mark, o in _COMPRESSED.items() if magic.startswith(mark)), None)
@@ -288,6 +293,6 @@ def _truncated(archive: Path, kind: str, error: BaseException) -> DataError:
 
 
 def _md5(path: Path) -> str:
-    with path.open("rb") as stream:
+    with open_plain(path) as stream:
         digest = hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False))
     return digest.hexdigest()

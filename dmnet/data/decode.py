@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import os
-import stat
 import struct
 import warnings
 import zlib
@@ -22,13 +21,14 @@ import numpy.typing as npt
 from PIL import Image
 
 from dmnet.errors import DataError
+from dmnet.files import open_plain
 from dmnet.text import reason
 
 MAX_PIXELS = 2**26  # of one image; as many as 8192 x 8192
 MAX_BYTES = 2**28  # of one file
 
 # What Pillow raises for damaged files; the last ones guard against absurd sizes in a header.
-_UNREADABLE = (
+UNREADABLE = (
     OSError,
     SyntaxError,
     ValueError,
@@ -69,7 +69,7 @@ def read_image(path: Path) -> npt.NDArray[np.uint8]:
                     "(grayscale, RGB or CMYK); convert the file"
                 )
             return np.array(image if image.mode == "RGB" else image.convert("RGB"), dtype=np.uint8)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise _damaged(path, "a JPEG or PNG image", error) from error
 
 
@@ -97,7 +97,7 @@ def read_label(path: Path) -> npt.NDArray[np.integer]:
                     "PNG of 8 or 16 bits; convert the file"
                 )
             return np.array(image)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise _damaged(path, "a PNG label", error) from error
 
 
@@ -135,25 +135,18 @@ def read_content(path: Path, kind: str) -> bytes:
     kind: `image`, `label`, what the errors call it. Raises DataError.
     """
     try:
-        with open(path, "rb", opener=_without_waiting) as stream:
-            state = os.fstat(stream.fileno())
-            if not stat.S_ISREG(state.st_mode):
-                raise DataError(f"{path}: not a regular file; put the {kind} there")
-            if state.st_size > MAX_BYTES:
+        with open_plain(path) as stream:
+            size = os.fstat(stream.fileno()).st_size
+            if size > MAX_BYTES:
                 raise DataError(
-                    f"{path}: {kind} of {state.st_size} bytes, expected at most {MAX_BYTES}; "
+                    f"{path}: {kind} of {size} bytes, expected at most {MAX_BYTES}; "
                     "restore the file"
                 )
             return stream.read()
     except FileNotFoundError:
         raise _missing(path, kind) from None
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise _damaged(path, f"a readable {kind}", error) from error
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    """Opening a pipe that nobody writes into would take for ever."""
-    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _missing(path: Path, kind: str) -> DataError:

@@ -24,14 +24,22 @@ from dmnet.config import DataIdentity, DatasetConfig
 from dmnet.data.guarded import check_image, check_label
 from dmnet.data.lists import list_text
 from dmnet.errors import DataError
-from dmnet.files import parse_json, remove_unfinished, sha256_file, write_json, write_text
-from dmnet.text import reason
+from dmnet.files import (
+    parse_json,
+    read_bounded,
+    remove_unfinished,
+    sha256_file,
+    write_json,
+    write_text,
+)
+from dmnet.text import printable, reason
 
 MANIFEST = "manifest.json"
 CHECKSUMS = "checksums.sha256"
 LISTS = "lists"
 
 NO_LABEL = "-"
+MAX_BYTES = 2**28  # of each file here; ADE20K's checksums have 4 MB
 
 Pair = tuple[str, str]  # image and label (or NO_LABEL), relative to the root
 
@@ -57,18 +65,18 @@ class Manifest:
         """
         path = folder / MANIFEST
         try:
-            stored = parse_json(path.read_bytes())
+            stored = parse_json(read_bounded(path, MAX_BYTES))
         except FileNotFoundError:
             raise DataError(
                 f"{path}: missing, so this dataset is not prepared; run `snakemake {path}`"
             ) from None
         except (OSError, ValueError) as error:
-            raise _damaged(path, str(error)) from error
+            raise _damaged(path, reason(error)) from error
         try:
             manifest = cls(
                 folder=folder,
-                dataset=str(stored["dataset"]),
-                layout=str(stored["layout"]),
+                dataset=printable(str(stored["dataset"])),
+                layout=printable(str(stored["layout"])),
                 # Joining an absolute path gives that path.
                 root=Path(os.path.abspath(folder / stored["root"])),
                 fingerprint=str(stored["fingerprint"]),
@@ -76,7 +84,7 @@ class Manifest:
                 stand_in=bool(stored["stand_in"]),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise _damaged(path, f"{type(error).__name__}: {error}") from error
+            raise _damaged(path, f"{type(error).__name__}: {reason(error)}") from error
         if _fingerprint(folder, manifest.splits) != manifest.fingerprint:
             raise _damaged(path, f"`fingerprint` does not match {LISTS}/ and {CHECKSUMS}")
         if not manifest.root.is_dir():
@@ -171,7 +179,11 @@ def verify(folder: Path) -> list[str]:
     """
     manifest = Manifest.load(folder)
     problems = []
-    for line in (folder / CHECKSUMS).read_text(encoding="utf-8").splitlines():
+    try:
+        lines = list_text(folder / CHECKSUMS).splitlines()
+    except ValueError as error:
+        raise _damaged(folder / CHECKSUMS, reason(error)) from error
+    for line in lines:
         expected, _, name = line.partition("  ")
         path = manifest.root / name
         try:
@@ -179,8 +191,8 @@ def verify(folder: Path) -> list[str]:
         except FileNotFoundError:
             problems.append(f"{path}: missing")
             continue
-        except OSError as error:
-            problems.append(f"{path}: cannot be read ({error.strerror})")
+        except (OSError, ValueError) as error:
+            problems.append(f"{path}: cannot be read ({reason(error)})")
             continue
         if found != expected:
             problems.append(f"{path}: damaged (SHA-256 {found}, expected {expected})")
@@ -274,11 +286,10 @@ def _list_path(folder: Path, split: str) -> Path:
 def _fingerprint(folder: Path, splits: Mapping[str, object]) -> str:
     digest = hashlib.sha256()
     try:
-        digest.update((folder / CHECKSUMS).read_bytes())
-        for split in sorted(splits):
-            digest.update(_list_path(folder, split).read_bytes())
-    except OSError as error:
-        raise _damaged(folder / MANIFEST, f"{error.filename}: {error.strerror}") from error
+        for path in (folder / CHECKSUMS, *(_list_path(folder, split) for split in sorted(splits))):
+            digest.update(read_bounded(path, MAX_BYTES))
+    except (OSError, ValueError) as error:
+        raise _damaged(folder / MANIFEST, f"{path}: {reason(error)}") from error
     return digest.hexdigest()
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import torch
 
 from dmnet.config import JobConfig, parse
-from dmnet.errors import ConfigError, RunError
+from dmnet.errors import ConfigError
 from dmnet.files import atomic_write, read_json
 from dmnet.importers import ZOOS
-from dmnet.weights import load_trained
+from dmnet.weights import load_trained, trained_weights
 
 
 def export_run(run_dir: Path, zoo_name: str, output: Path) -> int:
@@ -24,12 +24,7 @@ def export_run(run_dir: Path, zoo_name: str, output: Path) -> int:
     zoo = ZOOS[zoo_name]
     config = run_dir / "config.json"
     job = parse(JobConfig, read_json(config), str(config))
-    trained = read_json(run_dir / "train.json")
-    try:
-        digest = str(trained["weights"]["sha256"])
-        weights = run_dir / Path(trained["weights"]["file"]).name  # never outside the run's folder
-    except (KeyError, TypeError) as error:
-        raise RunError(f"{run_dir}/train.json: no {error}; delete it and train again") from error
+    weights, digest = trained_weights(run_dir)
     model = load_trained(job.run, weights, digest)
     state = zoo.to_theirs(model.state_dict(), model)
     content = zoo.wrap(state, job.dataset.classes, job.run.recipe.iterations)

@@ -12,9 +12,10 @@ from urllib.parse import unquote, urlsplit
 from dmnet.addresses import place_of
 from dmnet.config import PublishedFile
 from dmnet.errors import CheckpointError, RunError
-from dmnet.files import atomic_write, user_path
+from dmnet.files import atomic_write, open_plain, user_path
 from dmnet.importers.download import BACK_OFF, UnavailableError, UnreachableError, download
 from dmnet.importers.published import Found, identify
+from dmnet.text import reason
 from dmnet.training.lock import run_lock
 
 log = logging.getLogger(__name__)
@@ -119,10 +120,10 @@ def _mirror_folder(mirror: str) -> Path:
 def _copy(source: Path, path: Path, file: PublishedFile) -> None:
     """Copy `source` to `path` if the very bytes that are copied have the published hash."""
     try:
-        stream = source.open("rb")
-    except OSError as error:
+        stream = open_plain(source)
+    except (OSError, ValueError) as error:
         raise CheckpointError(
-            f"{source}: cannot be read ({error.strerror or error}); put {file.urls[0]} there"
+            f"{source}: cannot be read ({reason(error)}); put {file.urls[0]} there"
         ) from error
     with stream, atomic_write(path) as target:
         digest = hashlib.sha256()

@@ -13,6 +13,7 @@ from pathlib import Path
 from dmnet.config import PublishedFile
 from dmnet.errors import CheckpointError
 from dmnet.files import sha256_file
+from dmnet.text import reason
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,9 @@ def identify(path: Path, named: PublishedFile, files: Sequence[PublishedFile]) -
     """
     try:
         digest = sha256_file(path)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise CheckpointError(
-            f"{path}: cannot be read ({error.strerror or error}); download {named.urls[0]} again"
+            f"{path}: cannot be read ({reason(error)}); download {named.urls[0]} again"
         ) from error
     for file in files:
         if file.sha256_prefix is not None and digest.startswith(file.sha256_prefix):

@@ -25,13 +25,21 @@ from torch import Tensor
 
 from dmnet.config import ReleaseJob
 from dmnet.errors import CheckpointError
-from dmnet.files import sha256_bytes, to_json, write_bytes, write_json, write_text
+from dmnet.files import (
+    read_bounded,
+    sha256_bytes,
+    to_json,
+    write_bytes,
+    write_json,
+    write_text,
+)
 from dmnet.importers import ZOOS, Zoo
 from dmnet.importers.published import Found, require
 from dmnet.importers.untrusted import read_checkpoint
 from dmnet.provenance import code_begun, code_ended, environment
 from dmnet.segmentor import Segmentor
 from dmnet.text import printable
+from dmnet.weights import read_file
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +61,7 @@ def import_released(
     found = require(checkpoint.files, weights_dir, f"released checkpoint {checkpoint.name} is")
     if not found.verified:
         log.warning("%s: no hash is published; its origin is unproven", found.path)
-    content = found.path.read_bytes()
+    content = read_file(found.path)
     if sha256_bytes(content) != found.sha256:
         raise CheckpointError(
             f"{found.path}: changed while it was read; run the same command again"
@@ -151,6 +159,13 @@ def stated_iterations(held: Mapping[str, Any]) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
+def _holds(path: Path, text: str) -> bool:
+    try:
+        return read_bounded(path, len(text.encode())) == text.encode()
+    except (OSError, ValueError):
+        return False
+
+
 def _write(
     job: ReleaseJob,
     found: Found,
@@ -198,7 +213,7 @@ def _write(
     }
     write_bytes(output / "weights.pt", content)
     config, description = output / "config.json", to_json(job.model_dump(mode="json"))
-    if not config.exists() or config.read_text() != description:
+    if not _holds(config, description):  # else its time stays as it is
         write_text(config, description)
     write_json(output / "imported.json", imported)
     write_json(output / "train.json", manifest)

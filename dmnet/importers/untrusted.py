@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from dmnet.errors import CheckpointError
-from dmnet.weights import why_unreadable
+from dmnet.weights import MAX_BYTES, why_unreadable
 
 
 class Discarded:
@@ -58,8 +58,6 @@ STAND_INS: list[Any] = [
     (plain_dict, "collections.defaultdict"),
 ]
 
-MAX_UNPACKED = 4 * 2**30  # bytes; far more than a model for segmentation and its optimiser have
-
 _ASKED_FOR = re.compile(r"GLOBAL ([\w.]+)")
 
 
@@ -67,12 +65,12 @@ def read_checkpoint(content: bytes, path: Path) -> Any:
     """What a checkpoint file's bytes hold, on the CPU: tensors, plain values, and stand-ins.
 
     Reads PyTorch's formats from 1.0 on. Raises CheckpointError, naming `path`, for a cut file,
-    another format, one that unpacks to more than MAX_UNPACKED bytes, and a pickle that asks for
+    another format, one that unpacks to more than MAX_BYTES bytes, and a pickle that asks for
     anything but known metadata.
     """
-    if (unpacked := _unpacked_size(content)) > MAX_UNPACKED:
+    if (unpacked := _unpacked_size(content)) > MAX_BYTES:
         raise CheckpointError(
-            f"{path}: unpacks to {unpacked} bytes, expected at most {MAX_UNPACKED}; nothing of it "
+            f"{path}: unpacks to {unpacked} bytes, expected at most {MAX_BYTES}; nothing of it "
             "was read; get the published file"
         )
     try:

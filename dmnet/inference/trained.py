@@ -14,13 +14,13 @@ import torch
 from dmnet.config import EvaluationConfig, JobConfig, ReleaseJob, content_hash, parse_job
 from dmnet.data.dataset import SegmentationDataset
 from dmnet.data.manifest import Manifest
-from dmnet.errors import ConfigError, RunError
+from dmnet.errors import ConfigError
 from dmnet.files import read_json
 from dmnet.inference.form import Form, form_of, in_form
 from dmnet.provenance import code_begun, code_ended, tf32
 from dmnet.segmentor import Segmentor
 from dmnet.training.processes import pick_device
-from dmnet.weights import load_trained
+from dmnet.weights import load_trained, trained_weights
 
 
 @dataclass(frozen=True)
@@ -67,13 +67,8 @@ def open_trained(run_dir: Path, evaluation: EvaluationConfig, data: Path) -> Tra
     code = code_begun(package=True)
     config = run_dir / "config.json"
     job = parse_job(read_json(config), str(config))
-    trained = read_json(run_dir / "train.json")
+    path, digest = trained_weights(run_dir)
     torch.set_num_threads(job.run.cpu_threads)
-    try:
-        digest = str(trained["weights"]["sha256"])
-        path = run_dir / Path(trained["weights"]["file"]).name  # never outside the run's folder
-    except (KeyError, TypeError) as error:
-        raise RunError(f"{run_dir}/train.json: no {error}; delete it and run again") from error
     manifest = Manifest.load(data)
     manifest.require(evaluation.data)  # a test set is another dataset than the run's own
     if evaluation.data.classes != job.run.data.classes:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from dmnet.errors import DMNetError
-from dmnet.files import read_json, sha256_bytes, sha256_file, write_bytes, write_json
+from dmnet.files import is_name, read_json, sha256_bytes, sha256_file, write_bytes, write_json
 from dmnet.segmentor import Segmentor
 
 log = logging.getLogger(__name__)
@@ -52,10 +52,13 @@ def finished_run(run_dir: Path, key: str, fingerprint: str) -> dict[str, Any] | 
     try:
         manifest: dict[str, Any] = read_json(path)
         weights = run_dir / manifest["weights"]["file"]
+        history = run_dir / manifest["history"]["file"]
+        if not is_name(manifest["weights"]["file"]) or not is_name(manifest["history"]["file"]):
+            log.warning("%s: damaged (names files outside of its folder); training again", path)
+            return None
         if manifest["key"] != key or manifest["data_fingerprint"] != fingerprint:
             log.warning("%s: of another configuration or data; training again", path)
             return None
-        history = run_dir / manifest["history"]["file"]
         for file, entry in ((weights, manifest["weights"]), (history, manifest["history"])):
             if file == weights and not file.exists() and run_dir.with_suffix(".dvc").exists():
                 # Shared, and only its results were pulled: whoever needs the weights says so.
@@ -64,7 +67,7 @@ def finished_run(run_dir: Path, key: str, fingerprint: str) -> dict[str, Any] | 
             if sha256_file(file) != entry["sha256"]:
                 log.warning("%s: damaged (its SHA-256 differs); training again", file)
                 return None
-    except (DMNetError, OSError, KeyError, TypeError) as error:
+    except (DMNetError, OSError, KeyError, TypeError, ValueError, IndexError) as error:
         log.warning("%s: damaged (%s); training again", path, error)
         return None
     return manifest

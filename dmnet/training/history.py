@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from dmnet.errors import RunError
-from dmnet.files import parse_json, write_text
+from dmnet.files import parse_json, read_bounded, write_text
+from dmnet.text import reason
+
+MAX_BYTES = 2**28  # a run of 160,000 iterations, all logged, writes 20 MB
 
 
 def _dump(row: dict[str, Any]) -> str:
@@ -22,12 +25,19 @@ def _dump(row: dict[str, Any]) -> str:
 def read_history(path: Path) -> list[dict[str, Any]]:
     """All rows up to the first that is not whole (a kill may cut the last one short).
 
-    Of a whole one `iteration` counts, and every other value is a finite number or None.
+    Of a whole one `iteration` counts, and every other value is a finite number or None. No
+    rows where there is no file. Raises RunError where something else is in its place.
     """
-    if not path.exists():
-        return []
     rows = []
-    for line in path.read_text(errors="replace").splitlines():
+    try:
+        content = read_bounded(path, MAX_BYTES)
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as error:
+        raise RunError(
+            f"{path}: cannot be read ({reason(error)}); restore it or train again"
+        ) from error
+    for line in content.decode(errors="replace").splitlines():
         try:
             row = parse_json(line)
         except ValueError:

@@ -13,15 +13,41 @@ from __future__ import annotations
 import io
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
 
 from dmnet.errors import DMNetError
-from dmnet.files import read_json, sha256_bytes, write_bytes, write_json
+from dmnet.files import is_name, read_bounded, read_json, sha256_bytes, write_bytes, write_json
+from dmnet.text import reason
+from dmnet.weights import why_unreadable
 
 log = logging.getLogger(__name__)
 KEPT = 2
+ENTRY = ("file", "sha256", "iteration")
+MAX_BYTES = 16 * 2**30  # three times the weights of the largest model, and more
+
+Finite = Annotated[float, Field(allow_inf_nan=False, ge=0)]
+Whole = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+class State(BaseModel):
+    """What a state says in numbers. Whether all is there, and its tensors, is seen where they are
+    loaded."""
+
+    model_config = ConfigDict(strict=True, extra="allow", arbitrary_types_allowed=True)
+
+    iteration: Whole
+    model: dict[str, Tensor] | None = None
+    sums: dict[str, Any] | None = None
+    seconds: Finite = 0.0
+    val_miou: Annotated[float, Field(ge=0, le=1)] | None = None
+    validated: Whole | None = None
+    validation_seconds: Finite = 0.0
+    processes: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)] = [1]
+    attempts: Annotated[list[dict[str, Any]], Field(min_length=1)] | None = None
 
 
 class ResumeStates:
@@ -42,10 +68,10 @@ class ResumeStates:
             if index["identity"] != self.identity:
                 log.warning("%s: other data or start weights; starting from zero", self.folder)
                 return []
-            return [
-                {"file": str(e["file"]), "sha256": str(e["sha256"]), "iteration": e["iteration"]}
-                for e in index["states"]
-            ]
+            entries = [{name: e[name] for name in ENTRY} for e in index["states"]]
+            if all(is_name(entry["file"]) for entry in entries):
+                return entries
+            raise KeyError("a file outside of its folder")
         except (DMNetError, KeyError, TypeError) as error:
             log.warning("%s: damaged index (%s); starting from zero", self.index, error)
             return []
@@ -70,15 +96,20 @@ class ResumeStates:
         for entry in reversed(self._entries()):
             path = self.folder / entry["file"]
             try:
-                content = path.read_bytes()
-            except OSError as error:
-                log.warning("%s: cannot be read (%s); trying an older one", path, error.strerror)
+                content = read_bounded(path, MAX_BYTES)
+            except (OSError, ValueError) as error:
+                log.warning("%s: cannot be read (%s); trying an older one", path, reason(error))
                 continue
             if sha256_bytes(content) != entry["sha256"]:
                 log.warning("%s: damaged (its SHA-256 differs); trying an older one", path)
                 continue
-            state: dict[str, Any] = torch.load(
-                io.BytesIO(content), map_location="cpu", weights_only=True
-            )
-            return state
+            try:
+                state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+                State.model_validate(state)
+            except Exception as error:  # a pickle cut or forged at any byte raises anything
+                why = why_unreadable(error)
+                log.warning("%s: no resume state (%s); trying an older one", path, why)
+                continue
+            found: dict[str, Any] = state
+            return found
         return None

@@ -16,11 +16,12 @@ from pathlib import Path
 
 from dmnet.config import JobConfig
 from dmnet.data.manifest import Manifest
-from dmnet.files import read_json, remove_unfinished, write_json
+from dmnet.files import remove_unfinished, write_json
 from dmnet.training.finished import finished_run
 from dmnet.training.lock import run_lock
 from dmnet.training.processes import ALONE, Processes
 from dmnet.training.trainer import Trainer
+from dmnet.weights import trained_weights
 
 log = logging.getLogger(__name__)
 
@@ -62,8 +63,8 @@ def train(
         finished = finished_run(run_dir, job.run.key, manifest.fingerprint)
         if finished is not None and job.run.parent is not None:
             # Trained again with other data or on another machine, the parent has other weights.
-            start = read_json(run_dir.parent / job.run.parent / "train.json")["weights"]["sha256"]
-            if finished["start_weights"] != start:
+            _, start = trained_weights(run_dir.parent / job.run.parent)
+            if finished.get("start_weights") != start:
                 log.warning("%s: its parent's weights have changed; training again", run_dir)
                 finished = None
         processes.from_first(TRAIN if finished is None else DONE)

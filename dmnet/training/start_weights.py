@@ -10,13 +10,18 @@ from torch import Tensor, nn
 from dmnet.backbones import ResNet
 from dmnet.config import WeightsConfig
 from dmnet.errors import CheckpointError
-from dmnet.files import read_json
 from dmnet.importers import mmseg, resnet
 from dmnet.importers.names import rename, translate
 from dmnet.importers.published import require
 from dmnet.importers.untrusted import read_checkpoint
 from dmnet.segmentor import Segmentor
-from dmnet.weights import load_strictly, read_state_dict, read_trained
+from dmnet.weights import (
+    load_strictly,
+    read_file,
+    read_state_dict,
+    read_trained,
+    trained_weights,
+)
 
 
 def load_start_weights(backbone: ResNet, weights: WeightsConfig, folder: Path) -> str:
@@ -31,7 +36,7 @@ def load_start_weights(backbone: ResNet, weights: WeightsConfig, folder: Path) -
     if isinstance(backbone.conv1, nn.Sequential):  # the deep stem
         state = read_resnet_v1c(backbone, path)
     else:
-        state = read_state_dict(path.read_bytes(), path)
+        state = read_state_dict(read_file(path), path)
         state = {key: value for key, value in state.items() if not key.startswith("fc.")}
     load_strictly(backbone, state, path)
     return found.sha256
@@ -46,7 +51,7 @@ def read_resnet_v1c(backbone: ResNet, path: Path) -> dict[str, Tensor]:
     momentum is set; the backbone's own stay then. Raises CheckpointError.
     """
     try:
-        held = read_checkpoint(path.read_bytes(), path)
+        held = read_checkpoint(read_file(path), path)
         if not isinstance(held, Mapping):
             raise CheckpointError(f"{path}: not a state dict but {type(held).__name__}")
         state = mmseg.ZOO.unwrap(held) if mmseg.ZOO.key in held else held
@@ -72,7 +77,6 @@ def load_parent(model: Segmentor, parent_dir: Path) -> str:
     Raises CheckpointError if they are missing, damaged, or of another model, RunError if the run
     is not finished.
     """
-    weights = read_json(parent_dir / "train.json")["weights"]
-    path = parent_dir / weights["file"]
-    load_strictly(model, read_trained(path, weights["sha256"]), path)
-    return str(weights["sha256"])
+    path, digest = trained_weights(parent_dir)
+    load_strictly(model, read_trained(path, digest), path)
+    return digest

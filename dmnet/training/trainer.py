@@ -40,10 +40,13 @@ from dmnet.training.start_weights import load_parent, load_start_weights
 from dmnet.training.step import Stepper
 from dmnet.training.sums import LossSums
 from dmnet.training.wall_clock import WallClock
+from dmnet.weights import why_unreadable
 
 log = logging.getLogger(__name__)
 
 STOP_SIGNALS = OF_THE_PARENT
+# What states raise that are none of this model and optimiser.
+UNFIT = (KeyError, TypeError, ValueError, IndexError, AttributeError, RuntimeError)
 
 
 class InterruptedRunError(DMNetError):
@@ -341,6 +344,18 @@ class Trainer:
         state = self.processes.from_first(self.states.load() if self.processes.first else None)
         if state is None:
             return
+        try:
+            self._restore(state)
+        except UNFIT as error:
+            raise RunError(
+                f"{self.states.folder}: no state of this run ({why_unreadable(error)}); delete "
+                "that folder and run again, from the first iteration"
+            ) from error
+        log.info("going on from iteration %d of %d", self.iteration, self.recipe.iterations)
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        if state["iteration"] > self.recipe.iterations:
+            raise ValueError(f"{state['iteration']} of {self.recipe.iterations} iterations")
         self.iteration, self.seconds = state["iteration"], state["seconds"]
         self.sums.restore(state["sums"])
         self.val_miou = state["val_miou"]
@@ -355,7 +370,6 @@ class Trainer:
             self.attempts = going_on(before, attempt, self.iteration, self.run_dir)
         self.model.load_state_dict(state["model"])
         self.stepper.load_state_dict(state)
-        log.info("going on from iteration %d of %d", self.iteration, self.recipe.iterations)
 
     def _finish(self) -> dict[str, Any]:
         """The manifest; written by the first process, empty in the others."""

@@ -7,17 +7,18 @@ records a run says the same of it; only `system_points` are of the machine that 
 from __future__ import annotations
 
 import csv
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dmnet.files import read_json, sha256_bytes, sha256_file, to_json
+from dmnet.files import MAX_BYTES, read_bounded, sha256_bytes, sha256_file, to_json
 from dmnet.training.history import read_history
 from pipeline.dvc_entries import weights_md5
 from pipeline.errors import RecordError
 from pipeline.experiments import Evaluation, Experiment, Release, Run
 from pipeline.made_by import code_marks
-from pipeline.result_files import Evaluated, Released, Trained, read_result_file
+from pipeline.result_files import Evaluated, Predicted, Released, Trained, read_result_file
 from pipeline.results import metric_value
 
 RECORD_REVISION = "3"  # raise it when more is told than before
@@ -51,11 +52,15 @@ def folder_of(run: Run | Release) -> str:
 def read_finished(experiment: Experiment, run: Run | Release, root: Path) -> TrackedRun:
     """Raises DMNetError for a result that cannot be read, or whose curve is not its manifest's."""
     folder = root / folder_of(run)
-    trained = read_result_file(folder / "train.json", Trained if isinstance(run, Run) else Released)
+    schema = Trained if isinstance(run, Run) else Released
+    trained = read_result_file(folder / "train.json", schema)
     _check_history(folder, trained.get("history"))
     evaluations = [e for (key, _), e in experiment.evaluations.items() if key == run.key]
-    paths = {e.name: root / e.path for e in evaluations if (root / e.path).exists()}
-    results = {name: read_result_file(path, Evaluated) for name, path in paths.items()}
+    results = {
+        e.name: read_result_file(root / e.path, Evaluated)
+        for e in evaluations
+        if (root / e.path).exists()
+    }
     points = _curve(folder)
     last = points[-1][2] if points else 0
     points += _final_points(evaluations, results, last)
@@ -97,13 +102,15 @@ def system_points(key: str, root: Path) -> list[Point]:
         **{"io_in": "read_mib", "io_out": "written_mib"},
     }
     try:
-        rows = list(csv.DictReader((root / f"benchmarks/{key}/train.tsv").open(), delimiter="\t"))
-    except OSError:
+        text = read_bounded(root / f"benchmarks/{key}/train.tsv", MAX_BYTES).decode()
+        rows = list(csv.DictReader(text.splitlines(), delimiter="\t"))
+    except (OSError, ValueError, csv.Error):
         return []
-    points = []
+    points: list[Point] = []
     for column, name in names.items():
         try:
-            points.append((f"system/{name}", float(rows[-1][column]), 0))
+            value = float(rows[-1][column])
+            points += [(f"system/{name}", value, 0)] if math.isfinite(value) else []
         except (IndexError, KeyError, TypeError, ValueError):
             continue  # not measured: a job of a moment, or another system
     return points
@@ -113,10 +120,9 @@ def predicted_images(key: str, weights: str, root: Path, count: int = 8) -> list
     """The first predicted label maps of these weights that a figure asked for."""
     found: list[Path] = []
     for manifest in sorted((root / "predictions" / key).glob("*.json")):
-        content = read_json(manifest)
-        if content.get("weights_sha256") == weights:
-            files = sorted(content.get("files") or ())
-            found += [manifest.with_suffix("") / Path(name).name for name in files]
+        content = read_result_file(manifest, Predicted)
+        if content["weights_sha256"] == weights:
+            found += [manifest.with_suffix("") / name for name in sorted(content["files"])]
     return [path for path in found if path.is_file()][:count]
 
 
@@ -142,7 +148,7 @@ def _place(experiment: Experiment, run: Run | Release) -> dict[str, str]:
 def _tags(
     experiment: Experiment, run: Run | Release, trained: dict[str, Any], root: Path
 ) -> dict[str, str]:
-    code = trained["code"]  # None for a checkpoint that others trained
+    code = trained.get("code")  # None for a checkpoint that others trained
     commit = f"{code['commit']}{' modified' if code['modified'] else ''}" if code else None
     marks = code_marks(f"{folder_of(run)}/train.json", trained)
     checkpoint = trained.get("checkpoint") or {}
@@ -154,9 +160,9 @@ def _tags(
             "dmnet.dvc": weights_md5(folder_of(run), root),
             "dmnet.commit": commit,
             "dmnet.more_than_one_code": "; ".join(marks) or None,
-            "dmnet.device": trained["environment"]["device"]["name"],
+            "dmnet.device": ((trained.get("environment") or {}).get("device") or {}).get("name"),
             "dmnet.weights_sha256": trained["weights"]["sha256"],
-            "dmnet.data_fingerprint": trained["data_fingerprint"],
+            "dmnet.data_fingerprint": trained.get("data_fingerprint"),
         }
     )
 
@@ -187,8 +193,9 @@ def _final_points(
             continue
         prefix = f"final/{evaluation.name}"
         for name in ("miou", "pixel_accuracy", "majority_class_miou"):
-            points.append((f"{prefix}/{name}", float(result[name]), last))
-        for index, value in enumerate(result["per_class_iou"]):
+            if result.get(name) is not None:
+                points.append((f"{prefix}/{name}", float(result[name]), last))
+        for index, value in enumerate(result.get("per_class_iou") or ()):
             if value is not None:
                 points.append((f"{prefix}/iou/class_{index:03d}", float(value), last))
     return points
@@ -212,8 +219,13 @@ def _cell_points(
 
 
 def _per_class(run: Run | Release, result: dict[str, Any]) -> dict[str, list[Any]]:
-    classes = run.job.dataset.classes
-    return {"class": list(classes), "iou": list(result["per_class_iou"])}
+    classes, values = run.job.dataset.classes, result.get("per_class_iou") or ()
+    if len(values) != len(classes):
+        raise RecordError(
+            f"{folder_of(run)}: an evaluation has {len(values)} values for {len(classes)} classes; "
+            "delete it and run again"
+        )
+    return {"class": list(classes), "iou": list(values)}
 
 
 def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, str]:

@@ -9,11 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from dmnet.errors import DMNetError
 from dmnet.files import read_json, sha256_file
+from dmnet.text import reason
 from pipeline.dvc_entries import entry_of, printable
 from pipeline.errors import ResultError
 from pipeline.made_by import code_marks
+from pipeline.result_files import TODO, Weights, checked
 from pipeline.shown import one_line
 
 # What reading raises where a stranger or a rotten disk wrote the content.
@@ -74,8 +78,11 @@ class Findings:
             )
             self.add(path, "content as it is written here", text[:300], todo)
 
-    def json(self, path: str, todo: str, kind: type = dict) -> Any:
-        """The file's JSON, an object or another `kind`; None, with a finding, if it is not."""
+    def json(
+        self, path: str, todo: str, kind: type = dict, schema: type[BaseModel] | None = None
+    ) -> Any:
+        """The file's JSON, an object or another `kind`, by its schema if one is given; None, with
+        a finding, if it is not."""
         try:
             content = read_json(self.root / path)
         except (DMNetError, RecursionError) as error:
@@ -85,12 +92,17 @@ class Findings:
         if not isinstance(content, kind):
             self.add(path, f"JSON with a {kind.__name__}", type(content).__name__, todo)
             return None
-        return content
+        try:
+            return content if schema is None else checked(content, schema, Path(path))
+        except ResultError as error:
+            found = str(error).removeprefix(f"{path}: ").removesuffix(f"; {TODO}")
+            self.add(path, "content as it is written here", found, todo)
+            return None
 
     def weights_of(self, manifest: str) -> Any:
         """The SHA-256 of the weights that this train.json names."""
         todo = self.todo(manifest, f"delete {manifest} and run again")
-        return at(self.json(manifest, todo), "weights", "sha256")
+        return at(self.json(manifest, todo, schema=Weights), "weights", "sha256")
 
     def by_one_code(self, path: str, content: Any) -> None:
         """Notes a result whose code changed on the way, which its record says and reports mark."""
@@ -103,13 +115,10 @@ class Findings:
     def hashed(self, path: str, sha256: Any, kind: str, todo: str) -> None:
         """Compare the file, which exists, with its SHA-256."""
         self.checked[kind] += 1
-        if not (self.root / path).is_file():  # a pipe or a device would be read for ever
-            self.add(path, "a plain file", "something else", todo)
-            return
         try:
             found = sha256_file(self.root / path)
-        except OSError as error:
-            self.add(path, "a readable file", str(error.strerror), todo)
+        except (OSError, ValueError) as error:
+            self.add(path, "a readable file", reason(error), todo)
             return
         self.same(path, "SHA-256", sha256, found, todo)
 

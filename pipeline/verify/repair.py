@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from dmnet.errors import DMNetError
-from dmnet.files import atomic_write, read_json, sha256_file
+from dmnet.files import atomic_write, open_plain, read_json, sha256_file
 from pipeline.dvc_command import dvc
 from pipeline.dvc_entries import Entry, cached, file_md5, is_cached
 from pipeline.dvc_guard import check_tree
@@ -123,7 +123,7 @@ def _copy(source: Path, target: Path, md5: str) -> None:
     try:
         if target.is_symlink():  # to DVC's cache: a file of its own takes its place
             target.unlink()
-        with source.open("rb") as stream, atomic_write(target) as copy:
+        with open_plain(source) as stream, atomic_write(target) as copy:
             while block := stream.read(2**20):
                 digest.update(block)
                 copy.write(block)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dmnet.errors import DMNetError
-from dmnet.files import to_json
+from dmnet.files import MAX_BYTES, read_bounded, to_json
 from pipeline.claims import load_claims
 from pipeline.claims_judged import evaluate_claims
 from pipeline.claims_report import render_claims
@@ -120,7 +120,7 @@ def _absent_runs(findings: Findings, report: dict[str, Any]) -> bool:
 
 def _same_text(findings: Findings, path: str, source: str, expected: str, todo: str) -> None:
     try:
-        found = (findings.root / path).read_text()
+        found = read_bounded(findings.root / path, MAX_BYTES).decode()
     except (OSError, ValueError):
         findings.add(path, f"the file beside {source}", "none", todo)
         return

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 from dmnet.config import ProfileConfig, SpeedConfig, content_hash, parse
 from dmnet.data.manifest import Manifest
 from dmnet.data.manifest import verify as verify_samples
 from dmnet.errors import ConfigError
+from pipeline.result_files import Counted, Predicted, Timed
 from pipeline.verify.findings import MALFORMED, Findings
 
 
@@ -24,7 +26,7 @@ def verify_prediction(findings: Findings, path: str) -> None:
     """One set of label maps by its manifest."""
     _, key, name = path.split("/")
     todo = findings.todo(path, f"delete {path} and run again")
-    content = findings.json(path, todo)
+    content = findings.json(path, todo, schema=Predicted)
     if content is None:
         return
     findings.checked["sets of predictions"] += 1
@@ -37,13 +39,12 @@ def verify_prediction(findings: Findings, path: str) -> None:
         findings.same(path, f"weights of {trained}:", weights, digest, todo)
     else:
         findings.lost(trained, path, todo)
-    files = content.get("files")
-    files = files if isinstance(files, dict) else {}
+    files: dict[str, str] = content["files"]
     folder = findings.root / "predictions" / key / Path(name).stem
     for extra in sorted(file.name for file in folder.glob("*") if file.name not in files):
         findings.add(path, "an image for every file beside it", extra, f"delete {extra}")
     for image_name, digest in files.items():
-        image = f"predictions/{key}/{Path(name).stem}/{Path(image_name).name}"
+        image = f"predictions/{key}/{Path(name).stem}/{image_name}"
         if findings.there(image):
             findings.hashed(image, digest, "predicted images", todo)
         else:
@@ -52,13 +53,18 @@ def verify_prediction(findings: Findings, path: str) -> None:
 
 def verify_measurements(findings: Findings) -> None:
     """Counts and speeds: each is of the configuration that its name is the hash of."""
-    kinds = (("counts", "profile", ProfileConfig), ("speed", "speed", SpeedConfig))
-    for folder, name, schema in kinds:
+    kinds = (
+        ("counts", "profile", ProfileConfig, Counted),
+        ("speed", "speed", SpeedConfig, Timed),
+    )
+    for folder, name, config, schema in kinds:
         for file in sorted((findings.root / folder).glob("*.json")):
             path = f"{folder}/{file.name}"
             todo = findings.todo(path, "delete the file and run again")
             with findings.reading(path, todo):
-                _verify_measurement(findings, path, name, schema, todo)
+                content = findings.json(path, todo, schema=schema)
+                if content is not None:
+                    _verify_measurement(findings, path, name, config, content)
 
 
 def _verify_measurement(
@@ -66,11 +72,9 @@ def _verify_measurement(
     path: str,
     name: str,
     schema: type[ProfileConfig] | type[SpeedConfig],
-    todo: str,
+    content: dict[str, Any],
 ) -> None:
-    content = findings.json(path, todo)
-    if content is None:
-        return
+    todo = findings.todo(path, "delete the file and run again")
     findings.checked["counts" if name == "profile" else "measurements of speed"] += 1
     findings.by_one_code(path, content)
     key = Path(path).stem

@@ -8,6 +8,7 @@ from typing import Any
 
 from dmnet.config import EvaluationConfig, JobConfig, ReleaseJob, content_hash, parse, parse_job
 from dmnet.errors import ConfigError
+from pipeline.result_files import Evaluated, Released, Trained
 from pipeline.run_status import is_training
 from pipeline.verify.findings import Findings, at
 
@@ -60,7 +61,8 @@ def verify_files(findings: Findings, kind: str, key: str) -> dict[str, Any] | No
     run = f"{kind}/{key}"
     manifest = f"{run}/train.json"
     again = findings.todo(manifest, f"delete {manifest} and run again")
-    trained: dict[str, Any] | None = findings.json(manifest, again)
+    schema = Trained if kind == "runs" else Released
+    trained: dict[str, Any] | None = findings.json(manifest, again, schema=schema)
     if trained is None:
         return None
     findings.same(manifest, "key", key, trained.get("key"), again)
@@ -161,7 +163,7 @@ def verify_evaluation(
     Returns its content if it is a result.
     """
     todo = findings.todo(path, "delete the file and run again")
-    result: dict[str, Any] | None = findings.json(path, todo)
+    result: dict[str, Any] | None = findings.json(path, todo, schema=Evaluated)
     if result is None:
         return None
     findings.checked["evaluations"] += 1

@@ -12,12 +12,19 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ValidationError
+
 from dmnet.errors import DMNetError
-from dmnet.files import write_text
+from dmnet.files import read_json, write_text
 from pipeline.experiments import Experiment, build_experiment
 from pipeline.specs import Params
 
 FOLDER = Path(".snakemake") / "dmnet"
+
+
+class _Content(BaseModel):
+    cells: dict[str, tuple[str, str]] = {}  # output -> table and cell
+    served: dict[str, list[str]] = {}  # run -> cells
 
 
 class Hints:
@@ -27,7 +34,7 @@ class Hints:
         self.preset, self.seeds, self.source = preset, seeds, source
         # No setting can lead out of the folder: a name with a slash is not looked for.
         self.path = folder / f"{preset}-{seeds}-{source}.json".replace("/", "_")
-        self._content: dict[str, Any] | None = None
+        self._content: _Content | None = None
         self._small: dict[tuple[str, str], Experiment] = {}
 
     def write(self, experiment: Experiment) -> None:
@@ -48,7 +55,7 @@ class Hints:
     def experiment(self, output: str, params: Params) -> Experiment | None:
         """The one cell that leads to `output`, resolved; its runs know all the cells they serve."""
         content = self._read()
-        hint = content["cells"].get(output)
+        hint = content.cells.get(output)
         if hint is None:
             return None
         table, name = hint
@@ -60,15 +67,14 @@ class Hints:
             except DMNetError:  # the params have changed: resolving everything tells how
                 return None
             for run in found.runs.values():
-                run.cells = content["served"].get(run.key, run.cells)
+                run.cells = content.served.get(run.key, run.cells)
             self._small[table, name] = found
         return self._small[table, name]
 
-    def _read(self) -> dict[str, Any]:
+    def _read(self) -> _Content:
         if self._content is None:
             try:
-                content = json.loads(self.path.read_text())
-                self._content = {"cells": content["cells"], "served": content["served"]}
-            except (OSError, ValueError, KeyError, TypeError):
-                self._content = {"cells": {}, "served": {}}
+                self._content = _Content.model_validate(read_json(self.path))
+            except (DMNetError, ValidationError):
+                self._content = _Content()
         return self._content

@@ -594,3 +594,10 @@ def test_the_size_of_a_photograph_only_says_what_speed_is_measured_on() -> None:
     first, second = (parse(DatasetConfig, value, "x") for value in (plain, sized))
     assert content_hash(first) == content_hash(second)
     assert first.identity == second.identity
+
+
+def test_an_error_quotes_of_a_file_one_short_line() -> None:
+    for strange in ("x" * 10_000, "a\nb", "\x1b[2J"):
+        with pytest.raises(ConfigError, match="unknown key") as caught:
+            parse(DatasetConfig, DATASET | {strange: 1}, "x.yaml")
+        assert str(caught.value).isprintable() and len(str(caught.value)) < 400

@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from dmnet.errors import RunError
 from dmnet.files import (
     atomic_write,
+    is_name,
+    read_bounded,
     read_json,
     sha256_bytes,
     sha256_file,
@@ -175,3 +177,18 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "file.json")
     with pytest.raises(RunError, match="no plain file"):
         read_json(tmp_path / "file.json")
+
+
+@pytest.mark.parametrize("read", [sha256_file, lambda path: read_bounded(path, 9)])
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("/dev/zero")])
+def test_only_plain_files_are_read(tmp_path: Path, read: Any, make: Any) -> None:
+    make(tmp_path / "weights.pt")
+    with pytest.raises(OSError, match="no plain file"):
+        read(tmp_path / "weights.pt")
+
+
+@pytest.mark.parametrize(
+    "name", ["../x", "/etc/passwd", "..", ".", "", "a\\b", "a\0b", "a\nb", 5, None]
+)
+def test_what_is_no_name_of_a_file_in_a_folder(name: object) -> None:
+    assert is_name("weights.pt") and not is_name(name)

@@ -114,6 +114,9 @@ def test_evaluating_a_run_that_is_not_trained(
     [
         ("{not json", "not valid JSON"),
         ("{}", "is missing; add it"),
+        ('{"counts": NaN}', "NaN is no number of JSON"),
+        ('{"a": ' * 5000 + "1" + "}" * 5000, "nested deeper than"),
+        ('{"\\u001b[2J": 1}', "unknown key `?[2J`"),
         ('{"name": "x", "nmae": 1}', "--dataset: "),
         ("no/such/file.json", "no/such/file.json: cannot be read"),
     ],

@@ -14,7 +14,7 @@ from dmnet.config import content_hash
 from dmnet.data.manifest import Manifest
 from dmnet.data.prepare import prepare_dataset
 from dmnet.data.voc2012 import palette
-from dmnet.errors import DMNetError
+from dmnet.errors import DataError, DMNetError
 from dmnet.files import sha256_bytes, sha256_file
 from pipeline.errors import ResultError
 from pipeline.experiments import build_experiment, find_submission
@@ -181,8 +181,15 @@ def test_what_the_server_does_not_read_is_refused(predict, submit, root, photogr
         submit(predict({name: image((height, width))}))
     assert f"{name}: " in str(caught.value)
     assert words in str(caught.value)
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(caught.value) and "object at 0x" not in str(caught.value)
     assert list((root / "reports").glob("*")) == []
+
+
+def test_a_damaged_photograph_is_named(predict, submit, photographs):
+    predictions = predict()
+    photographs[0].write_bytes(b"no image")
+    with pytest.raises(DataError, match=rf"{photographs[0].name}: not decodable"):
+        submit(predictions)
 
 
 def test_a_changed_image_is_refused(predict, submit, photographs):

@@ -33,7 +33,13 @@ HOSTILE = (
 def root(tmp_path, monkeypatch):
     folder = tmp_path / RUN
     folder.mkdir(parents=True)
-    manifest = {"key": KEY}
+    manifest = {
+        "key": KEY,
+        "iterations": 7,
+        "data_fingerprint": "f" * 64,
+        "code": {"commit": "c" * 40, "modified": False},
+        "environment": {"device": {"type": "cpu"}},
+    }
     for name, file in (("weights", "weights.pt"), ("history", "history.jsonl")):
         (folder / file).write_bytes(name.encode())
         manifest[name] = {"file": file, "sha256": hashlib.sha256(name.encode()).hexdigest()}

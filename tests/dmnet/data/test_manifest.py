@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -243,3 +244,13 @@ def test_rewriting_drops_splits_that_are_gone(
     ]
     assert sorted(path.name for path in (folder / "lists").iterdir()) == ["train.txt", "val.txt"]
     assert set(json.loads((folder / "manifest.json").read_text())["splits"]) == {"train", "val"}
+
+
+def test_a_pipe_in_the_place_of_a_list_is_named_and_not_waited_for(
+    tmp_path: Path, root: Path, pairs: Pairs, camvid_config: MakeConfig
+) -> None:
+    write_manifest(tmp_path / "data", camvid_config(), root, pairs)
+    (tmp_path / "data/checksums.sha256").unlink()
+    os.mkfifo(tmp_path / "data/checksums.sha256")
+    with pytest.raises(DataError, match=r"damaged \(.*checksums\.sha256: no plain file\)"):
+        Manifest.load(tmp_path / "data")

@@ -144,6 +144,6 @@ def test_a_file_that_unpacks_to_more_than_stated_is_not_read(
     ):
         for member in old.infolist():
             new.writestr(member.filename, old.read(member))
-    monkeypatch.setattr(untrusted, "MAX_UNPACKED", 100_000)
+    monkeypatch.setattr(untrusted, "MAX_BYTES", 100_000)
     assert len(packed.getvalue()) < 100_000
     assert "expected at most 100000" in refused(packed.getvalue())

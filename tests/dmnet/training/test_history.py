@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -60,3 +61,9 @@ def test_a_place_that_cannot_be_written_is_a_run_error(path: Path, tmp_path: Pat
     history.path = path / "below-a-file"
     with pytest.raises(RunError, match=r"below-a-file: cannot be written"):
         history.append({"iteration": 40})
+
+
+def test_a_pipe_in_its_place_is_named_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "history.jsonl")
+    with pytest.raises(RunError, match=r"history\.jsonl: cannot be read \(no plain file\)"):
+        read_history(tmp_path / "history.jsonl")

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from dmnet.errors import RunError
+from dmnet.files import sha256_file
 from dmnet.training import resume
 from dmnet.training.resume import ResumeStates
 
@@ -148,3 +149,27 @@ def test_a_folder_that_cannot_be_written_is_a_run_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="cannot be written"):
         ResumeStates(tmp_path / "file" / "resume", IDENTITY).save(state(1), 1)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *([1], {"iteration": "x"}, {"iteration": -1}, {"iteration": 1, "model": [1]}),
+        *({"iteration": 1, "seconds": float("nan")}, {"iteration": 1, "attempts": []}),
+    ],
+)
+def test_what_is_no_state_is_not_used_though_its_hash_fits(
+    states: ResumeStates, content: Any
+) -> None:
+    torch.save(content, file(states, 30))
+    index = json.loads(states.index.read_text())
+    index["states"][-1]["sha256"] = sha256_file(file(states, 30))
+    states.index.write_text(json.dumps(index))
+    assert loaded(states) == 20
+
+
+def test_an_index_cannot_name_files_elsewhere(states: ResumeStates, tmp_path: Path) -> None:
+    file(states, 30).rename(tmp_path / "state.pt")
+    text = states.index.read_text().replace("state-00000030.pt", "../state.pt")
+    states.index.write_text(text)
+    assert states.load() is None

@@ -1,27 +1,35 @@
-"""What MLflow is told passes the schemas of results first, as points in it are never taken back."""
+"""What MLflow is told rests on files that others may have written."""
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
 
-from dmnet.files import write_json
-from pipeline.errors import ResultError
-from pipeline.tracking.runs import read_finished
-
-KEY = "0123456789abcdef"
-FILE = {"file": "weights.pt", "sha256": "0" * 64}
+from dmnet.errors import DMNetError
+from dmnet.files import read_json, write_json, write_text
+from pipeline.tracking.runs import read_finished, system_points
 
 
-def test_a_number_out_of_range_is_never_recorded(tmp_path):
-    folder = tmp_path / "released" / KEY
-    checkpoint = FILE | {"name": "a", "verified": True}
-    write_json(folder / "train.json", {"weights": FILE, "checkpoint": checkpoint})
-    evaluated = {"run": KEY, "evaluation_hash": "0" * 64, "weights_sha256": "0" * 64}
-    evaluated |= {"data_fingerprint": "0" * 64, "images": 4, "majority_class_miou": 0.1, "miou": 7}
-    write_json(folder / "evaluations" / "a.json", evaluated)
-    evaluation = SimpleNamespace(name="a", path=f"released/{KEY}/evaluations/a.json")
-    experiment = SimpleNamespace(evaluations={(KEY, "a"): evaluation})
-    with pytest.raises(ResultError, match="miou"):
-        read_finished(experiment, SimpleNamespace(key=KEY), tmp_path)
+def test_only_finite_measurements_of_the_system(tmp_path):
+    path = tmp_path / "benchmarks/x/train.tsv"
+    write_text(path, "s\tmax_rss\tmean_load\nnan\t300.5\tinf\n")
+    assert system_points("x", tmp_path) == [("system/peak_memory_mib", 300.5, 0)]
+    write_text(path, "s\n" + "9" * 200_000)
+    assert system_points("x", tmp_path) == []
+
+
+def test_a_finished_run_passes_its_schemas(build, finish, tmp_path):
+    experiment = build("toy")
+    evaluation = experiment.cells[0].evaluations[0]
+    path = finish(evaluation, 0.5, per_class_iou=[0.5, 0.5])
+    run = experiment.runs[evaluation.run_key]
+    assert read_finished(experiment, run, tmp_path).tags["dmnet.state"] == "finished"
+    for changed, message in (
+        ({"per_class_iou": [0.5]}, "1 values for 2 classes"),
+        ({"miou": "0.5"}, "`miou` = '0.5'"),
+        ({"miou": 7}, "`miou`"),
+    ):
+        whole = read_json(path)
+        write_json(path, whole | changed)
+        with pytest.raises(DMNetError, match=message):
+            read_finished(experiment, run, tmp_path)
+        write_json(path, whole)
