@@ -47,7 +47,7 @@ from dmnet.errors import (
 from dmnet.files import parse_json, read_json, user_path, write_json
 from dmnet.memory import keep_large_blocks
 from dmnet.provenance import code_at_start
-from dmnet.text import all_visible, error_line
+from dmnet.text import LONGEST, all_visible, error_line, printable, shortened
 from dmnet.training.launch import rank_of_this_process
 
 

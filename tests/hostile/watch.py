@@ -19,8 +19,7 @@ from types import FrameType
 from typing import Any
 
 from dmnet.errors import DMNetError
-from dmnet.text import LONGEST
-from pipeline.shown import CONTROL
+from dmnet.text import CONTROL, LONGEST
 
 SECONDS = 20.0  # by the clock for one call; the slowest takes one
 NO_NUMBER = re.compile(

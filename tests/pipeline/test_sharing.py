@@ -23,6 +23,8 @@ from pipeline.verify.repair import repair
 REPOSITORY = Path(__file__).parents[2]
 KEY, OTHER = "0123456789abcdef", "fedcba9876543210"
 COUNT = f"counts/{KEY}.json"
+COUNTED = f'{{"profile": "{KEY}"}}\n'
+CHANGED = f'{{"profile": "{KEY}", "macs": 1}}\n'
 PAYLOAD = b"raise SystemExit('code of a stranger')\n"
 
 
@@ -33,7 +35,7 @@ def tree(tmp_path, monkeypatch):
         monkeypatch.setenv(f"DVC_{name}_CONFIG_DIR", str(tmp_path / name))
     root = tmp_path / "clone"
     (root / "counts").mkdir(parents=True)
-    (root / COUNT).write_text("{}\n")
+    (root / COUNT).write_text(COUNTED)
     (root / ".dvc").mkdir()  # as `dvc init --no-scm` and `dvc remote add -d` leave it
     remote = f"['remote \"store\"']\n    url = {tmp_path / 'store'}\n"
     (root / ".dvc" / "config").write_text(
@@ -162,7 +164,7 @@ def test_this_projects_own_files_pass():
 
 
 def test_a_record_leaves_out_a_strangers_entry_and_takes_all_else(tree):
-    (tree / f"counts/{OTHER}.json").write_text("{}\n")
+    (tree / f"counts/{OTHER}.json").write_text(COUNTED.replace(KEY, OTHER))
     entry(tree, f"counts/{OTHER}.json.dvc", "../tabulate.py", in_remote(tree, PAYLOAD))
     text = (tree / f"counts/{OTHER}.json.dvc").read_text()
     told = track(set(), tree)
@@ -175,18 +177,18 @@ def test_a_record_leaves_out_a_strangers_entry_and_takes_all_else(tree):
 def test_an_entry_never_changes_while_what_it_names_is_to_be_had(tree):
     track(set(), tree)
     recorded = (tree / f"{COUNT}.dvc").read_text()
-    (tree / COUNT).write_text('{"other": 1}\n')
+    (tree / COUNT).write_text(CHANGED)
     (problem,) = track(set(), tree).problems
     assert f"counts/{KEY}.json: not what {COUNT}.dvc recorded" in str(problem)
     assert (tree / f"{COUNT}.dvc").read_text() == recorded
     assert repair(tree) == [f"{COUNT}: the recorded copy is back"]
-    assert (tree / COUNT).read_text() == "{}\n" and track(set(), tree).problems == ()
+    assert (tree / COUNT).read_text() == COUNTED and track(set(), tree).problems == ()
 
 
 def test_what_nobody_has_any_more_is_recorded_anew_and_told(tree):
     track(set(), tree)
     cached(md5_of(tree / COUNT), tree).unlink()
-    (tree / COUNT).write_text('{"other": 1}\n')
+    (tree / COUNT).write_text(CHANGED)
     told = track(set(), tree)
     assert told.problems == () and f"the entry is another: {COUNT}.dvc" in told.line
 
@@ -255,7 +257,7 @@ def test_a_damaged_object_of_the_cache_is_replaced(tree):
     path.chmod(0o644)
     path.write_text("rot")
     assert any("is again what counts/" in line for line in repair(tree))
-    assert path.read_text() == "{}\n"
+    assert path.read_text() == COUNTED
 
 
 def test_dvcs_own_reason_is_told(tree):
