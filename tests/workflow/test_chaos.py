@@ -67,7 +67,7 @@ def test_what_is_trained_again_is_noticed(clone):
         (clone.path / "runs" / name / "finished.json").unlink()
     (log := log_of(clone, key)).write_text("")
     before = done(clone)
-    before[other] = type(before[other])(saved=4, finished=None, logged=0)
+    before[other] = type(before[other])(saved=4, finished=None, log=b"")
     assert done_again(clone, {key: before[key], third: before[third]}) == []
     assert done_again(clone, {other: before[other]}) == [
         f"runs/{other}: saved at 4, trained from 1 again"

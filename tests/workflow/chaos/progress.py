@@ -24,7 +24,7 @@ class Done:
 
     saved: int  # iterations in the newest whole state
     finished: tuple[int, int] | None  # inode and time of the weights, if they are vouched for
-    logged: int  # bytes of its log
+    log: bytes
 
 
 def done(clone: Clone) -> dict[str, Done]:
@@ -32,14 +32,17 @@ def done(clone: Clone) -> dict[str, Done]:
     found = {}
     for folder in sorted(clone.path.glob("runs/*/")):
         if re.fullmatch(r"[0-9a-f]{16}", folder.name):
-            log = log_of(clone, folder.name)
-            logged = log.stat().st_size if log.exists() else 0
-            found[folder.name] = Done(_saved(folder), _finished(folder), logged)
+            log = _content(log_of(clone, folder.name))
+            found[folder.name] = Done(_saved(folder), _finished(folder), log)
     return found
 
 
 def log_of(clone: Clone, key: str) -> Path:
     return clone.path / "logs" / "runs" / key / "train.log"
+
+
+def _content(path: Path) -> bytes:
+    return path.read_bytes() if path.exists() else b""
 
 
 def _finished(folder: Path) -> tuple[int, int] | None:
@@ -72,8 +75,9 @@ def done_again(clone: Clone, before: dict[str, Done]) -> list[str]:
     """What was trained again of what was finished or saved `before`, in words."""
     found = []
     for key, then in before.items():
-        log = log_of(clone, key)
-        new = log.read_bytes()[then.logged :].decode(errors="replace") if log.exists() else ""
+        log = _content(log_of(clone, key))
+        # Snakemake removes a job's log before it runs it anew; an orphan adds to it.
+        new = log.removeprefix(then.log).decode(errors="replace")
         steps = [int(number) for number in STEP.findall(new)]
         if then.finished is not None:
             if steps or _finished(clone.path / "runs" / key) != then.finished:
