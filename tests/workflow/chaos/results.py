@@ -65,12 +65,16 @@ def _manifests(one: Path, other: Path) -> list[str]:
 
 
 def left_behind(clone: Clone) -> list[str]:
-    """Unfinished files anywhere, and locks that say they are held."""
+    """Unfinished files anywhere, records that are still owed, and locks that say they are held."""
     found = [
         f"{path.relative_to(clone.path)}: left over"
         for path in clone.path.rglob("*")
         if path.is_file()
-        and (path.suffix == ".tmp" or ".snakemake/incomplete/" in path.as_posix() or _of_dvc(path))
+        and (
+            path.suffix in (".tmp", ".unrecorded")
+            or ".snakemake/incomplete/" in path.as_posix()
+            or _of_dvc(path)
+        )
     ]
     held = clone.path / ".dvc" / "tmp" / "rwlock"
     if held.exists() and any(json.loads(held.read_text() or "{}").values()):

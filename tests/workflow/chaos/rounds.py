@@ -203,15 +203,14 @@ def _ended(clone: Marked, told: Told, snakemake: subprocess.Popen[str]) -> bool:
 
 def _judge(clone: Marked, told: Told, reference: Reference) -> None:
     if told.record:
-        wrong = not_recorded(clone, reference.clone)
-        if wrong and "`python -m pipeline record" in clone.output().rsplit("SNAKEMAKE\n", 1)[1]:
+        last = clone.output().rsplit("SNAKEMAKE\n", 1)[1]
+        if "`python -m pipeline record" in last:
             # The record was cut off, and nothing was left to do for the same command, as it said.
             told.completed = True
             result = clone.pipeline("record", preset=told.choice.preset)
-            wrong = not_recorded(clone, reference.clone)
             if result.code != 0:
-                wrong.append(f"record: {result.text.strip()[-300:]}")
-        told.lost += wrong
+                told.lost.append(f"record: {result.text.strip()[-300:]}")
+        told.lost += not_recorded(clone, reference.clone)
     told.differing += differing(clone, reference.clone)
     told.lost += left_behind(clone)
     verified = clone.python("-m", "pipeline", "verify")
