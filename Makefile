@@ -8,7 +8,7 @@ READY := $(VENV)/.installed-from-lock
 RUN := PYTHONSAFEPATH= PATH="$(abspath $(BIN)):$$PATH"
 ARGS ?=
 
-.PHONY: help table1 table2 reports bench bench-scale bench-table2 bench-tracking fuzz fuzz-quick test test-slow test-slurm test-servers test-browser test-avx2 test-default lint format lock ui clean
+.PHONY: help table1 table2 reports bench bench-scale bench-table2 bench-tracking fuzz fuzz-quick test test-slow test-slurm test-servers test-browser test-avx2 test-default chaos lint format lock ui clean
 
 help:
 	@echo "make table2    regenerate Table 2 of the paper at preset mini (the environment included)"
@@ -26,6 +26,7 @@ help:
 	@echo "make test-browser   the tests of MLflow's pages in Chromium"
 	@echo "make fuzz      mutated files given to whatever reads them; ARGS='--seconds 3600 --seed 7'"
 	@echo "make fuzz-quick   the same with CI's seed, two minutes of a processor"
+	@echo "make chaos     random signals to 30 random workflows; ARGS='--rounds 4 --seed 2' for a look"
 	@echo "make ui        the MLflow UI, by the link that it prints"
 
 # The .pth file is for PYTHONSAFEPATH where no make is: the code of this clone is found through it.
@@ -87,6 +88,10 @@ SERVERS := $(VENV)-servers
 test-servers test-browser: test-%: $(READY)
 	tests/servers/install.sh $(VENV) $(SERVERS) $*
 	$(RUN) $(SERVERS)/bin/python -m pytest -m $* tests/workflow $(ARGS)
+
+# Which seed it took stands in its first line, what to give for the same rounds in its last.
+chaos: $(READY)
+	$(RUN) python -m tests.workflow.chaos $(ARGS)
 
 lint: $(READY)
 	$(RUN) ruff check .

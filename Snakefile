@@ -4,6 +4,8 @@
 #   snakemake --cores all reports/table2.md
 #   snakemake --cores all reports/table2.md --config preset=small sources=/path/to/datasets
 
+import atexit
+
 from pipeline.workflow import Workflow
 
 

@@ -170,11 +170,16 @@ def page(arguments: argparse.Namespace) -> None:
 
 def record(arguments: argparse.Namespace) -> None:
     from pipeline.record import record_runs
+    from pipeline.unrecorded import unmark
+    from pipeline.workflow.invocation import Invocation
 
     everything = build_experiment(arguments.preset, arguments.seeds, source=arguments.source)
     asked = experiment_of(arguments)
     keys = {*asked.runs, *asked.releases}
     record_runs(everything, keys, dvc=not arguments.no_dvc, limit=arguments.limit)
+    if arguments.target is None and not arguments.no_dvc:
+        invocation = {name: getattr(arguments, name) for name in ("preset", "seeds", "source")}
+        unmark(Invocation.read(invocation).options)
 
 
 def ui(arguments: argparse.Namespace) -> None:

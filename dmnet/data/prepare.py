@@ -14,6 +14,7 @@ from dmnet.data.standins.pascal_context import generate as generate_pascal_conte
 from dmnet.data.standins.voc2012 import generate as generate_voc2012
 from dmnet.data.standins.voc2012_test import generate as generate_voc2012_test
 from dmnet.errors import ConfigError, DataError, RunError
+from dmnet.training.lock import run_lock
 
 # layout -> preparation of (config, archives, source, folder)
 LAYOUTS: dict[str, Callable[[DatasetConfig, Path, Path | None, Path], None]] = {
@@ -48,7 +49,8 @@ def prepare_dataset(
 
     `archives` is the folder of downloaded archives and `source` the folder of a dataset that is
     used where it lies; each layout needs one of them, and a stand-in neither. Running it again
-    starts over and gives the same result, whenever an earlier run was killed.
+    starts over and gives the same result, whenever an earlier run was killed. One that a killed
+    Snakemake left at work is waited for: it would delete what this one has made.
 
     Raises DataError when a file is missing or not valid, ConfigError when there is no stand-in for
     the layout, and RunError when the disk is full or a folder cannot be written.
@@ -58,6 +60,11 @@ def prepare_dataset(
             f"{config.name}: `generate` has no stand-in for layout {config.layout}; expected one "
             f"of {', '.join(sorted(STANDINS))}, or remove `generate`"
         )
+    with run_lock(folder.parent / ".locks" / f"{folder.name}.lock", doing="prepared"):
+        _prepare(config, folder, archives, source)
+
+
+def _prepare(config: DatasetConfig, folder: Path, archives: Path, source: Path | None) -> None:
     generated = folder / _GENERATED
     try:
         folder.mkdir(parents=True, exist_ok=True)

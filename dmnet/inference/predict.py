@@ -27,17 +27,26 @@ from dmnet.inference.ahead import read_ahead
 from dmnet.inference.augmented import label_map, predict_scores
 from dmnet.inference.encoding import Form, encoding_of
 from dmnet.inference.trained import TrainedRun
+from dmnet.training.lock import run_lock
 
 
 def predict(trained: TrainedRun, output: Path, form: Form = "official") -> dict[str, Any]:
     """Write the label maps of the whole split and the manifest `output`, which is returned.
 
     form: the benchmark's own values, or train ids. Needs no labels. The folder is `output` without
-    `.json`; it takes its name when it is complete, in place of an earlier one. Raises ConfigError,
-    DataError and RunError, leaving no manifest.
+    `.json`; it takes its name when it is complete, in place of an earlier one. Another process that
+    writes it, as a killed Snakemake leaves, is waited for. Raises ConfigError, DataError and
+    RunError, leaving no manifest.
     """
     if output.suffix != ".json":
         raise ConfigError(f"--output {output}: expected a name that ends in .json; correct it")
+    run = output.parent
+    lock = run.parent / ".locks" / f"{run.name}-{output.stem}.lock"
+    with run_lock(lock, doing="predicted"):
+        return _predict(trained, output, form)
+
+
+def _predict(trained: TrainedRun, output: Path, form: Form) -> dict[str, Any]:
     dataset = trained.dataset
     encoding = encoding_of(trained.evaluation.data, form)
     names = file_names([pair[0] for pair in dataset.pairs], trained.evaluation.split)

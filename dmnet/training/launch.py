@@ -37,7 +37,8 @@ def torchrun_arguments(
     environment: Mapping[str, str] = os.environ,
 ) -> list[str]:
     """torchrun's arguments for this node's part of `processes`; they run `dmnet COMMAND`."""
-    meeting = [f"--nnodes={nodes}", "--rdzv-backend=dmnet"]
+    # What the processes print goes on as it is; torchrun would leave a folder for it in TMPDIR.
+    meeting = [f"--nnodes={nodes}", "--rdzv-backend=dmnet", f"--log-dir={os.devnull}"]
     if nodes > 1:
         meeting += [
             f"--rdzv-endpoint={environment[RENDEZVOUS]}",

@@ -3,6 +3,10 @@
 # is, and say which cell failed.
 
 
+if workflow.is_main_process:
+    atexit.register(study.end)
+
+
 onstart:
     study.begin()
 

@@ -6,9 +6,10 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from dmnet.errors import DMNetError
 from dmnet.training.lock import open_lock, try_lock
@@ -155,6 +156,8 @@ class Ingestion:
             with self._alone():
                 if self.stop.is_set():
                     return
+                if self._is_file:
+                    self._make_whole(mlflow.MlflowClient)
                 self._ingest(Store(mlflow.MlflowClient(tracking_uri=self.uri), self.root))
         except (MlflowException, SQLAlchemyError, OSError, DMNetError) as error:
             self.error = error
@@ -173,6 +176,17 @@ class Ingestion:
             while not self.stop.is_set() and not try_lock(stream, path):
                 time.sleep(0.05)
             yield
+
+    def _make_whole(self, client: Callable[..., Any]) -> None:
+        """A fresh database takes its name when it has all tables: MLflow cannot go on with half."""
+        path = self.root / self.uri.removeprefix("sqlite:///")
+        if path.exists():
+            return
+        unfinished = path.with_name(f"{path.name}-unfinished")
+        for name in (unfinished, Path(f"{unfinished}-journal")):
+            name.unlink(missing_ok=True)
+        client(tracking_uri=f"sqlite:///{unfinished}").search_experiments()
+        unfinished.replace(path)
 
     def _ingest(self, store: Store) -> None:
         from mlflow.exceptions import MlflowException

@@ -13,6 +13,7 @@ from dmnet.errors import DMNetError
 from pipeline.experiments import PARAMS
 from pipeline.shareable import why_not_shared
 from pipeline.specs import Params
+from pipeline.unrecorded import command_of, is_marked, mark
 from pipeline.verdict import load_rules
 from pipeline.workflow.errors import workflow_error
 from pipeline.workflow.hashes import Hashes
@@ -58,6 +59,7 @@ class Workflow:
         self.record = invocation.record
         # This interpreter: a rule must not depend on what `python` means in the user's shell.
         self.python = shlex.quote(sys.executable)
+        self._begun = False
         # What jobs run in, so that a failed one leaves a mark; LOG COMMAND follow.
         self.attempt = f"{self.python} -m pipeline.attempt"
 
@@ -69,12 +71,24 @@ class Workflow:
             raise workflow_error(error) from None
         if self.record and (reason := why_not_shared()):
             print(f"warning: results are made but not handed to DVC: {reason}", flush=True)
+        self._begun = True
         # A job that SLURM queues again adds to its log instead of beginning it anew.
         os.environ.setdefault("SBATCH_OPEN_MODE", "append")
         if os.environ.get("DMNET_STEPS") == "srun":
             os.environ["DMNET_STEP"] = self.resources.job_step()
         hints = self.jobs.hints
         try:
+            if self.record:
+                mark(self.options)
             hints.write(self.jobs.experiment)
-        except OSError as error:
+        except (OSError, DMNetError) as error:
             print(f"warning: {hints.path}: {error}; jobs will start more slowly")
+
+    def end(self) -> None:
+        """As Snakemake ends: where nothing was left to do, say what an earlier one left undone."""
+        if self.record and not self._begun and is_marked(self.options):
+            print(
+                "warning: an earlier workflow ended before all its runs were recorded; "
+                f"`{command_of(self.options)}` records them",
+                flush=True,
+            )

@@ -145,5 +145,5 @@ def test_folder_that_cannot_be_made_is_a_run_error(
     tmp_path: Path, camvid_config: MakeConfig
 ) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(RunError, match="file/data"):
+    with pytest.raises(RunError, match="file/"):
         prepare_dataset(camvid_config(), tmp_path / "file/data", tmp_path, tmp_path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from dmnet.data.prepare import prepare_dataset
 from dmnet.data.standins.voc2012 import draw_scene, generate, sbd_mat
 from dmnet.data.voc2012 import SBD_ARCHIVE, VOC_ARCHIVE, read_sbd_label
 from dmnet.errors import ConfigError
+from dmnet.training.lock import run_lock
 
 MakeConfig = Callable[..., DatasetConfig]
 
@@ -36,6 +39,23 @@ def manifest(tmp_path: Path, voc_config: MakeConfig) -> Manifest:
     config = voc_config(generate=settings(), counts={"trainaug": 52, "train": 12, "val": 30})
     prepare_dataset(config, tmp_path / "data", tmp_path / "none", None)
     return Manifest.load(tmp_path / "data")
+
+
+def test_another_preparation_is_waited_for(
+    tmp_path: Path, voc_config: MakeConfig, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As of a Snakemake that was killed alone: it would delete what this one has made."""
+    config = voc_config(generate=settings(), counts={"trainaug": 52, "train": 12, "val": 30})
+    arguments = (config, tmp_path / "data", tmp_path / "none", None)
+    thread = threading.Thread(target=prepare_dataset, args=arguments)
+    with run_lock(tmp_path / ".locks" / "data.lock"):
+        thread.start()
+        while "data is being prepared by process" not in caplog.text:
+            assert thread.is_alive()
+            time.sleep(0.01)
+        assert not (tmp_path / "data").exists()
+    thread.join()
+    assert Manifest.load(tmp_path / "data").stand_in
 
 
 def test_prepared_like_the_real_dataset(manifest: Manifest, tmp_path: Path) -> None:

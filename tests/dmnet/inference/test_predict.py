@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,7 @@ from dmnet.inference.evaluate import evaluate
 from dmnet.inference.metrics import ConfusionMatrix
 from dmnet.inference.predict import file_names
 from dmnet.inference.trained import open_trained
+from dmnet.training.lock import run_lock
 
 Prepared = tuple[DatasetConfig, Path]
 Predict = Callable[..., Path]
@@ -172,6 +175,21 @@ def test_twice_the_same_bytes_and_nothing_beside_them(predict: Predict) -> None:
     assert predict().read_bytes() == first
     assert not stale.exists()
     assert sorted(path.name for path in output.parent.iterdir()) == ["plain", "plain.json"]
+
+
+def test_another_process_that_predicts_the_same_is_waited_for(
+    predict: Predict, caplog: pytest.LogCaptureFixture
+) -> None:
+    output = predict()
+    thread = threading.Thread(target=predict)
+    with run_lock(output.parents[1] / ".locks" / f"{output.parent.name}-plain.lock"):
+        thread.start()
+        while "plain is being predicted by process" not in caplog.text:
+            assert thread.is_alive()
+            time.sleep(0.01)
+        assert output.exists(), "nothing of it may be touched"
+    thread.join()
+    assert output.exists()
 
 
 def test_label_maps_have_the_size_on_disk_when_images_are_shrunk(predict: Predict) -> None:

@@ -72,10 +72,12 @@ def is_loopback(address: str) -> bool:
     return (getattr(found, "ipv4_mapped", None) or found).is_loopback
 
 
-def test_processes_of_one_machine_listen_on_loopback_alone(
+def test_processes_of_one_machine_listen_on_loopback_alone_and_leave_no_temporary_files(
     tmp_path: Path, drawn_data: Prepared, make_job: MakeJob
 ) -> None:
     """Looked at in mid-training: torchrun's meeting, gloo's connections and all else."""
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
     job = make_job(
         drawn_data[0],
         recipe={"batch_size": 4, "iterations": 400},
@@ -87,7 +89,8 @@ def test_processes_of_one_machine_listen_on_loopback_alone(
     process = subprocess.Popen(
         [*command, "--data", str(drawn_data[1])],
         cwd=ROOT,
-        env=os.environ | {"GLOO_SOCKET_IFNAME": "eth0"},  # of another machine
+        env=os.environ
+        | {"GLOO_SOCKET_IFNAME": "eth0", "TMPDIR": str(temporary)},  # eth0 of another machine
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -100,6 +103,8 @@ def test_processes_of_one_machine_listen_on_loopback_alone(
     output = process.communicate(timeout=120)[1]
     assert "by SIGTERM; run the same command to go on" in output
     assert found and all(is_loopback(address) for address in found), found
+    left = [path.name for path in temporary.iterdir()]
+    assert all(name.startswith("torchinductor_") for name in left), left  # PyTorch's cache, reused
 
 
 def free_port() -> int:

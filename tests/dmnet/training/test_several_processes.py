@@ -435,7 +435,8 @@ def test_on_gpus_the_heads_share_statistics_and_the_backbones_parts_have_their_o
 
 def test_one_node_needs_no_address_and_several_meet_at_the_first() -> None:
     arguments = torchrun_arguments(["train"], 4, 1, {})
-    assert arguments[:3] == ["--nnodes=1", "--rdzv-backend=dmnet", "--nproc-per-node=4"]
+    assert arguments[:2] == ["--nnodes=1", "--rdzv-backend=dmnet"]
+    assert "--nproc-per-node=4" in arguments
     assert arguments[-3:] == ["-m", "dmnet", "train"]
     job = {"SLURM_JOB_ID": "123456", "DMNET_RENDEZVOUS": "node1:23456"}
     arguments = torchrun_arguments(["train"], 8, 2, job)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 from dmnet.config import EvaluationConfig, content_hash
+from pipeline.unrecorded import unmark
 from pipeline.workflow import Workflow
 
 HEAVY = ("torch", "numpy", "scipy", "matplotlib")
@@ -30,3 +32,23 @@ def test_the_workflow_can_form_the_prediction_job():
     data = study.inputs.prediction_data(submission.run_key, submission.name, ancient=str)
     assert data == "data/voc2012-test-procedural/manifest.json"
     assert study.hashes.dataset("voc2012-test-procedural")
+
+
+def test_a_record_that_a_workflow_owes_is_said_where_nothing_is_left_to_do(
+    tmp_path, monkeypatch, capsys
+):
+    (tmp_path / "params").symlink_to(Path("params").absolute())
+    monkeypatch.chdir(tmp_path)
+    Workflow({}).begin()  # and is killed before it has recorded
+    again = Workflow({})
+    capsys.readouterr()
+    again.end()
+    said = capsys.readouterr().out
+    assert "`python -m pipeline record --preset mini --seeds 1` records them" in said
+    for after in ("--preset mini --seeds 2", again.options):  # of other runs; as `record` does
+        unmark(after)
+        again.end()
+        assert ("records them" in capsys.readouterr().out) == (after != again.options)
+    again.begin()  # there is something to do: it records itself
+    again.end()
+    assert "records them" not in capsys.readouterr().out
