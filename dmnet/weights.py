@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import get_total_norm
 
 from dmnet.config import ReleaseConfig, RunConfig
 from dmnet.errors import CheckpointError
@@ -89,3 +91,11 @@ def load_strictly(module: nn.Module, state: dict[str, Tensor], path: Path) -> No
     if found:
         raise CheckpointError(f"{path}: does not fit the model ({'; '.join(found)})")
     module.load_state_dict(state)
+
+
+def not_finite(module: nn.Module) -> list[str]:
+    """Parameters and buffers with a NaN or an infinity. Asks for one value, where there is none."""
+    state = {name: x for name, x in module.state_dict().items() if x.is_floating_point()}
+    if get_total_norm(state.values(), math.inf).isfinite():
+        return []
+    return [name for name, tensor in state.items() if not tensor.isfinite().all()]
