@@ -31,6 +31,7 @@ from dmnet.inference.evaluate import evaluate
 from dmnet.segmentor import Segmentor
 from dmnet.training.acceleration import PLAIN, acceleration_on
 from dmnet.training.attempts import Attempt, attempt_begun, going_on, until
+from dmnet.training.determinism import same_bits
 from dmnet.training.finished import write_finished
 from dmnet.training.history import History
 from dmnet.training.processes import ALONE, Processes, pick_device
@@ -91,7 +92,9 @@ class Trainer:
             self.device,
             self.processes,
             job.execution.accumulate,
-            acceleration_on(self.device) if job.execution.accelerated else PLAIN,
+            acceleration_on(self.device, job.execution.deterministic)
+            if job.execution.accelerated
+            else PLAIN,
         )
         self.attempts: list[Attempt] = []  # known and kept by the first process
         if self.processes.first:
@@ -118,6 +121,10 @@ class Trainer:
     # ------------------------------------------------------------------------------ the loop
 
     def run(self) -> dict[str, Any]:
+        with same_bits(self.job.execution.deterministic, self.device):
+            return self._run()
+
+    def _run(self) -> dict[str, Any]:
         self._resume()
         if self.processes.first:
             self.history = History(self.run_dir / "history.jsonl", self.iteration)

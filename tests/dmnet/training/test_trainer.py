@@ -182,6 +182,7 @@ def test_another_seed_gives_other_weights(
     [
         {"workers": 2},
         {"cache_mib": 4},
+        {"deterministic": True},
         {"checkpoint_every": 1, "validate_every": 1, "log_every": 1},
         {"checkpoint_every": 100, "validate_every": 100, "log_every": 100},
     ],
