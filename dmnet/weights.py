@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -93,9 +94,9 @@ def load_strictly(module: nn.Module, state: dict[str, Tensor], path: Path) -> No
     module.load_state_dict(state)
 
 
-def not_finite(module: nn.Module) -> list[str]:
-    """Parameters and buffers with a NaN or an infinity. Asks for one value, where there is none."""
-    state = {name: x for name, x in module.state_dict().items() if x.is_floating_point()}
-    if get_total_norm(state.values(), math.inf).isfinite():
+def not_finite(state: Mapping[str, Tensor]) -> list[str]:
+    """Which of a state dict have a NaN or an infinity. Asks for one value, where there is none."""
+    numbers = {name: x for name, x in state.items() if x.is_floating_point()}
+    if get_total_norm(numbers.values(), math.inf).isfinite():
         return []
-    return [name for name, tensor in state.items() if not tensor.isfinite().all()]
+    return [name for name, tensor in numbers.items() if not tensor.isfinite().all()]

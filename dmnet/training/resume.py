@@ -19,6 +19,7 @@ import torch
 
 from dmnet.errors import DMNetError
 from dmnet.files import read_json, sha256_bytes, write_bytes, write_json
+from dmnet.weights import not_finite
 
 log = logging.getLogger(__name__)
 KEPT = 2
@@ -66,7 +67,8 @@ class ResumeStates:
                 path.unlink(missing_ok=True)
 
     def load(self) -> dict[str, Any] | None:
-        """The newest state whose hash fits, on the CPU; None to start from zero."""
+        """The newest state whose hash fits, with finite weights, on the CPU; None to start from
+        zero."""
         for entry in reversed(self._entries()):
             path = self.folder / entry["file"]
             try:
@@ -80,5 +82,8 @@ class ResumeStates:
             state: dict[str, Any] = torch.load(
                 io.BytesIO(content), map_location="cpu", weights_only=True
             )
+            if not_finite(state["model"]):  # of before that kept a state from being saved
+                log.warning("%s: has weights that are NaN or infinite; trying an older one", path)
+                continue
             return state
         return None

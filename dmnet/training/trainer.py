@@ -335,7 +335,7 @@ class Trainer:
             self._diverged(f"the loss became {loss} in iteration {number}")
 
     def _require_finite_weights(self) -> None:
-        names = not_finite(self.model)
+        names = not_finite(self.model.state_dict())
         if any(self.processes.sum([float(len(names))])):
             name = f"{names[0]} became" if names else "weights of another process became"
             self._diverged(f"{name} NaN or infinite by iteration {self.iteration}")
