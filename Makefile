@@ -8,7 +8,7 @@ READY := $(VENV)/.installed-from-lock
 RUN := PYTHONSAFEPATH= PATH="$(abspath $(BIN)):$$PATH"
 ARGS ?=
 
-.PHONY: help table1 table2 reports bench bench-scale bench-table2 bench-tracking fuzz fuzz-quick test test-slow test-slurm test-servers test-browser test-avx2 test-default chaos lint format lock ui clean
+.PHONY: help table1 table2 reports bench bench-scale bench-table2 bench-tracking fuzz fuzz-quick test test-gpu test-slow test-slurm test-servers test-browser test-avx2 test-default chaos lint format lock ui clean
 
 help:
 	@echo "make table2    regenerate Table 2 of the paper at preset mini (the environment included)"
@@ -20,6 +20,7 @@ help:
 	@echo "make test      the tests;  make lint    formatters and type checks"
 	@echo "make test-avx2   the tests that compute, as on a processor without AVX-512"
 	@echo "make test-default   the same without AVX"
+	@echo "make test-gpu  the tests on a GPU; ARGS=--rehearsal tries them out without one"
 	@echo "make test-slow   tests that start many processes, such as training in several"
 	@echo "make test-slurm   the tests on a real SLURM cluster of this machine, as root"
 	@echo "make test-servers   the tests with PostgreSQL, MLflow and S3 servers, started by them"
@@ -70,6 +71,10 @@ test: $(READY)
 NUMERIC ?= tests/dmnet tests/bench tests/pipeline
 test-avx2 test-default: test-%: $(READY)
 	$(RUN) python -m tests.instruction_sets $* -n 2 --dist loadfile $(NUMERIC) $(ARGS)
+
+# On the first GPU that PyTorch finds; without one it is an error.
+test-gpu: $(READY)
+	$(RUN) python -m pytest -m gpu tests/dmnet/gpu $(ARGS)
 
 # Needs root and Debian (or its packages of SLURM, munge and MariaDB); see tests/slurm/README.md.
 test-slow: $(READY)

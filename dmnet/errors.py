@@ -4,7 +4,8 @@
     ├── ConfigError      a configuration value is unknown, missing or out of range
     ├── DataError        a dataset file is missing, damaged, or not what its format says
     ├── CheckpointError  a weights or state file is damaged, foreign, or does not fit
-    ├── RunError         a run cannot go on (diverged, locked, no space, read-only folder)
+    ├── RunError         a run cannot go on (locked, no space, read-only folder)
+    │   └── DivergedError   its loss or a weight is NaN or infinite
     ├── OutOfTimeError   not a failure: the allocation ends, the state is saved (exit 75)
     ├── ProcessesError   one of several processes failed; says which and how
     └── LostContactError another process of the run ended, and says why itself (exit 76)
@@ -38,6 +39,12 @@ class CheckpointError(DMNetError):
 
 class RunError(DMNetError):
     """A run cannot start or go on."""
+
+
+class DivergedError(RunError):
+    """A run's loss or one of its weights is NaN or infinite, in every process at once."""
+
+    common = True
 
 
 class OutOfTimeError(DMNetError):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dmnet import fixed_order
+
 
 class ConvBn(nn.Sequential):
     """Convolution without bias and batch normalisation; 'same' padding.
@@ -66,7 +68,16 @@ def same_padding(kernel_size: int, dilation: int = 1) -> tuple[int, int, int, in
 
 def resize_bilinear(x: Tensor, size: tuple[int, int], align_corners: bool = False) -> Tensor:
     """Bilinear interpolation to `size` = (height, width), without antialiasing (section 4.1)."""
+    if fixed_order.is_asked_for(x):
+        return fixed_order.resized(x, size, align_corners)
     return F.interpolate(x, size=size, mode="bilinear", align_corners=align_corners)
+
+
+def average_pool(x: Tensor, size: int) -> Tensor:
+    """Means over `size` x `size` parts of the map, which overlap where it is not a multiple."""
+    if fixed_order.is_asked_for(x):
+        return fixed_order.average_pooled(x, size)
+    return F.adaptive_avg_pool2d(x, size)
 
 
 def initialise(module: nn.Module) -> None:

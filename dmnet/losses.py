@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from dmnet.config import OHEMConfig
-from dmnet.layers import resize_bilinear
 from dmnet.ohem import hard_pixels
+from dmnet.pixel_losses import pixel_losses
 from dmnet.segmentor import Logits, Segmentor
 
 Average = Literal["labelled", "all"]
@@ -63,26 +62,20 @@ def pixel_cross_entropy(
     with torch.autocast(logits.device.type, enabled=False):
         if logits.dtype in (torch.float16, torch.bfloat16):
             logits = logits.float()
-        height, width = labels.shape[-2:]
-        logits = resize_bilinear(logits, (height, width), align_corners)
+        by_probability = ohem is not None and ohem.threshold is not None
+        losses, probability = pixel_losses(
+            logits, labels, ignore_index, align_corners, by_probability
+        )
+        if ohem is not None:
+            losses = losses * hard_pixels(probability, labels, losses, ignore_index, ohem)
         images = (len(labels),) if shares is None else shares.images
-        if ohem is None:
-            pairs = zip(_cut(logits, images), _cut(labels, images), strict=True)
-            sums = [F.cross_entropy(*p, ignore_index=ignore_index, reduction="sum") for p in pairs]
-        else:
-            losses = F.cross_entropy(logits, labels, ignore_index=ignore_index, reduction="none")
-            kept = losses * hard_pixels(logits, labels, losses, ignore_index, ohem)
-            sums = [part.sum() for part in _cut(kept, images)]
+        sums = [part.sum() for part in losses.split(images)]
         if shares is None:
             if average == "all":
                 return sums[0] / labels.numel()
             return sums[0] / count_pixels(labels, ignore_index, average).clamp(min=1)
         parts = [one / divisor for one, divisor in zip(sums, shares.divisors, strict=True)]
         return parts[0] if len(parts) == 1 else torch.stack(parts).sum()
-
-
-def _cut(images: Tensor, counts: tuple[int, ...]) -> list[Tensor]:
-    return [images] if len(counts) == 1 else list(images.split(counts))
 
 
 def count_pixels(labels: Tensor, ignore_index: int, average: Average) -> Tensor:

@@ -19,16 +19,26 @@ from dmnet.config import OHEMConfig
 
 
 @torch.no_grad()
+def true_class_probability(logits: Tensor, labels: Tensor, ignore_index: int) -> Tensor:
+    """(n, h, w), any number where unlabelled. logits: (n, classes, h, w); labels: (n, h, w)."""
+    true_class = labels.masked_fill(labels == ignore_index, 0).unsqueeze(1)
+    return logits.softmax(1).gather(1, true_class).squeeze(1)
+
+
+@torch.no_grad()
 def hard_pixels(
-    logits: Tensor, labels: Tensor, losses: Tensor, ignore_index: int, ohem: OHEMConfig
+    probability: Tensor, labels: Tensor, losses: Tensor, ignore_index: int, ohem: OHEMConfig
 ) -> Tensor:
     """(n, h, w) bool: the pixels to keep.
 
-    logits: (n, classes, h, w); labels: (n, h, w) class indices; losses: (n, h, w) cross-entropy.
+    probability: (n, h, w) as by `true_class_probability`, looked at with a threshold only; labels:
+    (n, h, w) class indices; losses: (n, h, w) cross-entropy.
     """
     if ohem.parts > 1:
         alone = ohem.model_copy(update={"parts": 1})
-        pieces = zip(*(x.chunk(ohem.parts) for x in (logits, labels, losses)), strict=True)
+        cut = [x.chunk(ohem.parts) for x in (labels, losses)]
+        known = probability.chunk(ohem.parts) if ohem.threshold is not None else cut[1]
+        pieces = zip(known, *cut, strict=True)
         return torch.cat([hard_pixels(x, y, loss, ignore_index, alone) for x, y, loss in pieces])
     # No value is asked for: a GPU would have to finish all that was queued before it can answer.
     labelled = labels != ignore_index
@@ -38,8 +48,6 @@ def hard_pixels(
         kept = torch.zeros_like(labelled).flatten()
         kept[hardness.topk(count).indices] = True
         return kept.view_as(labelled) & labelled
-    true_class = labels.masked_fill(~labelled, 0).unsqueeze(1)
-    probability = logits.softmax(1).gather(1, true_class).squeeze(1)
     # The pixel that is the next easier than the `wanted` hardest ones, or the easiest of all where
     # there are fewer; strictly below it lie at most `wanted`, and fewer where several pixels share
     # its probability.

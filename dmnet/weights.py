@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+import math
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import get_total_norm
 
 from dmnet.config import ReleaseConfig, RunConfig
 from dmnet.errors import CheckpointError, RunError
@@ -117,3 +120,11 @@ def load_strictly(module: nn.Module, state: dict[str, Tensor], path: Path) -> No
     if found:
         raise CheckpointError(f"{path}: does not fit the model ({'; '.join(found)})")
     module.load_state_dict(state)
+
+
+def not_finite(state: Mapping[str, Tensor]) -> list[str]:
+    """Which of a state dict have a NaN or an infinity. Asks for one value, where there is none."""
+    numbers = {name: x for name, x in state.items() if x.is_floating_point()}
+    if get_total_norm(numbers.values(), math.inf).isfinite():
+        return []
+    return [name for name, tensor in numbers.items() if not tensor.isfinite().all()]

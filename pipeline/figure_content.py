@@ -26,6 +26,7 @@ from pipeline.experiments import Experiment
 from pipeline.figures import Figure
 from pipeline.made_by import code_entry, code_marks, is_news, training_code
 from pipeline.predictions import Predictions, read_predictions
+from pipeline.trained_on import trained_on
 
 RULE = (
     "Of the whole split, the images with the largest share of labelled pixels on which the "
@@ -182,7 +183,7 @@ def _column(predictions: Predictions, root: Path) -> dict[str, Any]:
         "commit": last["commit"],
         "modified": last["modified"],
         **({"predicted_by": predictor} if predictor else {}),
-        "trained_on": trained["environment"]["device"]["type"],
+        "trained_on": trained_on(trained),
         "predicted_on": predictions.manifest["device"],
     }
 

@@ -18,6 +18,7 @@ from pipeline.ranking import rank_agreements
 from pipeline.results import CellResult, in_words, read_cell, weights_of
 from pipeline.settings import ORIGINS, Setting, part_of
 from pipeline.tables import DEFAULTS, CellSpec
+from pipeline.trained_on import trained_on
 from pipeline.verdict import Rules, Verdict, judge
 
 
@@ -130,7 +131,7 @@ def _cell(result: CellResult, verdict: Verdict | None) -> dict[str, Any]:
                 "weights_sha256": run.trained["weights"]["sha256"],
                 "commit": run.trained["code"]["commit"],
                 "modified": run.trained["code"]["modified"],
-                "trained_on": run.trained["environment"]["device"]["type"],
+                "trained_on": trained_on(run.trained),
                 "processes": run.trained.get("processes", [1]),
                 "evaluated_on": run.measured_on,
             }

@@ -85,10 +85,20 @@ class Acceleration(Part):
     fast_convolutions: Count | None = None
 
 
+class Execution(Part):
+    deterministic: bool | None = None
+
+
+class Parameters(Part):
+    execution: Execution | None = None
+
+
 class Attempt(Part):
     """At a training, from one iteration to another."""
 
     code: Code | None = None
+    environment: Environment | None = None
+    parameters: Parameters | None = None
 
 
 class Weights(Part):

@@ -1,9 +1,10 @@
-"""What all tests share: the record of comparisons with the reference implementations."""
+"""What all tests share: the record of comparisons with the references, and who sees a GPU."""
 
 from __future__ import annotations
 
 import ast
 import json
+import os
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -24,10 +25,35 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--fidelity", type=Path, help="write every comparison with a reference to this JSON file"
     )
+    parser.addoption(
+        "--rehearsal", action="store_true", help="with -m gpu: on the CPU, which tells of no GPU"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[COMPARISONS] = []
+    rehearsal = config.getoption("--rehearsal")
+    if config.option.markexpr != "gpu" or rehearsal:
+        # On a CPU recordings hold to 1e-5 and runs to the bit; tests/dmnet/gpu judge a GPU.
+        # PyTorch has not looked yet, and what tests start looks as they do.
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    elif not torch.cuda.is_available():
+        raise pytest.UsageError(
+            f"these tests need a GPU, and PyTorch {torch.__version__} sees none here; "
+            "--rehearsal tries them out on the CPU"
+        )
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    if config.option.markexpr != "gpu":
+        return
+    if config.getoption("--rehearsal"):
+        terminalreporter.write_line("rehearsal: on the CPU, none of this tells of a GPU")
+    else:
+        name = torch.cuda.get_device_name()
+        terminalreporter.write_line(f"on {name}, PyTorch {torch.__version__}")
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest chooses by marks

@@ -21,7 +21,7 @@ import sys
 import tempfile
 from dataclasses import dataclass
 
-SELECTED = "numeric and not slurm and not slow and not servers and not browser"
+SELECTED = "numeric and not slurm and not slow and not servers and not browser and not gpu"
 HELD_TO = "TESTS_HELD_TO"
 
 

@@ -51,8 +51,8 @@ class RunConfig(Section):
 
 
 class ExecutionConfig(Section):
-    """How a run is carried out; none of it may change a weight, but by rounding `processes`
-    and `accelerated`.
+    """How a run is carried out; none of it may change a weight, but by rounding `processes`,
+    `accelerated` and, on a GPU, `deterministic`.
 
     What would change weights, the recipe's parts of a batch (`bn_parts`, `backbone_bn_parts`,
     `ohem.parts`) have to say: dmnet/training/share.py refuses it.
@@ -67,6 +67,7 @@ class ExecutionConfig(Section):
     nodes: int = Field(1, ge=1)
     accumulate: int = Field(1, ge=1)  # parts of a batch, one after the other, before an update
     accelerated: bool = True  # see dmnet/training/acceleration.py; rounds otherwise
+    deterministic: bool = False  # the same bits again on a GPU, too; dmnet/training/determinism.py
 
     @model_validator(mode="after")
     def _nodes(self) -> ExecutionConfig:

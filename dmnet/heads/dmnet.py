@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from dmnet.config import DMNetHeadConfig
 from dmnet.heads.multi_branch import MultiBranchHead
-from dmnet.layers import ConvBnRelu, same_padding
+from dmnet.layers import ConvBnRelu, average_pool, same_padding
 
 
 def dynamic_convolution(x: Tensor, filters: Tensor) -> Tensor:
@@ -53,7 +53,7 @@ class DynamicConvolutionalModule(nn.Module):
         self.fusion = ConvBnRelu(channels, channels) if fusion else nn.Identity()
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
-        filters = self.filter_generator(F.adaptive_avg_pool2d(context, self.kernel_size))
+        filters = self.filter_generator(average_pool(context, self.kernel_size))
         h = dynamic_convolution(self.reduction(x), filters)
         return self.fusion(self.relu(self.bn(h)))
 

@@ -42,9 +42,10 @@ class Acceleration(NamedTuple):
 PLAIN = Acceleration()
 
 
-def acceleration_on(device: torch.device) -> Acceleration:
+def acceleration_on(device: torch.device, deterministic: bool = False) -> Acceleration:
+    """deterministic: what is fastest is not tried, as it may be another algorithm next time."""
     on_gpu = device.type == "cuda"
-    return Acceleration(on_gpu, on_gpu, device.type == "cpu", on_gpu)
+    return Acceleration(on_gpu, on_gpu, device.type == "cpu", on_gpu and not deterministic)
 
 
 @contextmanager

@@ -16,10 +16,22 @@ _Theirs: Any = torch.optim.SGD
 
 
 class SGD(torch.optim.SGD):
-    """As torch.optim.SGD, to the bit."""
+    """As torch.optim.SGD, to the bit, but that momentum is there before the first step.
+
+    PyTorch's single kernel ("fused") is given memory that nobody has written and fills it in the
+    first step. Where mixed precision leaves that step out, the next one takes what lay there for
+    momentum. From zeros the first step comes to the same: 0 * momentum + gradient.
+    """
 
     add_param_group = unwrap(_Theirs.add_param_group)
     zero_grad = unwrap(_Theirs.zero_grad)
     state_dict = unwrap(_Theirs.state_dict)
     load_state_dict = unwrap(_Theirs.load_state_dict)
-    step = torch.no_grad()(unwrap(_Theirs.step))
+    _step = torch.no_grad()(unwrap(_Theirs.step))
+
+    def step(self, closure: Any = None) -> Any:
+        for group in self.param_groups:
+            for parameter in group["params"] if group["momentum"] else ():
+                if parameter.grad is not None and "momentum_buffer" not in self.state[parameter]:
+                    self.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+        return self._step(closure)

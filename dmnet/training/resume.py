@@ -22,7 +22,7 @@ from torch import Tensor
 from dmnet.errors import DMNetError
 from dmnet.files import is_name, read_bounded, read_json, sha256_bytes, write_bytes, write_json
 from dmnet.text import reason
-from dmnet.weights import why_unreadable
+from dmnet.weights import not_finite, why_unreadable
 
 log = logging.getLogger(__name__)
 KEPT = 2
@@ -92,7 +92,8 @@ class ResumeStates:
                 path.unlink(missing_ok=True)
 
     def load(self) -> dict[str, Any] | None:
-        """The newest state whose hash fits, on the CPU; None to start from zero."""
+        """The newest state whose hash fits, with finite weights, on the CPU; None to start from
+        zero."""
         for entry in reversed(self._entries()):
             path = self.folder / entry["file"]
             try:
@@ -109,6 +110,9 @@ class ResumeStates:
             except Exception as error:  # a pickle cut or forged at any byte raises anything
                 why = why_unreadable(error)
                 log.warning("%s: no resume state (%s); trying an older one", path, why)
+                continue
+            if not_finite(state["model"]):  # of before that kept a state from being saved
+                log.warning("%s: has weights that are NaN or infinite; trying an older one", path)
                 continue
             found: dict[str, Any] = state
             return found

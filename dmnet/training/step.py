@@ -72,6 +72,7 @@ class Stepper:
         )
         self.amp = uses_amp(recipe, device)
         self.scaler = loss_scaler(recipe, device, self.amp)
+        self._scale_found: dict[str, Any] = {}  # by an earlier attempt; a CPU only hands it on
         self._forward: nn.Module = model
         if self.processes.count > 1:
             self._forward = nn.parallel.DistributedDataParallel(
@@ -111,11 +112,14 @@ class Stepper:
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run needs besides the model."""
-        return {"optimizer": self.optimizer.state_dict(), "scaler": self.scaler.state_dict()}
+        scaler = self.scaler.state_dict() or self._scale_found
+        return {"optimizer": self.optimizer.state_dict(), "scaler": scaler}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         load_optimizer(self.optimizer, state["optimizer"])
-        self.scaler.load_state_dict(state["scaler"])
+        self._scale_found = state["scaler"]
+        if self._scale_found:  # empty where no GPU has computed so far
+            self.scaler.load_state_dict(self._scale_found)
 
     def settle(self) -> None:
         """Give every process the first one's statistics, which are those that are saved."""

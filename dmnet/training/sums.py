@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from dmnet.losses import Losses
@@ -20,13 +21,23 @@ class LossSums:
         self.processes = processes
         self.iterations = 0
         self.own: dict[str, Tensor | float] = {}
+        self._not_finite: Tensor | float = 0.0  # iterations since which the total is not
 
     def add(self, losses: Losses) -> None:
         parts = {"total": losses.total, "main": losses.main, "auxiliary": losses.auxiliary}
         for name, loss in parts.items():
             if loss is not None:
                 self.own[name] = self.own.get(name, 0.0) + loss.detach().double()
+        # A sum that is not finite stays so: no value is needed to know since when.
+        self._not_finite = self._not_finite + ~torch.isfinite(torch.as_tensor(self.own["total"]))
         self.iterations += 1
+
+    def not_finite(self) -> int:
+        """How many of the latest iterations have passed since the loss became NaN or infinite, in
+        any process; every process calls this together."""
+        counts = [0.0] * self.processes.count
+        counts[self.processes.rank] = float(self._not_finite)
+        return int(max(self.processes.sum(counts)))
 
     def take_means(self) -> dict[str, float]:
         """The losses of whole batches, each a mean over the iterations; then begins anew.

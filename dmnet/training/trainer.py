@@ -26,11 +26,12 @@ from dmnet.data.dataset import SegmentationDataset, training_batches
 from dmnet.data.loading import OF_THE_PARENT, Batches, LoaderError
 from dmnet.data.manifest import Manifest
 from dmnet.data.worker_room import affordable_workers, bytes_of_batch
-from dmnet.errors import DMNetError, LostContactError, OutOfTimeError, RunError
+from dmnet.errors import DivergedError, DMNetError, LostContactError, OutOfTimeError, RunError
 from dmnet.inference.evaluate import evaluate
 from dmnet.segmentor import Segmentor
 from dmnet.training.acceleration import PLAIN, acceleration_on
 from dmnet.training.attempts import Attempt, attempt_begun, going_on, until
+from dmnet.training.determinism import same_bits
 from dmnet.training.finished import write_finished
 from dmnet.training.history import History
 from dmnet.training.processes import ALONE, Processes, pick_device
@@ -40,7 +41,7 @@ from dmnet.training.start_weights import load_parent, load_start_weights
 from dmnet.training.step import Stepper
 from dmnet.training.sums import LossSums
 from dmnet.training.wall_clock import WallClock
-from dmnet.weights import why_unreadable
+from dmnet.weights import not_finite, why_unreadable
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +94,9 @@ class Trainer:
             self.device,
             self.processes,
             job.execution.accumulate,
-            acceleration_on(self.device) if job.execution.accelerated else PLAIN,
+            acceleration_on(self.device, job.execution.deterministic)
+            if job.execution.accelerated
+            else PLAIN,
         )
         self.attempts: list[Attempt] = []  # known and kept by the first process
         if self.processes.first:
@@ -120,6 +123,10 @@ class Trainer:
     # ------------------------------------------------------------------------------ the loop
 
     def run(self) -> dict[str, Any]:
+        with same_bits(self.job.execution.deterministic, self.device):
+            return self._run()
+
+    def _run(self) -> dict[str, Any]:
         self._resume()
         if self.processes.first:
             self.history = History(self.run_dir / "history.jsonl", self.iteration)
@@ -281,11 +288,7 @@ class Trainer:
     def _log(self) -> None:
         row = self.sums.take_means()
         loss = row.pop("total")
-        if not math.isfinite(loss):
-            raise RunError(
-                f"{self.run_dir}: the loss became {loss} before iteration {self.iteration}; "
-                "lower `lr` in the recipe or preset and run again"
-            )
+        self._require_finite_loss(loss)
         if "auxiliary" in row:
             row = {"loss_main": row["main"], "loss_auxiliary": row["auxiliary"]}
         else:
@@ -297,6 +300,7 @@ class Trainer:
 
     def _validate(self) -> None:
         self.stepper.settle()
+        self._require_finite_weights()
         matrix = evaluate(
             self.model,
             self.val_data,
@@ -316,11 +320,34 @@ class Trainer:
         """All processes come back from here together, after the state is on disk."""
         self.clock.start()
         sums = self.sums.state()
+        self._require_finite_loss(math.fsum(share.get("total", 0.0) for share in sums["shares"]))
+        self._require_finite_weights()
         if self.processes.first:
             self._write_state(sums)
         self.saved = self.iteration
         self.processes.wait_for_all()
         self.clock.took("save")
+
+    # Where the loss is asked for anyway, and before weights go to a disk or are validated: never in
+    # every step, as a GPU would be waited for.
+
+    def _require_finite_loss(self, loss: float) -> None:
+        if not math.isfinite(loss):
+            number = self.iteration + 1 - self.sums.not_finite()
+            self._diverged(f"the loss became {loss} in iteration {number}")
+
+    def _require_finite_weights(self) -> None:
+        names = not_finite(self.model.state_dict())
+        if any(self.processes.sum([float(len(names))])):
+            name = f"{names[0]} became" if names else "weights of another process became"
+            self._diverged(f"{name} NaN or infinite by iteration {self.iteration}")
+
+    def _diverged(self, what: str) -> NoReturn:
+        good = f"the last good state is of iteration {self.saved}" if self.saved else "none saved"
+        other = "take `precision: fp32` or a lower `lr`" if self.stepper.amp else "lower `lr`"
+        raise DivergedError(
+            f"{self.run_dir}: {what}, {good}; {other} in the recipe or preset and run again"
+        )
 
     def _write_state(self, sums: dict[str, Any]) -> None:
         self.attempts = until(self.attempts, self.iteration)
@@ -373,6 +400,7 @@ class Trainer:
 
     def _finish(self) -> dict[str, Any]:
         """The manifest; written by the first process, empty in the others."""
+        self._require_finite_weights()
         if not self.processes.first:
             return {}
         spent = self.clock.spent

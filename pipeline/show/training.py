@@ -13,6 +13,7 @@ from pipeline.result_files import Trained, read_result_file
 from pipeline.results import in_words
 from pipeline.run_status import run_status
 from pipeline.show.text import UNKNOWN, Lines, code_text, entry_at, file_here, recorded
+from pipeline.trained_on import trained_on
 
 
 def run_lines(experiment: Experiment, cell: Cell, run: Run, root: Path) -> Lines:
@@ -163,4 +164,7 @@ def _device(trained: Any) -> str:
         entry_at(trained, "environment", "device", key) for key in ("type", "name", "tf32")
     )
     found = ", ".join(str(part) for part in (kind, name) if part)
-    return in_words(found, None, tf32) if found else UNKNOWN
+    if not found:
+        return UNKNOWN
+    _, *bits = trained_on(trained).split(", ")
+    return ", ".join([in_words(found, None, tf32), *bits])

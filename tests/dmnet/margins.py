@@ -28,11 +28,12 @@ def margins_of_hard_pixels() -> Iterator[list[float]]:
     choose = losses.hard_pixels
 
     def watch(
-        logits: Tensor, labels: Tensor, values: Tensor, ignore_index: int, ohem: OHEMConfig
+        probability: Tensor, labels: Tensor, values: Tensor, ignore_index: int, ohem: OHEMConfig
     ) -> Tensor:
-        parts = (x.detach().chunk(ohem.parts) for x in (logits, labels, values))
+        known = values if ohem.threshold is None else probability
+        parts = (x.detach().chunk(ohem.parts) for x in (known, labels, values))
         found.extend(margin(*part, ignore_index, ohem) for part in zip(*parts, strict=True))
-        return choose(logits, labels, values, ignore_index, ohem)
+        return choose(probability, labels, values, ignore_index, ohem)
 
     with patch.object(losses, "hard_pixels", watch):
         yield found
@@ -40,7 +41,7 @@ def margins_of_hard_pixels() -> Iterator[list[float]]:
 
 @torch.no_grad()
 def margin(
-    logits: Tensor, labels: Tensor, values: Tensor, ignore_index: int, ohem: OHEMConfig
+    probability: Tensor, labels: Tensor, values: Tensor, ignore_index: int, ohem: OHEMConfig
 ) -> float:
     """How far the nearest pixel, but for the one that sets the threshold, is from it: 0 where
     several share its value; infinite where there is no choice. Arguments: `hard_pixels`'.
@@ -55,8 +56,7 @@ def margin(
         hardest = values[labelled].sort(descending=True).values
         gaps = (hardest - hardest[:kept][-1:]).abs()
         return min(gaps[gaps > 1e-10].tolist(), default=torch.inf)
-    true_class = labels.masked_fill(~labelled, 0).unsqueeze(1)
-    easiness = logits.softmax(1).gather(1, true_class).squeeze(1)[labelled].sort().values
+    easiness = probability[labelled].sort().values
     if not len(easiness):
         return torch.inf
     at_least = float(easiness[min(kept, len(easiness) - 1)])

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from dmnet.config import ModelConfig, OHEMConfig
 from dmnet.losses import Average, pixel_cross_entropy, segmentation_losses
-from dmnet.ohem import hard_pixels
+from dmnet.ohem import hard_pixels, true_class_probability
 from dmnet.segmentor import Logits, Segmentor
 from tests.dmnet.margins import margin
 
@@ -52,8 +52,9 @@ def test_ohem_is_mmsegmentations(name: str, golden: Golden, fidelity: Fidelity) 
     ohem = OHEMConfig(threshold=threshold, min_kept=case["min_kept"])
     logits = fixture["logits"].clone().requires_grad_()
     losses = F.cross_entropy(logits, labels, ignore_index=IGNORE, reduction="none")
-    assert margin(logits, labels, losses, IGNORE, ohem) > 1e-6  # and float32 leaves 1e-7
-    kept = hard_pixels(logits, labels, losses, IGNORE, ohem)
+    probability = true_class_probability(logits, labels, IGNORE)
+    assert margin(probability, labels, losses, IGNORE, ohem) > 1e-6  # and float32 leaves 1e-7
+    kept = hard_pixels(probability, labels, losses, IGNORE, ohem)
     fidelity(MODEL, f"OHEM {name}: pixels", kept, case["weight"].bool(), source=SOURCE)
     total = loss(logits, labels, "all", ohem)
     total.backward()
@@ -84,7 +85,8 @@ def test_which_pixels_are_hard(threshold: float | None, min_kept: int, kept: lis
     logits, labels = scores(values)
     losses = F.cross_entropy(logits, labels, reduction="none")
     ohem = OHEMConfig(threshold=threshold, min_kept=min_kept)
-    chosen = hard_pixels(logits, labels, losses, IGNORE, ohem)[0, 0]
+    probability = true_class_probability(logits, labels, IGNORE)
+    chosen = hard_pixels(probability, labels, losses, IGNORE, ohem)[0, 0]
     assert sorted(v for v, c in zip(values, chosen.tolist(), strict=True) if c) == kept
 
 
@@ -93,7 +95,8 @@ def test_the_number_of_kept_pixels_grows_with_the_batch_not_with_each_image() ->
     hard, _ = scores([0.4, 0.3, 0.2])
     logits, both = torch.cat([easy, hard]), torch.cat([labels, labels])
     losses = F.cross_entropy(logits, both, reduction="none")
-    chosen = hard_pixels(logits, both, losses, IGNORE, OHEMConfig(threshold=None, min_kept=1))
+    no_threshold = OHEMConfig(threshold=None, min_kept=1)
+    chosen = hard_pixels(logits.new_empty(0), both, losses, IGNORE, no_threshold)
     assert chosen[:, 0].sum(1).tolist() == [0, 2]
 
 

@@ -10,11 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from dmnet.config import InferenceConfig, ModelConfig, RecipeConfig
+from dmnet.errors import RunError
 from dmnet.inference.augmented import label_map, predict_scores
 from dmnet.inference.form import OPTIMISED, PLAIN, Form
 from dmnet.optimised import Options, optimised
 from dmnet.segmentor import Segmentor
 from dmnet.training.acceleration import acceleration_on
+from dmnet.training.determinism import WORKSPACE, same_bits
 from dmnet.training.processes import ALONE
 from dmnet.training.step import Stepper
 from dmnet.training.sums import LossSums
@@ -23,6 +25,7 @@ from tests.pretended_gpu import (
     GPUWaitError,
     NoWaiting,
     TwoDevicesError,
+    aten,
     pretended_gpu,
 )
 
@@ -91,6 +94,52 @@ def test_a_training_step(name: str, how: str) -> None:
     assert {parameter.device for parameter in model.parameters()} == {GPU}
     for state in stepper.optimizer.state.values():
         assert state["momentum_buffer"].device == GPU
+
+
+class Refusing(NoWaiting):
+    """Notes what PyTorch refuses on a GPU where bits are to be the same again, there or in its
+    gradient (documentation of `torch.use_deterministic_algorithms`)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refused: set[Any] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is aten.nll_loss2d_forward.default and args[3] != 0:  # summed up
+            self.refused.add(func)
+        if func.overloadpacket in (aten._adaptive_avg_pool2d, aten.upsample_bilinear2d):
+            self.refused.add(func.overloadpacket)
+        return super().__torch_dispatch__(func, types, args, kwargs)
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("wanted", [True, False])
+def test_a_step_whose_bits_are_to_be_the_same_again(
+    name: str, wanted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(WORKSPACE, raising=False)
+    model, how, refusing = build(name), acceleration_on(GPU, deterministic=wanted), Refusing()
+    images, labels = torch.randn(4, 3, *SIZE), torch.zeros(4, *SIZE, dtype=torch.uint8)
+    with pretended_gpu() as pretended:
+        pretended.learning = model.to(GPU).train()
+        stepper = Stepper(model, recipe(), 255, GPU, acceleration=how)
+        with same_bits(wanted, GPU), refusing:
+            stepper.step(images, labels, 0, 0)
+    assert bool(refusing.refused) != wanted
+    assert stepper.tried != wanted
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert not torch.backends.cudnn.deterministic
+
+
+def test_an_environment_in_which_bits_may_differ_is_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(WORKSPACE, ":0:0")
+    refused = pytest.raises(RunError, match=r"CUBLAS_WORKSPACE_CONFIG: ':0:0' .* unset it")
+    with refused, same_bits(True, GPU):
+        pass
+    with same_bits(True, torch.device("cpu")):
+        assert not torch.are_deterministic_algorithms_enabled()
 
 
 def test_a_batch_in_two_pieces() -> None:

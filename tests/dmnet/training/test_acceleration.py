@@ -11,6 +11,7 @@ from torch import Tensor
 
 from dmnet.config import ModelConfig, RecipeConfig
 from dmnet.segmentor import Segmentor
+from dmnet.training import step
 from dmnet.training.acceleration import PLAIN, Acceleration, acceleration_on
 from dmnet.training.step import Stepper
 from dmnet.winograd.kernels import kernels
@@ -93,6 +94,28 @@ def test_an_attempt_goes_on_where_another_kind_of_device_stopped(
     for group in resumed.optimizer.param_groups:
         assert (group["fused"], group["foreach"]) == (after.fused_update, not after.fused_update)
     assert steps(resumed, 2, 4) == pytest.approx(steps(whole, 0, 4)[2:], rel=1e-3)
+
+
+def test_in_mixed_precision_a_run_goes_from_a_cpu_to_a_gpu_and_back(
+    start: Segmentor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A GPU is one whose loss is scaled; what it found, a CPU hands on to the next."""
+    recipe = RECIPE.model_copy(update={"precision": "amp"})
+    state, scales = None, []
+    for number, on_gpu in enumerate((False, True, False, True)):
+        monkeypatch.setattr(step, "uses_amp", lambda *_, on=on_gpu: on)
+        kind = GPUS if on_gpu else PLAIN
+        one = Stepper(copy.deepcopy(start), recipe, 255, torch.device("cpu"), acceleration=kind)
+        if state is not None:
+            one.load_state_dict(state)
+        assert torch.isfinite(one.step(*batch(), number, seed=number)[0].total)
+        if number == 1:
+            one.scaler.update(128.0)  # as after many infinite gradients
+        scales.append(one.scaler.get_scale())
+        stream = io.BytesIO()
+        torch.save(one.state_dict(), stream)
+        state = torch.load(io.BytesIO(stream.getvalue()), weights_only=True)
+    assert scales == [1.0, 128.0, 1.0, 128.0]
 
 
 def test_each_kind_of_device_has_its_own() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -45,6 +46,31 @@ def test_all_parameters_in_a_turn_give_the_same_weights() -> None:
     together, _ = trained(SGD, 4, foreach=True)
     for one, other in zip(together, trained(torch.optim.SGD, 4, foreach=False)[0], strict=True):
         assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("kernel", ["fused", "foreach"])
+@pytest.mark.parametrize("resumed", [False, True])
+def test_a_first_step_that_mixed_precision_leaves_out_leaves_no_unwritten_momentum(
+    kernel: str, resumed: bool
+) -> None:
+    """Which would be whatever lay in that memory: here NaN, as `empty_like` gives it."""
+    parameter = torch.nn.Parameter(torch.ones(1000))
+    kernels = {name: name == kernel for name in ("fused", "foreach")}
+    optimizer = SGD([parameter], lr=0.1, momentum=0.9, **kernels)
+    if resumed:
+        optimizer.load_state_dict(optimizer.state_dict())
+    scaler = torch.amp.GradScaler("cpu", init_scale=512.0)
+    torch.use_deterministic_algorithms(True)  # fills what is not written with NaN
+    try:
+        for factor in (math.inf, 1.0, 1.0):
+            optimizer.zero_grad()
+            scaler.scale((parameter * factor).sum()).backward()
+            scaler.step(optimizer)
+            scaler.update(512.0)
+    finally:
+        torch.use_deterministic_algorithms(False)
+    expected = 1 - 0.1 * 1 - 0.1 * 1.9
+    assert torch.allclose(parameter, torch.full_like(parameter, expected))
 
 
 def test_a_step_leaves_no_gradients_of_its_own() -> None:

@@ -81,6 +81,14 @@ def test_if_the_newest_is_damaged_the_older_is_used(states: ResumeStates, damage
     assert loaded(states) == 20
 
 
+def test_a_state_with_weights_that_are_not_finite_is_passed_over(states: ResumeStates) -> None:
+    """Earlier versions could save one."""
+    broken = state(40)
+    broken["model"]["w"][7] = float("nan")
+    states.save(broken, 40)
+    assert loaded(states) == 30
+
+
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_if_both_are_damaged_the_run_starts_from_zero(states: ResumeStates, damage: Damage) -> None:
     damage(file(states, 20))

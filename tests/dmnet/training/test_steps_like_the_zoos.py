@@ -26,6 +26,7 @@ from dmnet.config import ModelConfig, RecipeConfig
 from dmnet.importers import ZOOS
 from dmnet.losses import Losses
 from dmnet.segmentor import Segmentor
+from dmnet.training.acceleration import PLAIN, Acceleration
 from dmnet.training.step import Stepper
 from tests.dmnet.margins import LEAST, margins_of_hard_pixels
 from tests.dmnet.reference_models import our_model
@@ -33,6 +34,7 @@ from tests.dmnet.reference_models import our_model
 Fidelity = Callable[..., None]
 Golden = Callable[[str], Any]
 IGNORE = 255
+CPU = torch.device("cpu")
 SOURCE = "tests/golden/training_steps.pt"
 EXACT = 1e-8  # in float64, as README says
 RUNS = {
@@ -49,13 +51,23 @@ RUNS = {
 class Replay:
     """Our four steps of a recorded run; `gradients`: norms, (steps, parameters) as recorded."""
 
-    def __init__(self, run: dict[str, Any], recorded: dict[str, Any], golden: Golden, kind: str):
+    def __init__(
+        self,
+        run: dict[str, Any],
+        recorded: dict[str, Any],
+        golden: Golden,
+        kind: str,
+        device: torch.device = CPU,
+        acceleration: Acceleration = PLAIN,
+    ) -> None:
         config, classes, zoo = our_model(run)
         model = Segmentor(config, classes)
         checkpoint = golden(run["weights"])["checkpoint"]
         model.load_state_dict(ZOOS[zoo].to_ours(ZOOS[zoo].unwrap(checkpoint), model))
         dtype = getattr(torch, kind)
-        stepper = Stepper(model.to(dtype).train(), recipe_of(run, zoo), IGNORE, torch.device("cpu"))
+        model.to(device, dtype).train()
+        recipe = recipe_of(run, zoo)
+        stepper = Stepper(model, recipe, IGNORE, device, acceleration=acceleration)
         self.losses: list[Losses] = []
         self.rates: list[float] = []
         names, gradients = ZOOS[zoo].names(model), []
@@ -69,7 +81,7 @@ class Replay:
             self.rates.append(lr)
             gradients.append([norm_of(trained[name].grad) for name in recorded_names])
         self.gradients = torch.tensor(gradients, dtype=torch.float64)
-        self.state = ZOOS[zoo].to_theirs(model.state_dict(), model)
+        self.state = ZOOS[zoo].to_theirs(model.cpu().state_dict(), model)
         self.zoo = zoo
 
 

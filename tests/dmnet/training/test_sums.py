@@ -74,3 +74,16 @@ def test_a_state_without_shares_is_of_one_process() -> None:
     assert sums.take_means() == {"total": 1.5}
     sums.restore({})  # right after a row
     assert (sums.iterations, sums.own) == (0, {})
+
+
+def test_since_when_a_loss_is_not_finite_is_known_in_every_process() -> None:
+    """Counted where it is computed: no value is asked for in between."""
+    alone = LossSums(ALONE)
+    for main in (1.0, float("inf"), 2.0, -float("inf")):
+        alone.add(losses(main, 0.5))
+    assert alone.not_finite() == 3
+    second = Recorded(rank=1, count=2)
+    object.__setattr__(second, "others", [[3.0, 0.0]])
+    sums = LossSums(second)
+    sums.add(losses(float("nan"), 0.5))
+    assert sums.not_finite() == 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import os
 import random
 import signal
@@ -24,7 +25,7 @@ from dmnet.config import DatasetConfig, JobConfig
 from dmnet.data import loading
 from dmnet.data.dataset import SegmentationDataset
 from dmnet.data.prepare import prepare_dataset
-from dmnet.errors import CheckpointError, DataError, RunError
+from dmnet.errors import CheckpointError, DataError, DivergedError, RunError
 from dmnet.files import read_json, sha256_file, write_text
 from dmnet.segmentor import Segmentor
 from dmnet.training import trainer
@@ -181,6 +182,7 @@ def test_another_seed_gives_other_weights(
     [
         {"workers": 2},
         {"cache_mib": 4},
+        {"deterministic": True},
         {"checkpoint_every": 1, "validate_every": 1, "log_every": 1},
         {"checkpoint_every": 100, "validate_every": 100, "log_every": 100},
     ],
@@ -368,12 +370,62 @@ def test_a_diverging_loss_is_a_run_error_that_says_what_to_do(
     tmp_path: Path, drawn_data: Prepared, make_job: MakeJob
 ) -> None:
     job = make_job(drawn_data[0], recipe={"lr": 1e30}, execution={"log_every": 1})
-    with pytest.raises(RunError, match=r"the loss became .* before iteration \d; lower `lr`"):
+    with pytest.raises(RunError, match=r"the loss became .* in iteration 2, none saved; lower"):
         trained(tmp_path, job, drawn_data[1])
     directory = tmp_path / "runs" / job.run.key
     assert not (directory / "train.json").exists() and not (directory / "weights.pt").exists()
     for line in (directory / "history.jsonl").read_text().splitlines():
         assert json.loads(line)["loss"] < float("inf")
+
+
+def test_a_loss_that_becomes_nan_is_named_by_its_iteration_and_no_state_is_lost(
+    tmp_path: Path, drawn_data: Prepared, make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though it is looked at only every so many iterations, and saved before it is."""
+    job = make_job(drawn_data[0], execution={"log_every": 100, "validate_every": 100})
+    step = trainer.Stepper.step
+
+    def breaks(self: Any, images: Tensor, labels: Tensor, iteration: int, seed: int) -> Any:
+        return step(self, images * (math.nan if iteration == 4 else 1.0), labels, iteration, seed)
+
+    monkeypatch.setattr(trainer.Stepper, "step", breaks)
+    named = r"the loss became nan in iteration 5, the last good state is of iteration 4; lower `lr`"
+    for _ in range(2):  # the same command stops in the same place
+        with pytest.raises(DivergedError, match=named):
+            trained(tmp_path, job, drawn_data[1])
+        resume = tmp_path / "runs" / job.run.key / "resume"
+        assert {p.name for p in resume.glob("*.pt")} == {f"state-0000000{i}.pt" for i in (2, 4)}
+
+
+@pytest.mark.parametrize(
+    ("iteration", "good"), [(4, "the last good state is of iteration 2"), (6, "4")]
+)
+def test_weights_that_become_infinite_are_never_saved_validated_or_finished(
+    tmp_path: Path,
+    drawn_data: Prepared,
+    make_job: MakeJob,
+    monkeypatch: pytest.MonkeyPatch,
+    iteration: int,
+    good: str,
+) -> None:
+    """While the loss, which is of the step before, is still finite."""
+    job = make_job(drawn_data[0], execution={"validate_every": 100})
+    after_step = trainer.Trainer._after_step
+
+    def breaks(self: trainer.Trainer) -> None:
+        if self.iteration == iteration:
+            self.model.state_dict()["head.classifier.bias"][0] = math.inf
+        after_step(self)
+
+    monkeypatch.setattr(trainer.Trainer, "_after_step", breaks)
+    named = (
+        rf"head\.classifier\.bias became NaN or infinite by iteration {iteration}, .*{good}; lower"
+    )
+    with pytest.raises(DivergedError, match=named):
+        trained(tmp_path, job, drawn_data[1])
+    directory = tmp_path / "runs" / job.run.key
+    assert not (directory / "weights.pt").exists()
+    assert not any("val_miou" in row for row in read_history(directory / "history.jsonl"))
 
 
 def test_data_that_are_not_prepared_are_a_data_error(

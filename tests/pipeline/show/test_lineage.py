@@ -91,7 +91,7 @@ def test_of_a_gpu_its_arithmetic_is_told(both, show, finish):
     finish(experiment.cells[0].evaluations[0], 0.5, trained, **measured)
     text = show(experiment)
     for line in (
-        "trained on cuda, a GPU, TF32 in convolutions",
+        "trained on cuda, a GPU, TF32 in convolutions, bits not reproducible",
         "accelerated by channels innermost, updates in one kernel, convolutions chosen by trial",
         "measured on cuda, TF32 in convolutions and products",
     ):
