@@ -1,9 +1,11 @@
-# `make table2` and `make test` set up what is missing: a virtual environment from requirements.lock.
+# `make table2` and `make test` set up what is missing: a virtual environment from requirements.lock
+# (LOCK=requirements-cu126.lock for older drivers and cards: docs/gpu.md).
 
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed-from-lock
+LOCK ?= requirements.lock
 # Under PYTHONSAFEPATH `python -m` does not look into the folder that it works in.
 RUN := PYTHONSAFEPATH= PATH="$(abspath $(BIN)):$$PATH"
 ARGS ?=
@@ -27,11 +29,11 @@ help:
 	@echo "make ui        the MLflow UI, by the link that it prints"
 
 # The .pth file is for PYTHONSAFEPATH where no make is: the code of this clone is found through it.
-$(READY): requirements.lock
+$(READY): $(LOCK)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
 		{ echo "error: $(PYTHON) is not Python 3.11; install it or give PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r $(LOCK)
 	@echo "$(CURDIR)" > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/dmnet-reproduction.pth"
 	@touch $@
 
@@ -99,6 +101,7 @@ lock:
 	$(VENV)-lock/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.in
 	$(VENV)-lock/bin/python -m pip freeze --disable-pip-version-check | sed -E 's/\+cpu$$//' | \
 		grep -v -i -E '^(nvidia-|triton|cuda-)' > requirements.lock
+	sed -E 's/^(torch|torchvision)==(.*)$$/\1==\2+cu126/' requirements.lock > requirements-cu126.lock
 	rm -rf $(VENV)-lock
 
 ui: $(READY)

@@ -51,7 +51,11 @@ def plan(arguments: argparse.Namespace) -> None:
     from pipeline.plan import render_plan
 
     costs = Params(PARAMS).costs()
-    print(render_plan(experiment_of(arguments), costs, profiles=arguments.profile))
+    print(
+        render_plan(
+            experiment_of(arguments), costs, card_name=arguments.card, profiles=arguments.profile
+        )
+    )
 
 
 def status(arguments: argparse.Namespace) -> None:
@@ -321,6 +325,7 @@ def parser() -> argparse.ArgumentParser:
     add = commands.choices["plan"].add_argument
     about = "a cluster's, as for snakemake; may be given several times: its jobs, limits, disk"
     add("--profile", type=Path, action="append", metavar="FOLDER", help=about)
+    add("--card", metavar="NAME", help="the GPU; default: the profile's, or this machine's")
     add = commands.choices["record"].add_argument
     add("--no-dvc", action="store_true", help="MLflow only")
     add("--limit", type=float, default=900, help="seconds for MLflow; default 900")

@@ -4,7 +4,7 @@
 
 
 onstart:
-    study.begin()
+    study.begin(workflow.rules)
 
 
 onsuccess:

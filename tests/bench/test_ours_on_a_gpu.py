@@ -19,7 +19,7 @@ SMALL = {(case.model, case.kind): case.halved().halved() for case in CASES if ca
 @pytest.fixture(autouse=True)
 def no_files_and_no_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ours, "load_theirs", lambda *_: None)
-    monkeypatch.setattr(trainer, "pick_device", lambda _: GPU)
+    monkeypatch.setattr(trainer, "pick_device", lambda *_: GPU)
 
 
 @pytest.mark.parametrize("case", SMALL.values(), ids=lambda case: f"{case.model}-{case.kind}")
