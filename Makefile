@@ -15,7 +15,7 @@ ARGS ?=
 help:
 	@echo "make table2    regenerate Table 2 of the paper at preset mini (the environment included)"
 	@echo "make reports   every report; ARGS='--config preset=small sources=DIR' for another preset"
-	@echo "make bench     our models' speed beside mmsegmentation's; ARGS=--quick for a first look"
+	@echo "make bench     our models' speed beside mmsegmentation's, also on a GPU; ARGS=--quick for a first look"
 	@echo "make bench-scale   how plan, dry run and jobs take thousands of cells"
 	@echo "make bench-table2  where the seconds of Table 2 at mini go"
 	@echo "make bench-tracking   whether a tracking server that is away slows a training"
@@ -43,7 +43,7 @@ table1 table2: $(READY)
 reports: $(READY)
 	$(RUN) snakemake --cores all reports $(ARGS)
 
-# The reference implementation lives in an environment of its own.
+# The reference implementation lives in an environment of its own; without one: docs/gpu.md.
 bench: $(READY)
 	PYTHON=$(PYTHON) tests/reference/install.sh $(VENV)-reference
 	$(RUN) python -m bench --reference $(VENV)-reference $(ARGS)
