@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from dmnet import footprint
 from dmnet.config import ModelConfig, RecipeConfig
 from dmnet.footprint import GIB, training_footprint
 from dmnet.losses import segmentation_losses
@@ -51,6 +52,20 @@ def test_what_is_kept_of_a_real_step(name: str) -> None:
     assert counted.activations == pytest.approx(kept, rel=0.1)
     values = sum(parameter.numel() for parameter in model.parameters())
     assert 12 * values < counted.weights < 13 * values
+
+
+def test_a_loss_in_pieces_keeps_no_map(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = ModelConfig.model_validate(MODELS["DeepLabV3"])
+    one_map = 4 * IMAGES * CLASSES * SIZE[0] * SIZE[1]
+    monkeypatch.setattr(footprint, "LOSS_PIECE", None)
+    whole = training_footprint(config, CLASSES, recipe(), IMAGES)
+    assert whole.temporary == 2 * one_map
+    monkeypatch.setattr(footprint, "LOSS_PIECE", one_map)
+    assert training_footprint(config, CLASSES, recipe(), IMAGES) == whole  # which is one piece
+    monkeypatch.setattr(footprint, "LOSS_PIECE", one_map // 2)
+    pieces = training_footprint(config, CLASSES, recipe(), IMAGES)
+    assert whole.activations - pieces.activations == 2 * one_map  # of head and auxiliary head
+    assert pieces.temporary == 3 * one_map // 2
 
 
 def test_the_paper_s_sizes() -> None:
