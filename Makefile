@@ -1,9 +1,11 @@
-# `make table2` and `make test` set up what is missing: a virtual environment from requirements.lock.
+# `make table2` and `make test` set up what is missing: a virtual environment from requirements.lock
+# (LOCK=requirements-cu126.lock for older drivers and cards: docs/gpu.md).
 
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed-from-lock
+LOCK ?= requirements.lock
 # Under PYTHONSAFEPATH `python -m` does not look into the folder that it works in.
 RUN := PYTHONSAFEPATH= PATH="$(abspath $(BIN)):$$PATH"
 ARGS ?=
@@ -13,7 +15,7 @@ ARGS ?=
 help:
 	@echo "make table2    regenerate Table 2 of the paper at preset mini (the environment included)"
 	@echo "make reports   every report; ARGS='--config preset=small sources=DIR' for another preset"
-	@echo "make bench     our models' speed beside mmsegmentation's; ARGS=--quick for a first look"
+	@echo "make bench     our models' speed beside mmsegmentation's, also on a GPU; ARGS=--quick for a first look"
 	@echo "make bench-scale   how plan, dry run and jobs take thousands of cells"
 	@echo "make bench-table2  where the seconds of Table 2 at mini go"
 	@echo "make bench-tracking   whether a tracking server that is away slows a training"
@@ -31,11 +33,11 @@ help:
 	@echo "make ui        the MLflow UI, by the link that it prints"
 
 # The .pth file is for PYTHONSAFEPATH where no make is: the code of this clone is found through it.
-$(READY): requirements.lock
+$(READY): $(LOCK)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
 		{ echo "error: $(PYTHON) is not Python 3.11; install it or give PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r $(LOCK)
 	@echo "$(CURDIR)" > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/dmnet-reproduction.pth"
 	@touch $@
 
@@ -45,7 +47,7 @@ table1 table2: $(READY)
 reports: $(READY)
 	$(RUN) snakemake --cores all reports $(ARGS)
 
-# The reference implementation lives in an environment of its own.
+# The reference implementation lives in an environment of its own; without one: docs/gpu.md.
 bench: $(READY)
 	PYTHON=$(PYTHON) tests/reference/install.sh $(VENV)-reference
 	$(RUN) python -m bench --reference $(VENV)-reference $(ARGS)
@@ -116,6 +118,7 @@ lock:
 	$(VENV)-lock/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.in
 	$(VENV)-lock/bin/python -m pip freeze --disable-pip-version-check | sed -E 's/\+cpu$$//' | \
 		grep -v -i -E '^(nvidia-|triton|cuda-)' > requirements.lock
+	sed -E 's/^(torch|torchvision)==(.*)$$/\1==\2+cu126/' requirements.lock > requirements-cu126.lock
 	rm -rf $(VENV)-lock
 
 ui: $(READY)

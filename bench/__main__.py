@@ -1,20 +1,25 @@
-"""`python -m bench --reference DIR`: measure ours beside the reference, write reports/bench.*."""
+"""`python -m bench`: measure ours beside the reference; writes reports/bench.*, and on a GPU
+docs/gpu/bench-CARD.*."""
 
 from __future__ import annotations
 
 import argparse
 import logging
 import os
+import re
 import sys
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from bench.cases import CASES, GPUS_ONLY, KINDS, MODELS, Case, kinds_on
+from bench.cases import GPUS_ONLY, KINDS, MODELS, Case, cases_on, kinds_on
 from bench.limits import measure_limits
 from bench.peer import ROOT, BenchError, Peer
 from bench.report import in_seconds, machine, result, to_markdown, to_report
-from bench.run import measure_cases
+from bench.run import Failed, Measured, measure_cases
+from dmnet.devices import pick_device
 from dmnet.errors import DMNetError
 from dmnet.files import write_json, write_text
 from dmnet.optimised.precision import NO_BF16, has_bf16
@@ -24,7 +29,8 @@ log = logging.getLogger("bench")
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--reference", type=Path, required=True, help="its virtual environment")
+    about = "its virtual environment; default: this one, if mmsegmentation can be imported in it"
+    parser.add_argument("--reference", type=Path, help=about)
     parser.add_argument("--quick", action="store_true", help="half the image sides, few rounds")
     parser.add_argument("--model", choices=MODELS, action="append", help="only this; repeatable")
     parser.add_argument("--kind", choices=KINDS, action="append", help="only this; repeatable")
@@ -32,7 +38,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--threads", type=int, default=len(os.sched_getaffinity(0)), help="(every core)"
     )
-    parser.add_argument("--output", type=Path, default=ROOT / "reports", help="folder (reports)")
+    parser.add_argument("--output", type=Path, help="folder (reports; on a GPU docs/gpu)")
     return parser.parse_args()
 
 
@@ -40,7 +46,7 @@ def chosen_cases(options: argparse.Namespace, device: torch.device) -> list[Case
     """What the options ask for, without what this device does not have, which is said."""
     asked = [
         case.halved() if options.quick else case
-        for case in CASES
+        for case in cases_on(device.type)
         if case.model in (options.model or MODELS) and case.kind in (options.kind or KINDS)
     ]
     there = kinds_on(device.type, has_bf16(device))
@@ -55,14 +61,13 @@ def chosen_cases(options: argparse.Namespace, device: torch.device) -> list[Case
 
 
 def run(options: argparse.Namespace) -> None:
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = pick_device()
     cases = chosen_cases(options, device)
-    python = options.reference.absolute() / "bin" / "python"
-    if not python.exists():
-        raise BenchError(f"{python}: missing; run tests/reference/install.sh {options.reference}")
+    python = reference_python(options.reference)
     seconds = options.seconds or (5.0 if options.quick else 20.0)
     logs, site = ROOT / "logs" / "bench", ROOT / "tests" / "reference" / "site"
     threads = options.threads
+    limits = measure_limits(device, threads, logs)  # first, while nothing else is on the device
     with (
         Peer("ours", Path(sys.executable), "bench.ours", threads, logs / "ours.log") as ours,
         Peer("theirs", python, "bench.theirs", threads, logs / "theirs.log", site) as theirs,
@@ -70,9 +75,17 @@ def run(options: argparse.Namespace) -> None:
         both = ours.ask("machine"), theirs.ask("machine")
         if both[0]["device"] != both[1]["device"]:
             raise BenchError(f"ours runs on {both[0]['device']}, theirs on {both[1]['device']}")
-        measured = []
-        for row in measure_cases(cases, ours, theirs, seconds):
-            measured.append(row)
+        measured: list[Measured] = []
+        failed: list[Failed] = []
+        for row in measure_cases(cases, ours, theirs, seconds, device.type):
+            if isinstance(row, Failed):
+                failed.append(row)
+                log.info("not measured: %s: %s", row.case.title, row.reason)
+            else:
+                measured.append(row)
+            written = write(to_report(measured, failed, machine(*both), limits), options.output)
+            if isinstance(row, Failed):
+                continue
             shown = result(row)
             log.info(
                 "%s: ours %s s, reference %s s, ratio %.2f (%s)",
@@ -82,11 +95,34 @@ def run(options: argparse.Namespace) -> None:
                 shown["elapsed"]["ratio"],
                 shown["verdict"],
             )
-    limits = measure_limits(device, threads, logs)
-    report = to_report(measured, machine(*both), limits)
-    write_json(options.output / "bench.json", report)
-    write_text(options.output / "bench.md", to_markdown(report))
-    log.info("%s", options.output / "bench.md")
+    log.info("%s", written)
+    if failed:
+        raise BenchError(f"{len(failed)} of {len(cases)} rows were not measured: {written}")
+
+
+def reference_python(folder: Path | None) -> Path:
+    """Raises BenchError where the reference is not there."""
+    if folder is None:
+        if find_spec("mmseg") is None:
+            raise BenchError(
+                "mmsegmentation cannot be imported here; give --reference DIR (made by "
+                "tests/reference/install.sh DIR), or put its unpacked wheels on PYTHONPATH"
+            )
+        return Path(sys.executable)
+    python = folder.absolute() / "bin" / "python"
+    if not python.exists():
+        raise BenchError(f"{python}: missing; run tests/reference/install.sh {folder}")
+    return python
+
+
+def write(report: dict[str, Any], folder: Path | None) -> Path:
+    """What there is by now, after every row, so that an end before the last one loses nothing."""
+    card = report["machine"]["ours"]["device"]
+    name = "bench" if card == "CPU" else f"bench-{re.sub('[^a-z0-9]+', '-', card.lower())}"
+    folder = folder or ROOT / ("reports" if card == "CPU" else "docs/gpu")
+    write_json(folder / f"{name}.json", report)
+    write_text(folder / f"{name}.md", to_markdown(report))
+    return folder / f"{name}.md"
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from bench import worker
-from bench.cases import MODELS, ON_DISK, SCALES, Case
+from bench.cases import IN_HALF, LOSS_SCALE, MODELS, ON_DISK, SCALES, Case
 from dmnet.config import (
     DatasetConfig,
     ExecutionConfig,
@@ -145,6 +145,18 @@ class TrainStep:
         self.trainer._step(self.images, self.labels)
 
 
+class TrainStepBf16(TrainStep):
+    """The same in bfloat16, in which no recipe trains: only what PyTorch casts to is another."""
+
+    def run(self) -> None:
+        before = torch.get_autocast_dtype("cuda")
+        torch.set_autocast_dtype("cuda", torch.bfloat16)
+        try:
+            super().run()
+        finally:
+            torch.set_autocast_dtype("cuda", before)
+
+
 def dataset_config(case: Case) -> DatasetConfig:
     return DatasetConfig(
         name="none",
@@ -179,7 +191,8 @@ def recipe(case: Case) -> RecipeConfig:
         cat_max_ratio=0.75,
         photometric=True,
         loss_average="all",
-        precision="amp" if case.kind == "train_step_amp" else "fp32",
+        precision="amp" if case.kind in IN_HALF else "fp32",
+        loss_scale=LOSS_SCALE.get(case.kind),
     )
 
 
@@ -202,6 +215,7 @@ KINDS: dict[str, Callable[[Case, Path, torch.device], worker.Job]] = {
     "forward_bf16": ForwardBf16,
     "train_step": TrainStep,
     "train_step_amp": TrainStep,
+    "train_step_bf16": TrainStepBf16,
     "evaluation": Evaluation,
     "data": Data,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,7 +20,10 @@ class BenchError(DMNetError):
 
 
 class Peer:
-    """Start `python -m module` with `threads` threads and `path` as PYTHONPATH; stderr to `log`."""
+    """`python -m module` with `threads` threads and `path` on PYTHONPATH; stderr to `log`.
+
+    Another interpreter than this one does not get this one's PYTHONPATH.
+    """
 
     def __init__(
         self,
@@ -30,22 +34,33 @@ class Peer:
         log: Path,
         path: Path | None = None,
     ) -> None:
-        self.name, self.log = name, log
-        environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-        environment |= {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
-        if path is not None:
-            environment["PYTHONPATH"] = str(path)
+        self.name, self.log, self._command = name, log, [str(python), "-m", module]
+        self._environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+        self._environment["MKL_NUM_THREADS"] = str(threads)
+        own = self._environment.pop("PYTHONPATH", "") if python == Path(sys.executable) else ""
+        self._environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(path or ""), own)))
         log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("w") as stderr:
-            self.process = subprocess.Popen(
-                [python, "-m", module],
+        log.write_text("")
+        self.process, self.failed = self._started(), False
+
+    def _started(self) -> subprocess.Popen[str]:
+        with self.log.open("a") as stderr:
+            return subprocess.Popen(
+                self._command,
                 cwd=ROOT,
-                env=environment,
+                env=self._environment,
                 text=True,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
             )
+
+    def revive(self) -> None:
+        """Begin anew after a failure: a GPU's errors stay with the process that made them."""
+        if self.failed:
+            self.process.kill()
+            self.process.wait()
+            self.process, self.failed = self._started(), False
 
     def ask(self, do: str, **arguments: Any) -> dict[str, Any]:
         """Send a request and wait for its answer. Raises BenchError when it fails."""
@@ -56,9 +71,10 @@ class Peer:
             line = self.process.stdout.readline()
         except BrokenPipeError:
             line = ""
+        answer: dict[str, Any] = json.loads(line) if line else {}
+        self.failed = not line or "error" in answer
         if not line:
             raise BenchError(f"{self.name}: its process ended; the end of {self.log} says why")
-        answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
             raise BenchError(f"{self.name}: {answer['error']}; see {self.log}")
         return answer

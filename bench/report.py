@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from tabulate import tabulate
 
-from bench.cases import KINDS, LIMIT, LIMIT_HALF, MODELS, Case
+from bench.cases import KINDS, LIMIT, LIMIT_GPU, LIMIT_HALF, MODELS, Case
 from bench.limits import Limits, flops
-from bench.run import Measured
+from bench.run import Failed, Measured
 from bench.shares import loaders_share, machines_share
 from bench.statistics import CONFIDENCE, median_interval, ratios
 from dmnet.checkout import code_version
@@ -34,7 +34,9 @@ def machine(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def to_report(measured: list[Measured], hardware: dict[str, Any], limits: Limits) -> dict[str, Any]:
+def to_report(
+    measured: list[Measured], failed: list[Failed], hardware: dict[str, Any], limits: Limits
+) -> dict[str, Any]:
     """The content of `bench.json`; seconds and ratios are medians over the rounds."""
     return {
         "machine": hardware,
@@ -42,6 +44,9 @@ def to_report(measured: list[Measured], hardware: dict[str, Any], limits: Limits
         "code": code_version(),
         "confidence": CONFIDENCE,
         "results": [result(row) for row in measured],
+        "failed": [
+            {**row.case.to_json(), "title": row.case.title, "reason": row.reason} for row in failed
+        ],
     }
 
 
@@ -122,7 +127,11 @@ def to_markdown(report: dict[str, Any]) -> str:
     headers += [f"{report['confidence']:.0%} interval", "We are", "CPU time", "Rounds"]
     headers += ["Difference", "Memory (MiB), ours / reference"]
     table = tabulate(rows, headers, tablefmt="pipe", disable_numparse=True)
-    parts = ["# Speed beside mmsegmentation 1.2.2", introduction(report), table, EXPLANATION]
+    parts = ["# Speed beside mmsegmentation 1.2.2", introduction(report), table]
+    if report["failed"]:
+        lines = [f"- {row['title']}: {row['reason']}" for row in report["failed"]]
+        parts += [f"Not measured ({len(lines)}):", "\n".join(lines)]
+    parts.append(EXPLANATION)
     parts += machines_share(cases, report) + loaders_share(cases, report)
     return "\n\n".join(parts) + "\n"
 
@@ -137,7 +146,8 @@ def introduction(report: dict[str, Any]) -> str:
         f"- Device: {ours['device'] if ours['device'] != 'CPU' else hardware['cpu']}",
         f"- Host: {hardware['cpu']}, {hardware['cores']} cores, {hardware['platform']}, "
         f"load average at the end {hardware['load_average'][0]}",
-        f"- {versions}, {ours['threads']} threads, float32",
+        f"- {versions}, {ours['threads']} threads, float32"
+        + ("" if ours["device"] == "CPU" else " (convolutions in TF32 on both sides)"),
         f"- Commit: {commit[:12] if commit else 'unknown'}"
         + (", with changes" if report["code"]["modified"] else ""),
     ]
@@ -153,14 +163,16 @@ is above 1, slower if all of it is below, as fast if none of it is below {1 - MA
 unclear, and more `--seconds` make it narrower. CPU time is the same ratio for the seconds that all
 cores together worked, which tells more where other work shares the cores. Before measuring, the
 outputs (logits, or the loss without dropout) must differ by at most {LIMIT:g} of their
-range (in 16 bits: {LIMIT_HALF:g}).
+range (on a GPU, without TF32, {LIMIT_GPU:g}; in 16 bits {LIMIT_HALF:g}). Rows that do not, or
+that fail, are listed and cost no other row.
 
-A forward pass ends with the logits at the head's resolution; the reference's is the same in every
-row, in float32 (on a GPU, beside ours in 16 bits, with PyTorch's default of TF32 in convolutions),
-and ours is that of the plain modules or of the form that `dmnet.optimised` builds from them. Ours
-runs in a process that keeps large blocks of memory, as `python -m dmnet` does.
+A forward pass ends with the logits at the head's resolution; ours is that of the plain modules or
+of the form that `dmnet.optimised` builds from them. The reference's is in float32; on a GPU both
+have PyTorch's default of TF32 in convolutions, and beside ours in bf16 the reference autocasts.
+Ours runs in a process that keeps large blocks of memory, as `python -m dmnet` does.
 A training step is forward pass, losses, backward pass and SGD; loading and normalising images is in
-neither. Ours multiplies less where `dmnet/training/acceleration.py` says so, and rounds otherwise
+neither. In fp16 and bf16 both sides autocast and scale the loss alike; no recipe trains in bf16.
+Ours multiplies less where `dmnet/training/acceleration.py` says so, and rounds otherwise
 there: `python -m bench.gradients` compares its gradients and the plain ones with those in float64.
 An evaluation goes from a decoded picture of that size to its label map: resized to six
 scales, mirrored, predicted, averaged; what is compared are the mean probabilities. A training batch

@@ -40,25 +40,45 @@ class Measured:
     error: float
 
 
+@dataclass(frozen=True)
+class Failed:
+    """A case that could not be measured; the others are."""
+
+    case: Case
+    reason: str  # one line
+
+
 def measure_cases(
-    cases: Iterable[Case], ours: Peer, theirs: Peer, seconds: float
-) -> Iterator[Measured]:
+    cases: Iterable[Case], ours: Peer, theirs: Peer, seconds: float, device: str
+) -> Iterator[Measured | Failed]:
     """Measure each case for about `seconds`, at least `LEAST_ROUNDS` rounds.
 
-    Raises BenchError when the sides disagree by more than the case's limit: then a comparison of
-    their speeds would say nothing.
+    A case fails alone: where a side fails, has too little memory or ends, or where the sides
+    disagree by more than the case's limit, as then a comparison of their speeds would say nothing.
     """
     with TemporaryDirectory() as folder:
         for case in cases:
-            for peer in (theirs, ours):  # theirs leaves the weights that ours loads
-                peer.ask("start", case=case.to_json(), folder=folder)
-            error = disagreement(ours, theirs, Path(folder))
-            if not error <= case.limit:
-                raise BenchError(
-                    f"{case.title}: the two sides differ by {error:.1e}, expected at most "
-                    f"{case.limit:g}; nothing was measured. See tests/dmnet/importers"
-                )
-            yield Measured(case, *measure(ours, theirs, seconds), error)
+            try:
+                yield measure_case(case, ours, theirs, seconds, Path(folder), device)
+            except BenchError as error:
+                for peer in (ours, theirs):
+                    peer.revive()
+                yield Failed(case, str(error))
+
+
+def measure_case(
+    case: Case, ours: Peer, theirs: Peer, seconds: float, folder: Path, device: str
+) -> Measured:
+    """Raises BenchError as `measure_cases` says."""
+    for peer in (theirs, ours):  # theirs leaves the weights that ours loads
+        peer.ask("start", case=case.to_json(), folder=str(folder))
+    error, limit = disagreement(ours, theirs, folder), case.limit(device)
+    if not error <= limit:
+        raise BenchError(
+            f"the two sides differ by {error:.1e}, expected at most {limit:g}; see "
+            "tests/dmnet/importers"
+        )
+    return Measured(case, *measure(ours, theirs, seconds), error)
 
 
 def measure(ours: Peer, theirs: Peer, seconds: float) -> tuple[Times, Times]:

@@ -16,7 +16,7 @@ import torch
 from mmcv.transforms import Compose, TestTimeAug
 from mmengine.config import Config, ConfigDict
 from mmengine.dataset import pseudo_collate
-from mmengine.optim import OptimWrapper
+from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
 from mmseg.registry import MODELS as REGISTRY
@@ -25,7 +25,7 @@ from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
 from bench import worker
-from bench.cases import MODELS, ON_DISK, SCALES, Case
+from bench.cases import IN_HALF, LOSS_SCALE, MODELS, ON_DISK, SCALES, Case
 
 CONFIGS = Path(mmseg.__file__).parent / ".mim" / "configs"
 
@@ -68,6 +68,8 @@ class Forward:
     def __init__(self, case: Case, folder: Path, device: torch.device) -> None:
         self.model = build(case, folder).to(device).eval()
         self.images = worker.images(case, device)
+        # On a CPU its users have float32, in which it is faster there.
+        self.half = case.kind in IN_HALF and device.type == "cuda"
 
     def outputs(self) -> dict[str, Tensor]:
         return {"logits": self._forward()}
@@ -77,8 +79,9 @@ class Forward:
 
     @torch.no_grad()
     def _forward(self) -> Tensor:
-        logits: Tensor = self.model(self.images, mode="tensor")
-        return logits
+        with torch.autocast("cuda", torch.bfloat16, enabled=self.half):
+            logits: Tensor = self.model(self.images, mode="tensor")
+        return logits.float()
 
 
 class Evaluation:
@@ -158,7 +161,11 @@ class TrainStep:
             momentum=worker.SGD["momentum"],
             weight_decay=worker.SGD["weight_decay"],
         )
-        self.optimizer = OptimWrapper(sgd)
+        self.optimizer: Any = OptimWrapper(sgd)
+        if case.kind in IN_HALF:
+            dtype = "bfloat16" if case.kind == "train_step_bf16" else "float16"
+            scale = LOSS_SCALE[case.kind]
+            self.optimizer = AmpOptimWrapper(optimizer=sgd, loss_scale=scale, dtype=dtype)
 
     def outputs(self) -> dict[str, Tensor]:
         with worker.without_dropout(self.model):
@@ -168,7 +175,8 @@ class TrainStep:
         self._step()
 
     def _step(self) -> Tensor:
-        losses = self.model(self.images, self.samples, mode="loss")
+        with self.optimizer.optim_context(self.model):
+            losses = self.model(self.images, self.samples, mode="loss")
         loss: Tensor = self.model.parse_losses(losses)[0]
         self.optimizer.update_params(loss)
         return loss.detach()
@@ -180,6 +188,7 @@ KINDS: dict[str, Callable[[Case, Path, torch.device], worker.Job]] = {
     "forward_bf16": Forward,
     "train_step": TrainStep,
     "train_step_amp": TrainStep,
+    "train_step_bf16": TrainStep,
     "evaluation": Evaluation,
     "data": Data,
 }

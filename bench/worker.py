@@ -28,7 +28,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from bench.cases import IN_HALF, ON_DISK, Case
+from bench.cases import ON_DISK, Case
 
 WEIGHTS_SEED, INPUT_SEED = 0, 1
 # The rows' optimizer, with a learning rate at which untrained weights do not diverge.
@@ -65,12 +65,13 @@ def serve(make: Make) -> None:
                     job = None  # its memory is free before the next one takes its own
                     give_back_memory()
                     asked = Case(**request["case"])
-                    configure(asked, device)
                     job = make(asked, Path(request["folder"]), device)
                 case "outputs" if job is not None:
+                    configure(device, exact=True)
                     outputs = {key: value.cpu() for key, value in job.outputs().items()}
                     torch.save(outputs, request["file"])
                 case "measure" if job is not None:
+                    configure(device, exact=False)
                     answer = measure(job, device)
                 case other:
                     raise ValueError(f"cannot {other!r} now; `start` comes first")
@@ -80,15 +81,13 @@ def serve(make: Make) -> None:
         print(json.dumps(answer), file=answers)
 
 
-def configure(case: Case, device: torch.device) -> None:
-    """Both sides by the fastest algorithms of one arithmetic: full float32.
-
-    Beside ours in 16 bits a reference on a GPU is what its users get: PyTorch's convolutions in
-    float32 compute in TF32 there.
+def configure(device: torch.device, exact: bool) -> None:
+    """Both sides alike. exact: in full float32, to compare what they compute. Else as their users
+    get it: on a GPU PyTorch's convolutions in float32 compute in TF32, by the fastest algorithm.
     """
     torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.allow_tf32 = case.kind in IN_HALF
-    torch.backends.cudnn.benchmark = device.type == "cuda"
+    torch.backends.cudnn.allow_tf32 = not exact
+    torch.backends.cudnn.benchmark = device.type == "cuda" and not exact
 
 
 def machine(device: torch.device) -> dict[str, Any]:

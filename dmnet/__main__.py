@@ -77,7 +77,7 @@ def train(arguments: argparse.Namespace) -> None:
     if processes > 1 and not under_torchrun():
         launch(arguments.command_line, processes, nodes, run_dir)
         return
-    with joined_processes() as joined:
+    with joined_processes(job.execution.device) as joined:
         if not joined.first:
             logging.getLogger().setLevel(logging.WARNING)
         end = allocation_end(arguments.until) if joined.first else None
@@ -126,19 +126,21 @@ def import_(arguments: argparse.Namespace) -> None:
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
+    from dmnet.devices import out_of_memory_as
     from dmnet.inference.evaluate import evaluate as evaluate_model
     from dmnet.inference.trained import open_trained
 
     evaluation = parse(EvaluationConfig, read_argument(arguments.config), "--config")
-    run = open_trained(arguments.run, evaluation, arguments.data)
-    matrix = evaluate_model(
-        run.model,
-        run.dataset,
-        run.job.run.recipe,
-        evaluation.inference,
-        run.device,
-        form=run.form,
-    )
+    with out_of_memory_as(lambda: too_little_memory(arguments)):
+        run = open_trained(arguments.run, evaluation, arguments.data)
+        matrix = evaluate_model(
+            run.model,
+            run.dataset,
+            run.job.run.recipe,
+            evaluation.inference,
+            run.device,
+            form=run.form,
+        )
     result: dict[str, Any] = {**run.origin, **matrix.summary()}
     write_json(arguments.output, result)
     logging.info(
@@ -150,14 +152,24 @@ def evaluate(arguments: argparse.Namespace) -> None:
 
 
 def predict(arguments: argparse.Namespace) -> None:
+    from dmnet.devices import out_of_memory_as
     from dmnet.inference.predict import predict as predict_split
     from dmnet.inference.trained import open_trained
 
     evaluation = parse(EvaluationConfig, read_argument(arguments.config), "--config")
-    run = open_trained(arguments.run, evaluation, arguments.data)
-    manifest = predict_split(run, arguments.output, arguments.encoding)
+    with out_of_memory_as(lambda: too_little_memory(arguments)):
+        run = open_trained(arguments.run, evaluation, arguments.data)
+        manifest = predict_split(run, arguments.output, arguments.encoding)
     name = manifest["encoding"]["name"]
     logging.info("label maps of %d images, in %s", manifest["images"], name)
+
+
+def too_little_memory(arguments: argparse.Namespace) -> str:
+    return (
+        f"{arguments.run}: out of memory for an image of {arguments.data} by this protocol; see "
+        "whether another process holds some (nvidia-smi), take a GPU with more, or set "
+        "`execution: {device: cpu}` in the preset"
+    )
 
 
 def profile(arguments: argparse.Namespace) -> None:

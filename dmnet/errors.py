@@ -3,6 +3,7 @@
     DMNetError
     ├── ConfigError      a configuration value is unknown, missing or out of range
     ├── DataError        a dataset file is missing, damaged, or not what its format says
+    ├── DeviceError      the GPU that is asked for, or there, cannot be used
     ├── CheckpointError  a weights or state file is damaged, foreign, or does not fit
     ├── RunError         a run cannot go on (locked, no space, read-only folder)
     │   └── DivergedError   its loss or a weight is NaN or infinite
@@ -31,6 +32,15 @@ class ConfigError(DMNetError):
 
 class DataError(DMNetError):
     """A dataset file is missing, damaged, or not what its format says."""
+
+
+class DeviceError(DMNetError):
+    """The device that a run is to compute on is not there, or cannot be used."""
+
+    def __init__(self, message: str, common: bool = True) -> None:
+        """common: as of the class; False where it is one process's own GPU."""
+        super().__init__(message)
+        self.common = common
 
 
 class CheckpointError(DMNetError):

@@ -1,4 +1,5 @@
-"""Cost of a model, counted by PyTorch's own formulas on tensors that take no memory.
+"""Cost of a model, counted by PyTorch's own formulas on tensors that take no memory: arithmetic,
+and what autograd keeps of a forward pass for the backward pass.
 
 Backbone and heads are counted apart, each once for its configuration and input: a study of hundreds
 of heads has few backbones, and building those is what takes the time.
@@ -64,6 +65,7 @@ class Cost(NamedTuple):
     flops: int  # 2 per multiply-accumulate, of convolutions and matrix products
     values: int  # parameters, and the running statistics of batch normalisation
     parameters: int
+    kept: int = 0  # bytes, in float32, for the backward pass
 
 
 class _Backbone(NamedTuple):
@@ -93,10 +95,11 @@ def forward_flops(model: ModelConfig, classes: int, height: int, width: int) -> 
 def _backbone(config: BackboneConfig, height: int, width: int) -> _Backbone:
     with torch.device("meta"):
         network = _bare(build_backbone(config).train())
-        with CountFlops() as counter:
+        kept = Kept(network)
+        with CountFlops() as counter, kept:
             features = network(torch.empty(1, 3, height, width))
     shapes = tuple(tuple(feature.shape) for feature in features)
-    return _Backbone(_cost(network, counter), tuple(network.channels), shapes)
+    return _Backbone(_cost(network, counter, kept), tuple(network.channels), shapes)
 
 
 @cache
@@ -105,25 +108,58 @@ def _head(
 ) -> Cost:
     with torch.device("meta"):
         network = _bare(build_head(config, channels, classes).train())
-        with CountFlops() as counter:
-            network([torch.empty(shape) for shape in features])
-    return _cost(network, counter)
+        kept = Kept(network)
+        with CountFlops() as counter, kept:
+            # The backbone's, which are learned, too.
+            network([torch.empty(shape, requires_grad=True) for shape in features])
+    return _cost(network, counter, kept)
 
 
 def _bare(network: Any) -> Any:
-    """Without what is not counted: batch normalisation, which takes most of the time that counting
-    would take, and dropout, which would import the compiler."""
+    """Without what would take most of the time that counting takes: batch normalisation, of which
+    only stays that it keeps its input, and dropout, which would import the compiler."""
     for module in network.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm | nn.modules.dropout._DropoutNd):
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            vars(module)["forward"] = _KeepsItsInput.apply
+        if isinstance(module, nn.modules.dropout._DropoutNd):
             vars(module)["forward"] = _identity
     return network
+
+
+class _KeepsItsInput(torch.autograd.Function):
+    @staticmethod
+    def forward(context: Any, x: Tensor) -> Tensor:
+        context.save_for_backward(x)
+        return torch.empty_like(x)
 
 
 def _identity(x: Tensor) -> Tensor:
     return x
 
 
-def _cost(network: nn.Module, counter: CountFlops) -> Cost:
+class Kept(torch.autograd.graph.saved_tensors_hooks):
+    """While it is entered, adds up what autograd keeps, each storage once, without the network's
+    own parameters and statistics."""
+
+    def __init__(self, network: nn.Module) -> None:
+        own = (*network.parameters(), *network.buffers())
+        self._own = {tensor.untyped_storage()._cdata for tensor in own}
+        # Held, so that no later storage gets the number of one that is gone.
+        self._found: dict[int, Tensor] = {}
+        super().__init__(self._pack, _identity)
+
+    def _pack(self, tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()._cdata
+        if storage not in self._own:
+            self._found.setdefault(storage, tensor)
+        return tensor
+
+    @property
+    def bytes(self) -> int:
+        return sum(tensor.untyped_storage().nbytes() for tensor in self._found.values())
+
+
+def _cost(network: nn.Module, counter: CountFlops, kept: Kept) -> Cost:
     parameters = sum(parameter.numel() for parameter in network.parameters())
     statistics = sum(buffer.numel() for buffer in network.buffers())
-    return Cost(counter.flops, parameters + statistics, parameters)
+    return Cost(counter.flops, parameters + statistics, parameters, kept.bytes)

@@ -18,20 +18,20 @@ Memory is that of training steps of all heads, with hard example mining where th
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import statistics
 import time
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from dmnet import devices
 from dmnet.config import RecipeConfig, SpeedConfig, content_hash
-from dmnet.devices import upload
+from dmnet.devices import out_of_memory_as, pick_device, upload
 from dmnet.errors import RunError
 from dmnet.inference.augmented import View, average_scores, label_map, make_views
 from dmnet.inference.form import form_on, in_form
@@ -39,8 +39,9 @@ from dmnet.provenance import code_begun, code_ended, environment
 from dmnet.segmentor import Segmentor
 from dmnet.training.acceleration import acceleration_on
 from dmnet.training.amp import uses_amp
-from dmnet.training.processes import pick_device
 from dmnet.training.step import Stepper
+
+log = logging.getLogger(__name__)
 
 TRAINING_STEPS = 3  # the second is the first that has the optimizer's momentum beside it
 IGNORED = -100  # no class of any dataset
@@ -51,9 +52,10 @@ def measure(config: SpeedConfig) -> dict[str, Any]:
 
     Raises RunError when memory does not suffice.
     """
-    code = code_begun()
-    memory = training_memory(config)  # first, while this process holds nothing on the device
     device = pick_device()
+    log.info("device: %s", devices.in_words(device))
+    code = code_begun()
+    memory = training_memory(config)  # first, while this process holds no model on the device
     seconds = prediction_seconds(config, device)
     where = environment(device)
     median = statistics.median(seconds)
@@ -77,7 +79,8 @@ def measure(config: SpeedConfig) -> dict[str, Any]:
 def prediction_seconds(config: SpeedConfig, device: torch.device) -> list[float]:
     """Seconds of each of `config.images` predictions of one picture, after the warm-up."""
     size = config.image_size
-    with out_of_memory_is_one_line(f"predicting one image of {in_words(size)}", "image_size"):
+    doing = f"predicting one image of {in_words(size)}"
+    with out_of_memory_as(lambda: f"{doing}: out of memory; lower `image_size`"):
         torch.manual_seed(0)
         form = form_on(device, config.optimised)
         model = in_form(Segmentor(config.model, config.classes).to(device).eval(), form)
@@ -124,7 +127,8 @@ def peak_of_training(config: SpeedConfig, threads: int) -> dict[str, Any]:
     torch.set_num_threads(threads)
     device = pick_device()
     before = 0 if device.type == "cuda" else process_memory("VmRSS")
-    with out_of_memory_is_one_line(training_in_words(config), "batch_size` or `crop_size"):
+    doing = training_in_words(config)
+    with out_of_memory_as(lambda: f"{doing}: out of memory; lower `batch_size` or `crop_size`"):
         train_steps(config, device)
     if device.type == "cuda":
         peak = torch.cuda.max_memory_allocated(device)
@@ -169,18 +173,6 @@ def process_memory(name: str) -> int:
         if line.startswith(f"{name}:"):
             return int(line.split()[1]) * 1024
     raise RunError(f"/proc/self/status: no {name}; memory is measured on Linux only")
-
-
-@contextmanager
-def out_of_memory_is_one_line(doing: str, setting: str) -> Iterator[None]:
-    """Raises RunError where PyTorch or Python finds no memory."""
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        allocator = "can't allocate memory" in str(error) or "not enough memory" in str(error)
-        if isinstance(error, torch.OutOfMemoryError | MemoryError) or allocator:
-            raise RunError(f"{doing}: out of memory; lower `{setting}`") from None
-        raise
 
 
 def training_in_words(config: SpeedConfig) -> str:

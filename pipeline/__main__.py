@@ -14,12 +14,13 @@ python -m pipeline gc [--delete]      results that no table needs any more
 python -m pipeline report TABLE        what there is of a table by now, to reports/partial/
 python -m pipeline fetch CHECKPOINT   released checkpoints (a name or a pattern) into weights/
 python -m pipeline verdict-rates      how often verdicts and claims are wrong (docs/verdicts.md)
+python -m pipeline gpu-status          the README's line on GPUs, from docs/gpu
 python -m pipeline fidelity            ours against the reference implementations
 python -m pipeline summary, page, partial, figure NAME, submission TABLE, resolve KEY,
     describe DATASET: what the rules call
 
-All but check, fetch, fidelity, gc, push, verify and verdict-rates take --preset P, --seeds N and
---source S.
+All but check, fetch, fidelity, gc, gpu-status, push, verify and verdict-rates take --preset P,
+--seeds N and --source S.
 """
 
 from __future__ import annotations
@@ -51,7 +52,11 @@ def plan(arguments: argparse.Namespace) -> None:
     from pipeline.plan import render_plan
 
     costs = Params(PARAMS).costs()
-    print(render_plan(experiment_of(arguments), costs, profiles=arguments.profile))
+    print(
+        render_plan(
+            experiment_of(arguments), costs, card_name=arguments.card, profiles=arguments.profile
+        )
+    )
 
 
 def status(arguments: argparse.Namespace) -> None:
@@ -267,6 +272,12 @@ def verdict_rates(arguments: argparse.Namespace) -> None:
     print(f"{render_rates(rules)}\n\n{render_claim_rates(claims, experiment, rules)}")
 
 
+def gpu_status(arguments: argparse.Namespace) -> None:
+    from pipeline.gpu_status import gpu_row
+
+    print(gpu_row())
+
+
 # name -> what it does, help, how it names its argument (None: it has none)
 COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], None], str, str | None]] = {
     "plan": (plan, "cells, shared runs, iterations and an estimate of the cost", "target"),
@@ -290,12 +301,13 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], None], str, str | None]
     "describe": (describe, "write a dataset's configuration", "name"),
     "fidelity": (fidelity, "compare with the reference implementations' recorded outputs", None),
     "fetch": (fetch, "download and verify released checkpoints", "checkpoint"),
+    "gpu-status": (gpu_status, "on which GPUs this was measured, for the README", None),
     "verdict-rates": (verdict_rates, "how often verdicts and claims are wrong, measured", None),
 }
 ABOUT = "Command line of the pipeline: look ahead, look around, write reports, keep records."
 INTO_FOLDER = ("report", "partial", "figure", "submission", "summary", "page", "fidelity")
 INTO_FILE = ("resolve", "describe")
-OF_NO_PRESET = ("verdict-rates", "fidelity", "fetch", "verify", "gc", "push", "check")
+OF_NO_PRESET = ("verdict-rates", "gpu-status", "fidelity", "fetch", "verify", "gc", "push", "check")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -326,6 +338,7 @@ def parser() -> argparse.ArgumentParser:
     add = commands.choices["plan"].add_argument
     about = "a cluster's, as for snakemake; may be given several times: its jobs, limits, disk"
     add("--profile", type=Path, action="append", metavar="FOLDER", help=about)
+    add("--card", metavar="NAME", help="the GPU; default: the profile's, or this machine's")
     add = commands.choices["record"].add_argument
     add("--no-dvc", action="store_true", help="MLflow only")
     add("--limit", type=float, default=900, help="seconds for MLflow; default 900")

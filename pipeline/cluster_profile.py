@@ -106,6 +106,7 @@ class Partition:
     minutes: int | None  # None: no limit
     gpus: bool
     default: bool
+    models: frozenset[str] = frozenset()  # of its GPUs, by the site's names
 
 
 def partitions() -> dict[str, Partition] | None:
@@ -126,8 +127,12 @@ def read_partitions(text: str) -> dict[str, Partition]:
     for line in text.splitlines():
         name, limit, gres = line.strip().split("|")
         key = name.rstrip("*")
-        gpus = "gpu" in gres or (key in found and found[key].gpus)
-        found[key] = Partition(key, time_limit(limit), gpus, name.endswith("*"))
+        before = found.get(key)
+        gpus = "gpu" in gres or (before is not None and before.gpus)
+        # `gpu:a100:4(S:0-1),gpu:v100:2`; without a model `gpu:4`.
+        models = frozenset(re.findall(r"gpu:([A-Za-z][^:,()]*)", gres))
+        models |= before.models if before else frozenset()
+        found[key] = Partition(key, time_limit(limit), gpus, name.endswith("*"), models)
     return found
 
 

@@ -1,4 +1,4 @@
-"""How fast the device of a preset is taken to be: what plans and requests are reckoned with."""
+"""How fast a device is taken to be: what plans and requests are reckoned with."""
 
 from __future__ import annotations
 
@@ -16,19 +16,34 @@ class Costs:
     flops_per_second: float
     fixed_seconds: float
     per_job_seconds: float
+    source: str = ""
 
     @classmethod
     def read(cls, content: dict[str, Any], device: str) -> Costs:
+        """device: `cpu`, or `gpu`, for the card that is reckoned with where none is known."""
+        if device == "gpu":
+            from pipeline.cards import Cards  # which knows costs
+
+            return Cards(content).require(str(content.get("gpu"))).costs(content)
         try:
             speed = content[device]
-            return cls(
+            return cls.of(
+                content,
                 str(speed["title"]),
                 float(speed["flops_per_second"]),
                 float(speed["fixed_seconds"]),
-                float(content["per_job_seconds"]),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise SpecError(
                 f"params/costs.yaml: `{device}` needs title, flops_per_second and fixed_seconds, "
                 f"and the file per_job_seconds ({error!r})"
             ) from error
+
+    @classmethod
+    def of(
+        cls, content: dict[str, Any], title: str, rate: float, fixed: float, source: str = ""
+    ) -> Costs:
+        try:
+            return cls(title, rate, fixed, float(content["per_job_seconds"]), source)
+        except (KeyError, TypeError, ValueError) as error:
+            raise SpecError(f"params/costs.yaml: needs per_job_seconds ({error!r})") from error

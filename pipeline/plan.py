@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tabulate import tabulate
 
+from pipeline.card_plan import find_card, gpu_gib, preset_share, render_card
 from pipeline.cluster_plan import render_cluster_plan
 from pipeline.cluster_profile import Profile, partitions
 from pipeline.costs import Costs
@@ -39,15 +40,19 @@ def render_plan(
     content: dict[str, Any],
     root: Path = Path("."),
     profiles: list[Path] | None = None,
+    card_name: str | None = None,
 ) -> str:
     """One line per run and the totals, for people. `content`: params/costs.yaml.
 
-    profiles: Snakemake's, of a cluster; what would be asked of it follows.
+    profiles: Snakemake's, of a cluster; what would be asked of it follows. card_name: the GPU.
     """
     from dmnet.flops import training_cost  # torch is imported here, never while parsing
 
     on_gpu = experiment.preset.gpus > 0
-    costs = Costs.read(content, "gpu" if on_gpu else "cpu")
+    profile = Profile.read(profiles) if profiles else None
+    queues = partitions() if profile else None
+    known = find_card(content, card_name, profile, queues) if on_gpu else None
+    costs = known.card.costs(content) if known else Costs.read(content, "cpu")
     unit, per_unit = ("GPU-hours", 3600.0) if on_gpu else ("CPU-minutes", 60.0)
     rows, total, iterations = [], 0.0, 0
     left: dict[str, float] = {}  # run key -> seconds
@@ -61,6 +66,7 @@ def render_plan(
         total += seconds
         if not done:
             left[run.key], counted[run.key] = seconds, cost
+        memory = [f"{gpu_gib(run, cost, preset_share(experiment)):.0f}"] if on_gpu else []
         rows.append(
             [
                 run.key,
@@ -68,11 +74,13 @@ def render_plan(
                 run.job.run.model.head.name,
                 recipe.iterations,
                 f"{seconds / per_unit:.1f}",
+                *memory,
                 "yes" if done else "",
                 ", ".join(run.cells),
             ]
         )
-    headers = ["run", "seed", "head", "iterations", unit, "done", "cells"]
+    memory = ["GPU GiB"] if on_gpu else []
+    headers = ["run", "seed", "head", "iterations", unit, *memory, "done", "cells"]
     lines = [
         f"Preset {experiment.preset_name}: {experiment.preset.title}",
         f"Tables: {', '.join(experiment.tables)}; seeds: {experiment.seeds}; "
@@ -88,12 +96,15 @@ def render_plan(
         f"{sum(left.values()) / per_unit:,.1f} (on {costs.title}; speeds in params/costs.yaml, "
         "evaluation not counted)",
     ]
-    if profiles:
+    if known is not None:
+        lines += render_card(experiment, counted, known, sum(left.values()), profile is None)
+    if profile:
         text = render_cluster_plan(
             experiment,
-            Profile.read(profiles),
+            profile,
             Requests.read(content, on_gpu),
-            partitions(),
+            queues,
+            content,
             seconds=left,
             costs=counted,
             root=root,

@@ -12,7 +12,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from dmnet.config import ExecutionConfig, Section, parse
 from pipeline.errors import SpecError
@@ -39,6 +39,19 @@ class PresetSpec(Section):
     # changes scores by rounding and is faster (dmnet/inference/form.py); null: none does.
     optimised_from: int | None = Field(None, ge=1)
     execution: ExecutionConfig
+
+    @model_validator(mode="after")
+    def _gpus(self) -> PresetSpec:
+        """What Snakemake is asked for is what the jobs then compute on."""
+        device = self.execution.device
+        if device == "cuda" and not self.gpus:
+            raise ValueError("`execution.device` is cuda, but `gpus` is 0; set `gpus: 1`")
+        if device == "cpu" and self.gpus:
+            raise ValueError(
+                f"`execution.device` is cpu, but `gpus` is {self.gpus}: they would be taken and "
+                "not used; set `gpus: 0`"
+            )
+        return self
 
 
 # How many levels of mappings add up, key by key, over those of the preset that is extended. Deeper

@@ -50,9 +50,13 @@ class RunConfig(Section):
         return content_hash(self)[:16]
 
 
+# Where it computes; `auto`: on a GPU where one is there. See dmnet/devices.py.
+Device = Literal["auto", "cpu", "cuda"]
+
+
 class ExecutionConfig(Section):
     """How a run is carried out; none of it may change a weight, but by rounding `processes`,
-    `accelerated` and, on a GPU, `deterministic`.
+    `accelerated`, `device` and, on a GPU, `deterministic`.
 
     What would change weights, the recipe's parts of a batch (`bn_parts`, `backbone_bn_parts`,
     `ohem.parts`) have to say: dmnet/training/share.py refuses it.
@@ -68,6 +72,7 @@ class ExecutionConfig(Section):
     accumulate: int = Field(1, ge=1)  # parts of a batch, one after the other, before an update
     accelerated: bool = True  # see dmnet/training/acceleration.py; rounds otherwise
     deterministic: bool = False  # the same bits again on a GPU, too; dmnet/training/determinism.py
+    device: Device = "auto"
 
     @model_validator(mode="after")
     def _nodes(self) -> ExecutionConfig:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from dmnet.config.data import DataIdentity, DatasetConfig
-from dmnet.config.jobs import JobConfig
+from dmnet.config.jobs import Device, JobConfig
 from dmnet.config.model import ModelConfig
 from dmnet.config.published import PublishedFile
 from dmnet.config.recipe import Positive, RecipeConfig
@@ -91,6 +91,7 @@ class ReleaseJob(Section):
 
     run: ReleaseConfig
     dataset: DatasetConfig
+    device: Device = "auto"  # as `execution.device` of a training
 
     @model_validator(mode="after")
     def _same_data(self) -> ReleaseJob:

@@ -5,6 +5,7 @@ A released checkpoint that was imported is one, too: `released/<key>` holds the 
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,15 @@ import torch
 from dmnet.config import EvaluationConfig, JobConfig, ReleaseJob, content_hash, parse_job
 from dmnet.data.dataset import SegmentationDataset
 from dmnet.data.manifest import Manifest
+from dmnet.devices import in_words, pick_device
 from dmnet.errors import ConfigError
 from dmnet.files import read_json
 from dmnet.inference.form import Form, form_of, in_form
 from dmnet.provenance import code_begun, code_ended, tf32
 from dmnet.segmentor import Segmentor
-from dmnet.training.processes import pick_device
 from dmnet.weights import load_trained, trained_weights
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -62,13 +65,16 @@ def open_trained(run_dir: Path, evaluation: EvaluationConfig, data: Path) -> Tra
     """Open `runs/<key>` or `released/<key>` on the prepared dataset `data/<name>`.
 
     Raises RunError when the run is not finished, CheckpointError when its weights are damaged,
-    DataError when `data` is not the evaluation's, ConfigError when `evaluation` does not fit it.
+    DataError when `data` is not the evaluation's, DeviceError for the run's device,
+    ConfigError when `evaluation` does not fit it.
     """
     code = code_begun(package=True)
     config = run_dir / "config.json"
     job = parse_job(read_json(config), str(config))
     path, digest = trained_weights(run_dir)
     torch.set_num_threads(job.run.cpu_threads)
+    device = pick_device(job.execution.device if isinstance(job, JobConfig) else job.device)
+    log.info("device: %s", in_words(device))
     manifest = Manifest.load(data)
     manifest.require(evaluation.data)  # a test set is another dataset than the run's own
     if evaluation.data.classes != job.run.data.classes:
@@ -80,7 +86,6 @@ def open_trained(run_dir: Path, evaluation: EvaluationConfig, data: Path) -> Tra
     dataset = SegmentationDataset(
         manifest, evaluation.split, evaluation.data, evaluation.load_scale
     )
-    device = pick_device()
     form = form_of(evaluation, len(dataset), device)
     model = in_form(model.to(device), form)
     return TrainedRun(job, evaluation, digest, model, manifest, dataset, device, form, code)

@@ -18,6 +18,8 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
+from dmnet.config.jobs import Device
+from dmnet.devices import pick_device
 from dmnet.errors import LostContactError
 from dmnet.training.launch import rank_of_this_process
 from dmnet.training.meeting import store_of_this_machine
@@ -36,7 +38,7 @@ class Processes:
 
     rank: int = 0
     count: int = 1
-    local_rank: int = 0  # on this machine: the number of its GPU
+    local_rank: int | None = None  # of several on this machine: the number of its GPU
 
     @property
     def first(self) -> bool:
@@ -89,20 +91,13 @@ class Processes:
 ALONE = Processes()
 
 
-def pick_device(processes: Processes = ALONE) -> torch.device:
-    """Of several processes each has the GPU of its number on this machine."""
-    if not torch.cuda.is_available():
-        return torch.device("cpu")
-    return (
-        torch.device("cuda", processes.local_rank) if processes.count > 1 else torch.device("cuda")
-    )
-
-
 @contextmanager
-def joined_processes() -> Iterator[Processes]:
+def joined_processes(wanted: Device) -> Iterator[Processes]:
     """Join the peers that torchrun started; alone without torchrun.
 
-    Raises LostContactError where a peer ended or did not answer.
+    wanted: where they compute. Of several on one machine each has the GPU of its number.
+    Raises DeviceError where it is not to be had, LostContactError where a peer ended or did not
+    answer.
     """
     rank = rank_of_this_process()
     if rank is None:
@@ -110,9 +105,10 @@ def joined_processes() -> Iterator[Processes]:
         return
     count = int(os.environ["WORLD_SIZE"])
     processes = Processes(rank, count, int(os.environ["LOCAL_RANK"]))
+    device = pick_device(wanted, processes.local_rank)
     backend = "gloo"
-    if torch.cuda.is_available():
-        torch.cuda.set_device(processes.local_rank)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
         backend = "cpu:gloo,cuda:nccl"
     store = store_of_this_machine(count)
     if store is None:  # the variables may also be left over from what started this

@@ -14,11 +14,15 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+import torch
+
 from dmnet.config import JobConfig
 from dmnet.data.manifest import Manifest
+from dmnet.devices import in_words, out_of_memory_as, pick_device
 from dmnet.files import remove_unfinished, write_json
 from dmnet.training.finished import finished_run
 from dmnet.training.lock import run_lock
+from dmnet.training.out_of_memory import out_of_memory
 from dmnet.training.processes import ALONE, Processes
 from dmnet.training.trainer import Trainer
 from dmnet.weights import trained_weights
@@ -45,15 +49,18 @@ def train(
     repeat: the command that makes the run again, for the record.
     end: seconds since 1970 by which this attempt must have ended. Of several processes each calls
     this. Raises RunError when the loss diverges or nothing can be written, OutOfTimeError when the
-    end comes first, DataError and CheckpointError for what it reads.
+    end comes first, DeviceError for its device, DataError and CheckpointError for what it reads.
     """
+    torch.set_num_threads(job.run.cpu_threads)
+    log.info("device: %s", in_words(pick_device(job.execution.device, processes.local_rank)))
     manifest = Manifest.load(data_dir)
     manifest.require(job.dataset)
     if not processes.first:
         while (todo := processes.from_first(None)) == WAITING:
             pass
         if todo == TRAIN:
-            Trainer(job, run_dir, manifest, weights_dir, processes).run()
+            with out_of_memory_as(lambda: out_of_memory(job, run_dir)):
+                Trainer(job, run_dir, manifest, weights_dir, processes).run()
         return
 
     lock = run_dir.parent / ".locks" / f"{job.run.key}.lock"
@@ -71,5 +78,7 @@ def train(
         if finished is not None:
             log.info("finished earlier, weights verified: nothing to train")
         else:
-            finished = Trainer(job, run_dir, manifest, weights_dir, processes, end, repeat).run()
+            with out_of_memory_as(lambda: out_of_memory(job, run_dir)):
+                trainer = Trainer(job, run_dir, manifest, weights_dir, processes, end, repeat)
+                finished = trainer.run()
         write_json(run_dir / "train.json", finished)

@@ -28,6 +28,12 @@ class Share:
     accumulate: int = 1
 
     @property
+    def in_words(self) -> str:
+        """As a preset has it."""
+        parts = f", accumulate: {self.accumulate}" if self.accumulate > 1 else ""
+        return f"`execution: {{processes: {self.processes}{parts}}}`"
+
+    @property
     def pieces(self) -> int:
         """Of the whole batch."""
         return self.processes * self.accumulate
@@ -81,3 +87,19 @@ class Share:
                 f"{self.pieces} part(s) of the batch, or a multiple of it; use fewer, or set "
                 "recipe.ohem.parts and get other runs"
             )
+
+
+def unchanged_divisions(recipe: RecipeConfig, now: Share) -> list[Share]:
+    """Into more pieces than `now`, so that each takes less memory, with the same results but for
+    rounding; in fewer pieces and fewer processes first."""
+    batch, found = recipe.batch_size, []
+    sizes = [pieces for pieces in range(now.pieces + 1, batch + 1) if batch % pieces == 0]
+    for pieces in sizes:
+        for processes in (each for each in range(1, pieces + 1) if pieces % each == 0):
+            share = Share(0, processes, pieces // processes)
+            try:
+                share.check(recipe)
+            except ConfigError:
+                continue
+            found.append(share)
+    return found

@@ -26,6 +26,7 @@ from dmnet.data.dataset import SegmentationDataset, training_batches
 from dmnet.data.loading import OF_THE_PARENT, Batches, LoaderError
 from dmnet.data.manifest import Manifest
 from dmnet.data.worker_room import affordable_workers, bytes_of_batch
+from dmnet.devices import pick_device
 from dmnet.errors import DivergedError, DMNetError, LostContactError, OutOfTimeError, RunError
 from dmnet.inference.evaluate import evaluate
 from dmnet.segmentor import Segmentor
@@ -34,7 +35,7 @@ from dmnet.training.attempts import Attempt, attempt_begun, going_on, until
 from dmnet.training.determinism import same_bits
 from dmnet.training.finished import write_finished
 from dmnet.training.history import History
-from dmnet.training.processes import ALONE, Processes, pick_device
+from dmnet.training.processes import ALONE, Processes
 from dmnet.training.progress import Progress
 from dmnet.training.resume import ResumeStates
 from dmnet.training.start_weights import load_parent, load_start_weights
@@ -74,7 +75,7 @@ class Trainer:
         self.job, self.run_dir, self.manifest = job, run_dir, manifest
         self.recipe = job.run.recipe
         self.processes = processes
-        self.device = pick_device(self.processes)
+        self.device = pick_device(job.execution.device, processes.local_rank)
         torch.set_num_threads(job.run.cpu_threads)
         torch.manual_seed(job.run.seed)
         self.model = Segmentor(job.run.model, job.run.data.classes)

@@ -138,9 +138,9 @@ class CellResolver:
             recipe=self.names.recipe(settings, published, "train"),
             cpu_threads=self.experiment.preset.cpu_threads,
         )
-        release = self.experiment.releases.setdefault(
-            config.key, Release(config.key, ReleaseJob(run=config, dataset=dataset))
-        )
+        device = self.experiment.preset.execution.device
+        job = ReleaseJob(run=config, dataset=dataset, device=device)
+        release = self.experiment.releases.setdefault(config.key, Release(config.key, job))
         release.cells.append(f"{self.table}/{self.cell.cell}")
         return self._evaluation(release, dataset)
 

@@ -8,7 +8,7 @@ if workflow.is_main_process:
 
 
 onstart:
-    study.begin()
+    study.begin(workflow.rules)
 
 
 onsuccess:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from importlib.metadata import version
 from typing import Any
 
-from pipeline.errors import PipelineError
+from dmnet.gpus import installed_cuda
+from pipeline.cards import Cards
+from pipeline.errors import PipelineError, SpecError
 from pipeline.presets import PresetSpec
 from pipeline.requests import Requests
 from pipeline.workflow.errors import workflow_error
@@ -19,6 +23,7 @@ class Resources:
     ) -> None:
         """costs: params/costs.yaml. Raises SpecError or ConfigError, naming its key."""
         self._preset_name, self._preset, self._jobs = preset_name, preset, jobs
+        self._costs = costs
         self._requests = Requests.read(costs, self.gpus > 0)
 
     @property
@@ -58,6 +63,26 @@ class Resources:
 
     def memory_mb(self, attempt: int) -> int:
         return self._requests.memory_mb(self._preset.execution, attempt)
+
+    def check_cards(self, rules: Iterable[Any]) -> None:
+        """Raises SpecError where jobs could not but fail: on a GPU that PyTorch has no code for, or
+        with a PyTorch that has none for any.
+
+        rules: Snakemake's, with what a profile made of their resources.
+        """
+        if not self.gpus:
+            return
+        if self._preset.execution.device == "cuda" and installed_cuda() is None:
+            raise SpecError(
+                f"preset {self._preset_name!r} computes on a GPU, but PyTorch {version('torch')} "
+                "has no CUDA; install a wheel with it (docs/gpu.md)"
+            )
+        cards = Cards(self._costs)
+        for rule in rules:
+            asked = getattr(rule.resources.get("gpu_model"), "raw", None)
+            card = cards.named(asked) if isinstance(asked, str) else None
+            if card is not None and (fault := card.fault()):
+                raise SpecError(f"rule {rule.name}, gpu_model {asked!r}: {fault}")
 
     def all_cores(self, snakemake: Any) -> int:
         """What a measurement of time asks for, so that no other job runs beside it.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -63,9 +63,13 @@ class Workflow:
         # What jobs run in, so that a failed one leaves a mark; LOG COMMAND follow.
         self.attempt = f"{self.python} -m pipeline.attempt"
 
-    def begin(self) -> None:
-        """Before the first job: hold the tree; write down which cell leads to which output."""
+    def begin(self, rules: Iterable[Any]) -> None:
+        """Before the first job: hold the tree; write down which cell leads to which output.
+
+        rules: Snakemake's, with what a profile made of their resources.
+        """
         try:
+            self.resources.check_cards(rules)
             self._tree: IO[str] = hold_tree()
         except DMNetError as error:
             raise workflow_error(error) from None

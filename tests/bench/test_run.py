@@ -4,35 +4,49 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from bench.cases import CASES, KINDS, MODELS, Case, kinds_on
+from bench.cases import CASES, GPU_CASES, KINDS, MODELS, Case, cases_on, kinds_on
 from bench.limits import Limits
 from bench.peer import BenchError, Peer
 from bench.report import in_seconds, to_markdown, to_report, verdict
-from bench.run import Measured, Times, difference, measure_cases
+from bench.run import Failed, Measured, Times, difference, measure_cases
+from bench.worker import configure
+from pipeline.experiments import PARAMS
+from pipeline.specs import Params
 
-SIDE = """
+DIFFERS, FAILS, ENDS = 2, 3, 4  # batches at which a side does so
+SIDE = (
+    f"DIFFERS, FAILS, ENDS = {DIFFERS}, {FAILS}, {ENDS}"
+    + """
+import os
 import torch
 from bench.worker import serve
 
 class Job:
+    def __init__(self, case):
+        self.case = case
     def outputs(self):
-        return {"logits": torch.tensor([0.0, 1.0]) + FACTOR}
+        if self.case.batch == ENDS:
+            os._exit(9)
+        factor = self.case.batch == DIFFERS and FACTOR > 0
+        return {"logits": torch.tensor([0.0, 1.0]) + FACTOR + factor}
     def run(self):
         pass
 
 def make(case, folder, device):
-    if case.kind == "unknown":
-        raise KeyError(case.kind)
-    return Job()
+    if case.batch == FAILS:
+        raise KeyError("unknown")
+    return Job(case)
 
 serve(make)
 """
+)
 
 
 @pytest.fixture
@@ -48,18 +62,23 @@ def side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def test_sides_that_agree_are_measured_in_turn(side: Any) -> None:
     with side("ours", 0.0) as ours, side("theirs", 1e-7) as theirs:
-        (measured,) = measure_cases(CASES[:1], ours, theirs, seconds=0)
+        (measured,) = measure_cases(CASES[:1], ours, theirs, 0, "cpu")
+    assert isinstance(measured, Measured)
     assert len(measured.ours.seconds) == len(measured.theirs.seconds) == 5
     assert 0 < measured.error < 1e-6
 
 
-def test_sides_that_differ_are_not_measured(side: Any) -> None:
-    with (
-        side("ours", 0.0) as ours,
-        side("theirs", 0.01) as theirs,
-        pytest.raises(BenchError, match="DMNet R-50-D8, forward pass, 1 x 512 x 512: .* differ by"),
-    ):
-        list(measure_cases(CASES[:1], ours, theirs, seconds=0))
+def test_what_fails_costs_its_own_row_only(side: Any) -> None:
+    """A disagreement, a side's error, the end of a process."""
+    first, *_ = CASES
+    cases = [replace(first, batch=number) for number in (1, DIFFERS, FAILS, ENDS, 1)]
+    with side("ours", 0.0) as ours, side("theirs", 1e-7) as theirs:
+        rows = list(measure_cases(cases, ours, theirs, 0, "cpu"))
+    assert [isinstance(row, Measured) for row in rows] == [True, False, False, False, True]
+    reasons = [row.reason for row in rows if isinstance(row, Failed)]
+    assert "the two sides differ by 1.0e+00, expected at most 1e-05" in reasons[0]
+    assert "theirs: KeyError: 'unknown'; see " in reasons[1]
+    assert "ours: its process ended; the end of " in reasons[2]
 
 
 def test_a_failure_names_the_side_and_its_log(side: Any) -> None:
@@ -67,7 +86,7 @@ def test_a_failure_names_the_side_and_its_log(side: Any) -> None:
         side("theirs", 0.0) as theirs,
         pytest.raises(BenchError, match=r"theirs: KeyError: 'unknown'; see .*theirs\.log"),
     ):
-        theirs.ask("start", case=Case("dmnet", "unknown", 1, 8, 8).to_json(), folder="")
+        theirs.ask("start", case=Case("dmnet", "forward", FAILS, 8, 8).to_json(), folder="")
 
 
 def test_a_process_that_ends_is_an_error(tmp_path: Path) -> None:
@@ -89,8 +108,41 @@ def test_a_scalar_is_compared_by_its_size() -> None:
 
 
 def test_every_case_names_a_model_and_a_kind() -> None:
-    assert {case.model for case in CASES} == set(MODELS)
-    assert {case.kind for case in CASES} == set(KINDS)
+    for device in ("cpu", "cuda"):
+        assert {case.model for case in cases_on(device)} == set(MODELS)
+        assert {case.kind for case in cases_on(device)} == set(kinds_on(device, True))
+    assert {case.kind for case in GPU_CASES} == set(KINDS)
+
+
+def test_on_a_gpu_steps_have_the_recipes_own_sizes() -> None:
+    """The paper's batch, and that of one of the releases' GPUs."""
+    sizes = {
+        (case.model, case.batch, case.height, case.width)
+        for case in GPU_CASES
+        if case.kind == "train_step"
+    }
+    for model, recipe, devices in (
+        ("dmnet", "paper-voc", 1),
+        ("dmnet", "mmseg-cityscapes-40k", 4),
+        ("deeplabv3", "mmseg-cityscapes-40k", 4),
+        ("bisenetv2", "mmseg-bisenetv2", 4),
+    ):
+        settings = Params(PARAMS).recipe(recipe, "a test")
+        height, width = settings["recipe.crop_size"].value
+        batch = settings["recipe.batch_size"].value
+        assert (model, batch // devices, height, width) in sizes, recipe
+
+
+def test_values_are_compared_exactly_and_timed_as_users_get_them() -> None:
+    gpu, cudnn = torch.device("cuda"), torch.backends.cudnn
+    before = cudnn.allow_tf32, cudnn.benchmark
+    try:
+        configure(gpu, exact=True)
+        assert not cudnn.allow_tf32 and not cudnn.benchmark
+        configure(gpu, exact=False)
+        assert cudnn.allow_tf32 and cudnn.benchmark
+    finally:
+        cudnn.allow_tf32, cudnn.benchmark = before
 
 
 @pytest.mark.parametrize(
@@ -125,10 +177,11 @@ def test_the_report_says_what_was_measured_where() -> None:
     }
     ours, theirs = Times([1.0] * 5, [2.0] * 5, [2**20] * 5), Times([1.25] * 5, [3.0] * 5)
     measured = Measured(CASES[0], ours, theirs, error=2e-6)
-    report = to_report([measured], hardware, LIMITS)
+    failed = Failed(CASES[1], "theirs: out of memory")
+    report = to_report([measured], [failed], hardware, LIMITS)
     assert json.loads(json.dumps(report)) == report
     text = to_markdown(report)
-    assert "a processor, 2 cores" in text
+    assert "a processor, 2 cores" in text and "optimised, 1 x 512 x 512: theirs: out of" in text
     row = next(line for line in text.splitlines() if "DMNet R-50-D8" in line)
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert cells == [
@@ -141,8 +194,8 @@ def test_the_report_says_what_was_measured_where() -> None:
     ("device", "bf16", "absent"),
     [
         ("cuda", True, set()),
-        ("cpu", True, {"train_step_amp"}),
-        ("cpu", False, {"train_step_amp", "forward_bf16"}),
+        ("cpu", True, {"train_step_amp", "train_step_bf16"}),
+        ("cpu", False, {"train_step_amp", "train_step_bf16", "forward_bf16"}),
     ],
 )
 def test_a_device_is_measured_in_what_it_has(device: str, bf16: bool, absent: set[str]) -> None:

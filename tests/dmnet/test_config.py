@@ -351,6 +351,7 @@ def test_how_a_run_is_executed_is_outside_the_key(
         "workers": workers,
         **{"processes": 4, "nodes": 2, "accumulate": 2, "accelerated": False},
         **{"deterministic": True},
+        "device": "cuda",
         "cache_mib": cache,
     }
     assert set(execution) == set(ExecutionConfig.model_fields)

@@ -25,14 +25,16 @@ def cluster(**minutes):
 
 
 def plan(partitions, seconds=None, tmp_path=None, **content):
+    costs = Params(PARAMS).costs()
     experiment = build_experiment("paper", tables=["table5"])
-    requests = Requests.read(Params(PARAMS).costs(), on_gpu=True)
+    requests = Requests.read(costs, on_gpu=True)
     keys = list(experiment.runs)
     return render_cluster_plan(
         experiment,
         Profile(content),
         requests,
         partitions,
+        costs,
         seconds=dict.fromkeys(keys, 3600.0 if seconds is None else seconds),
         costs=dict.fromkeys(keys, Cost(1, 50_000_000, 50_000_000)),
         root=tmp_path,
@@ -42,7 +44,9 @@ def plan(partitions, seconds=None, tmp_path=None, **content):
 def test_partitions_as_sinfo_tells_them():
     found = read_partitions(SINFO)
     assert found["cpu"] == Partition("cpu", 120, gpus=False, default=True)
-    assert found["gpu"] == Partition("gpu", 36 * 60, gpus=True, default=False)
+    assert found["gpu"] == Partition("gpu", 36 * 60, True, False, frozenset(["v100"]))
+    several = read_partitions("gpu|1:00|gpu:a100:4(S:0-1),gpu:tesla_v100:2\ngpu|1:00|gpu:4\n")
+    assert several["gpu"].models == {"a100", "tesla_v100"}
     assert found["long"].minutes is None
 
 
@@ -91,6 +95,18 @@ def test_a_time_limit_that_would_be_broken_is_told_with_what_to_set(tmp_path):
     assert "set `train: {runtime: 480}` under set-resources, a training goes on in the next" in text
     fitting = plan(cluster(gpu=480), tmp_path=tmp_path, **on("gpu", runtime=480))
     assert "warning" not in fitting
+
+
+def test_a_gpu_that_pytorch_has_no_code_for_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr("pipeline.cards.installed_cuda", lambda: "13.0")
+    known = {"gpu": Partition("gpu", None, True, True, frozenset(["a100", "tesla_v100"]))}
+    text = plan(known, tmp_path=tmp_path, **on("gpu"))
+    assert "warning: train, evaluate: V100 has compute capability 7.0" in text
+    assert "warning" not in plan(known, tmp_path=tmp_path, **on("gpu", gpu_model="a100"))
+    told = plan(known, tmp_path=tmp_path, **on("gpu", gpu_model="nvidia_v100"))
+    assert "install requirements-cu126.lock" in told
+    monkeypatch.setattr("pipeline.cards.installed_cuda", lambda: "12.6")
+    assert "warning" not in plan(known, tmp_path=tmp_path, **on("gpu"))
 
 
 def test_unknown_partitions_and_partitions_without_gpus_are_told(tmp_path):

@@ -40,6 +40,12 @@ def test_everything_in_the_lock_has_one_exact_version():
     assert not [version for version in LOCK.values() if "+" in version], "no local builds"
 
 
+def test_the_lock_for_older_drivers_has_the_same_versions():
+    older = requirements("requirements-cu126.lock")
+    builds = {name: f"{LOCK[name]}+cu126" for name in ("torch", "torchvision")}
+    assert older == LOCK | builds
+
+
 def test_conda_installs_the_same_lock():
     environment = yaml.safe_load((ROOT / "environment.yml").read_text())
     (pip,) = [entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict)]

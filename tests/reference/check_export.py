@@ -24,7 +24,8 @@ from typing import Any
 
 import torch
 
-from bench.run import LIMIT, difference
+from bench.cases import LIMIT
+from bench.run import difference
 from dmnet.config import (
     BiSeNetV2Config,
     FCNHeadConfig,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 from snakemake.exceptions import WorkflowError
+from snakemake.resources import Resources as SnakemakeResources
 
+from pipeline.errors import SpecError
 from pipeline.experiments import PARAMS
 from pipeline.specs import Params
 from pipeline.workflow.invocation import Invocation
@@ -25,6 +27,36 @@ def resources():
         return Resources("mini", preset, params.costs(), jobs)
 
     return at
+
+
+class Rule:
+    """One of Snakemake's, as far as it is looked at."""
+
+    def __init__(self, name, **resources):
+        self.name, self.resources = name, SnakemakeResources.from_mapping(resources)
+
+
+@pytest.mark.parametrize("cuda", ["13.0", "12.6"])
+def test_a_gpu_that_pytorch_has_no_code_for_is_refused_before_the_first_job(
+    resources, cuda, monkeypatch
+):
+    monkeypatch.setattr("pipeline.cards.installed_cuda", lambda: cuda)
+    fine = [Rule("prepare", mem_mb=1), Rule("train", gpu_model="nvidia_a100"), Rule("x", gpu=1)]
+    resources(gpus=1).check_cards(fine)
+    old = [*fine, Rule("evaluate", gpu_model="tesla_v100")]
+    resources(gpus=0).check_cards(old)
+    if cuda == "12.6":
+        resources(gpus=1).check_cards(old)
+        return
+    with pytest.raises(SpecError, match="rule evaluate, gpu_model 'tesla_v100': V100 has compute"):
+        resources(gpus=1).check_cards(old)
+
+
+def test_a_pytorch_without_cuda_is_refused_where_a_gpu_is_wanted(resources, monkeypatch):
+    monkeypatch.setattr("pipeline.workflow.resources.installed_cuda", lambda: None)
+    resources(gpus=1).check_cards([])  # `auto`
+    with pytest.raises(SpecError, match="preset 'mini' computes on a GPU, but PyTorch .* no CUDA"):
+        resources(gpus=1, device="cuda").check_cards([])
 
 
 def test_a_preset_with_several_processes_is_not_packed_into_an_allocation(resources):
