@@ -4,7 +4,7 @@
 - what autograd keeps of the forward pass (dmnet/flops.py), in proportion to the images;
 - of every head the resized log-probabilities, kept until its backward pass, and two more maps of
   that size at once where the backward pass begins; where the loss is taken in pieces of a batch
-  (`LOSS_PIECE`), three maps of one piece.
+  (dmnet/pixel_losses.py), three maps of one piece.
 
 Not counted: the CUDA context, cuDNN's workspaces (`OVERHEAD` is assumed for them) and the gaps
 between the allocator's blocks.
@@ -16,12 +16,12 @@ from typing import NamedTuple
 
 from dmnet.config import ModelConfig, RecipeConfig
 from dmnet.flops import Cost, training_cost
+from dmnet.pixel_losses import PIECE
 
 GIB = 2**30
 FLOAT = 4  # bytes
 OVERHEAD = 3 * GIB // 2  # assumed: 0.5 for the context, 1 for workspaces; nobody measured it here
 LOSS_MAPS = 2  # beside those that are kept
-LOSS_PIECE: int | None = None  # bytes of resized scores above which a loss is taken in pieces
 
 
 class Footprint(NamedTuple):
@@ -56,10 +56,9 @@ def footprint_of(
     heads = 1 + len(model.auxiliary)
     of_an_image = FLOAT * classes * height * width
     whole = images * of_an_image
-    in_pieces = LOSS_PIECE is not None and whole > LOSS_PIECE
     kept = images * cost.kept // (2 if recipe.precision == "amp" else 1)
-    if in_pieces:
-        maps, temporary = 0, (1 + LOSS_MAPS) * max(of_an_image, LOSS_PIECE or 0)
+    if whole > PIECE:
+        maps, temporary = 0, (1 + LOSS_MAPS) * max(of_an_image, PIECE)
     else:
         maps, temporary = heads * whole, LOSS_MAPS * whole
     weights = FLOAT * (cost.values + 2 * cost.parameters)

@@ -57,12 +57,12 @@ def test_what_is_kept_of_a_real_step(name: str) -> None:
 def test_a_loss_in_pieces_keeps_no_map(monkeypatch: pytest.MonkeyPatch) -> None:
     config = ModelConfig.model_validate(MODELS["DeepLabV3"])
     one_map = 4 * IMAGES * CLASSES * SIZE[0] * SIZE[1]
-    monkeypatch.setattr(footprint, "LOSS_PIECE", None)
+    monkeypatch.setattr(footprint, "PIECE", 2**62)
     whole = training_footprint(config, CLASSES, recipe(), IMAGES)
     assert whole.temporary == 2 * one_map
-    monkeypatch.setattr(footprint, "LOSS_PIECE", one_map)
+    monkeypatch.setattr(footprint, "PIECE", one_map)
     assert training_footprint(config, CLASSES, recipe(), IMAGES) == whole  # which is one piece
-    monkeypatch.setattr(footprint, "LOSS_PIECE", one_map // 2)
+    monkeypatch.setattr(footprint, "PIECE", one_map // 2)
     pieces = training_footprint(config, CLASSES, recipe(), IMAGES)
     assert whole.activations - pieces.activations == 2 * one_map  # of head and auxiliary head
     assert pieces.temporary == 3 * one_map // 2

@@ -39,7 +39,7 @@ def test_a_record_that_a_workflow_owes_is_said_where_nothing_is_left_to_do(
 ):
     (tmp_path / "params").symlink_to(Path("params").absolute())
     monkeypatch.chdir(tmp_path)
-    Workflow({}).begin()  # and is killed before it has recorded
+    Workflow({}).begin([])  # and is killed before it has recorded
     again = Workflow({})
     capsys.readouterr()
     again.end()
@@ -49,6 +49,6 @@ def test_a_record_that_a_workflow_owes_is_said_where_nothing_is_left_to_do(
         unmark(after)
         again.end()
         assert ("records them" in capsys.readouterr().out) == (after != again.options)
-    again.begin()  # there is something to do: it records itself
+    again.begin([])  # there is something to do: it records itself
     again.end()
     assert "records them" not in capsys.readouterr().out
