@@ -75,7 +75,7 @@ class Resources:
         if self._preset.execution.device == "cuda" and installed_cuda() is None:
             raise SpecError(
                 f"preset {self._preset_name!r} computes on a GPU, but PyTorch {version('torch')} "
-                "has no CUDA; install a wheel with it (docs/gpu.md), or train on the CPU by a preset "
+                "has no CUDA; install a wheel with it (docs/gpu.md), or train on the CPU: a preset "
                 f"with `extends: {self._preset_name}`, `gpus: 0`, `execution: {{device: cpu}}`"
             )
         cards = Cards(self._costs)
