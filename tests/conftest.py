@@ -14,6 +14,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.terminal import heed_signals
+
 Fidelity = Callable[..., None]
 ROUNDINGS = 3
 ROOT = Path(__file__).resolve().parent.parent
@@ -32,6 +34,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[COMPARISONS] = []
+    heed_signals()
     rehearsal = config.getoption("--rehearsal")
     if config.option.markexpr != "gpu" or rehearsal:
         # On a CPU recordings hold to 1e-5 and runs to the bit; tests/dmnet/gpu judge a GPU.

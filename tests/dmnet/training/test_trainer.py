@@ -449,22 +449,10 @@ def test_start_weights_that_are_missing_are_a_checkpoint_error(
 
 
 def in_a_process_group(job: JobConfig, directory: Path, data: Path) -> subprocess.Popen[str]:
-    # Whoever tests under nohup hands down an ignored SIGHUP, which a training respects.
-    program = (
-        "import signal, sys; from dmnet.__main__ import main; "
-        "signal.signal(signal.SIGHUP, signal.SIG_DFL); sys.exit(main())"
-    )
+    config = str(directory / "config.json")
+    command = ["-m", "dmnet", "train", "--config", config, "--data", str(data)]
     return subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            program,
-            "train",
-            "--config",
-            str(directory / "config.json"),
-            "--data",
-            str(data),
-        ],
+        [sys.executable, *command],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

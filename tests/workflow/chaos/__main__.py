@@ -12,6 +12,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from tests.terminal import heed_signals
 from tests.workflow.chaos.choices import choices, template
 from tests.workflow.chaos.rounds import Told, play, undisturbed
 
@@ -20,6 +21,7 @@ ABOUT = "Random signals to random processes of random workflows; nothing may be 
 
 def main() -> int:
     arguments = parser().parse_args()
+    heed_signals()
     seed, began = arguments.seed, time.monotonic()
     numbers = arguments.only or list(range(1, arguments.rounds + 1))
     several = choices(seed, arguments.workflows or max(1, arguments.rounds // 6))
