@@ -42,3 +42,33 @@ def test_the_pages_are_served_with_a_blank_address(build, monkeypatch):
 def test_an_address_is_taken_without_the_blanks_around_it(monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", " http://server:5000\n")
     assert team_server() == "http://server:5000"
+
+
+def test_a_database_whose_making_was_killed_is_never_taken_for_one(build, tmp_path, monkeypatch):
+    """MLflow cannot go on with half of its tables: `record` said so from then on."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    work = Ingestion(build("toy"), [], [], tmp_path)
+    assert work.uri == DEFAULT_URI
+
+    class Client:
+        """MLflow's, which makes the tables when it is first asked; `killed` after half of them."""
+
+        killed = True
+
+        def __init__(self, tracking_uri):
+            self.path = tmp_path / tracking_uri.removeprefix("sqlite:///")
+
+        def search_experiments(self):
+            assert not self.path.exists(), "begun anew, not on top of half"
+            self.path.write_text("half")
+            if self.killed:
+                raise KeyboardInterrupt
+            self.path.write_text("whole")
+
+    with pytest.raises(KeyboardInterrupt):
+        work._make_whole(Client)
+    assert not (tmp_path / "mlflow.db").exists()
+    Client.killed = False
+    work._make_whole(Client)
+    assert (tmp_path / "mlflow.db").read_text() == "whole"
+    work._make_whole(None)  # which is there, so that nothing is made
