@@ -21,6 +21,7 @@ REPORTING_CODE = (
     "report.py",
     *ESCAPES,
     "made_by.py",
+    "trained_on.py",
     "settings.py",
     "ranking.py",
     "render.py",
@@ -37,7 +38,7 @@ SUMMARY_CODE = (
 )
 FIGURE_CODE = (
     *("figures.py", "predictions.py", "figure_content.py", "figure_caption.py"),
-    *("made_by.py", "figure_drawing.py"),
+    *("made_by.py", "trained_on.py", "figure_drawing.py"),
 )
 SUBMISSION_CODE = ("submission.py",)
 PAGE_CODE = (
