@@ -47,6 +47,8 @@ _ENTRY = re.compile(
 _LINE = re.compile(
     r"(?P<first>- |  )(?P<name>[a-z0-9]+): (?P<quote>'?)(?P<value>[\w./-]+)(?P=quote)"
 )
+# DVC puts a value that would pass column 80 on a line of its own.
+_FOLDED = re.compile(r": \n {4}(?=\S)")
 _VALUES = {
     "path": re.compile(r"[\w./-]+", re.ASCII),
     "md5": MD5,
@@ -148,7 +150,7 @@ def may_name(path: str) -> tuple[str, ...]:
 def _outs(path: str, text: str) -> list[dict[str, str]]:
     """The outs of an entry's text, checked; not all need to have md5s."""
     allowed = may_name(path)
-    first, *lines = text.split("\n")
+    first, *lines = _FOLDED.sub(": ", text).split("\n")
     if first != "outs:" or len(lines) < 2 or lines.pop() != "":
         raise _wrong(path, "not begun by `outs:` or cut off")
     outs: list[dict[str, str]] = []

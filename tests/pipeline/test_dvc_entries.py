@@ -51,13 +51,24 @@ def test_files_and_folders_have_the_md5s_that_dvc_gives_them(tmp_path):
         (folder / name).write_text(name)
     (tmp_path / "speed").mkdir()
     (tmp_path / "speed" / f"{KEY}.json").write_text("{}")
-    made = {f"predictions/{KEY}.a.dvc": f"{KEY}/a", f"speed/{KEY}.json.dvc": f"{KEY}.json"}
+    # Beyond column 80, as mmsegmentation's windows of 769 with scales and flip: DVC folds the line.
+    long = "mmseg-cityscapes-769-ms-flip-1x-val-01234567"
+    (tmp_path / "runs" / KEY / "evaluations").mkdir(parents=True)
+    (tmp_path / "runs" / KEY / "evaluations" / f"{long}.json").write_text("{}")
+    made = {
+        f"predictions/{KEY}.a.dvc": f"{KEY}/a",
+        f"speed/{KEY}.json.dvc": f"{KEY}.json",
+        f"runs/{KEY}.{long}.dvc": f"{KEY}/evaluations/{long}.json",
+    }
     dvc(tmp_path, "init", "--no-scm", "--quiet")
     for entry, name in made.items():
         (tmp_path / entry).write_text(f"outs:\n- path: {name}\n")
         assert names_only(entry, tmp_path)
     dvc(tmp_path, "commit", "--force", *made)
-    found = [read_entry(path, tmp_path) for path in entries(tmp_path)]
+    assert ": \n" in (tmp_path / "runs" / f"{KEY}.{long}.dvc").read_text()
+    evaluation, *found = [read_entry(path, tmp_path) for path in entries(tmp_path)]
+    name = f"runs/{KEY}/evaluations/{long}.json"
+    assert evaluation.outs == {name: md5_of(tmp_path / name)}
     assert [entry.key for entry in found] == [KEY] * 2
     digests = {path: md5 for entry in found for path, md5 in entry.outs.items()}
     assert digests == {path: md5_of(tmp_path / path) for path in digests} and len(digests) == 2
