@@ -16,6 +16,7 @@ pytestmark = pytest.mark.usefixtures("unrecorded")
 TABLE = "params/tables/one.yaml"
 TINY = "params/presets/tiny.yaml"
 TARGET = "reports/one.md"
+PAPER_ON_A_CPU = "title: slow\nextends: paper\ngpus: 0\nexecution: {device: cpu}\n"
 
 
 @pytest.fixture
@@ -62,7 +63,7 @@ def test_a_run_that_no_table_has(small_template):
     ("preset", "dataset", "words"),
     [
         (
-            "paper",
+            "slow",
             "voc2012aug",
             ["VOCtrainval_11-May-2012.tar", "benchmark.tgz", "http", "put into data/sources/"],
         ),
@@ -71,6 +72,7 @@ def test_a_run_that_no_table_has(small_template):
 )
 def test_data_that_only_a_person_can_get(clone, preset, dataset, words):
     """The message says what to put where, once, and the dataset is not half-prepared."""
+    clone.write("params/presets/slow.yaml", PAPER_ON_A_CPU)
     result = clone.snakemake(TARGET, preset=preset)
     assert_refused(result, "error: ", *words)
     assert result.text.count(f"error: {dataset}: ") == 1
