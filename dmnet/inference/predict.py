@@ -40,9 +40,7 @@ def predict(trained: TrainedRun, output: Path, form: Form = "official") -> dict[
     """
     if output.suffix != ".json":
         raise ConfigError(f"--output {output}: expected a name that ends in .json; correct it")
-    run = output.parent
-    lock = run.parent / ".locks" / f"{run.name}-{output.stem}.lock"
-    with run_lock(lock, doing="predicted"):
+    with run_lock(output.parent / ".locks" / f"{output.stem}.lock", doing="predicted"):
         return _predict(trained, output, form)
 
 

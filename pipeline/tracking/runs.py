@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dmnet.files import MAX_BYTES, read_bounded, sha256_bytes, sha256_file, to_json
+from dmnet.text import reason
 from dmnet.training.history import read_history
 from pipeline.dvc_entries import weights_md5
 from pipeline.errors import RecordError
@@ -83,7 +84,11 @@ def read_finished(experiment: Experiment, run: Run | Release, root: Path) -> Tra
 def _check_history(folder: Path, named: dict[str, Any] | None) -> None:
     """Raises RecordError for a damaged one: points in MLflow are never taken back."""
     history = folder / "history.jsonl"
-    if named is not None and history.exists() and sha256_file(history) != named["sha256"]:
+    try:
+        fits = named is None or not history.exists() or sha256_file(history) == named["sha256"]
+    except OSError as error:
+        raise RecordError(f"{history}: cannot be read ({reason(error)}); restore it") from error
+    if not fits:
         raise RecordError(f"{history}: damaged (not of the SHA-256 in train.json); restore it")
 
 

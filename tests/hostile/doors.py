@@ -33,6 +33,7 @@ NOT_FOR_STRANGERS = {
     "dmnet.data.archives:_md5": "an archive of which nothing is read before its MD5 fits",
     "dmnet.checkout": "this clone's own code and git",
     "dmnet.importers.download": "what a server sends, which is compared with a published hash",
+    "dmnet.gpus": "/proc and device files of this machine",
     "dmnet.speed": "/proc of this machine",
     "dmnet.provenance": "/proc of this machine",
     "dmnet.winograd.kernels": "/proc of this machine",
@@ -41,6 +42,7 @@ NOT_FOR_STRANGERS = {
     "dmnet.data.guarded": "what that process answers",
     "pipeline.dvc_lists": "in a process of its own, with DVC and a remote (tests/workflow)",
     "pipeline.fidelity": "what this clone's own tests have just written",
+    "pipeline.gpu_status": "what whoever measured put into docs/gpu, for a line of the README",
     "pipeline.tracking.store": "with an MLflow store (tests/workflow)",
 }
 

@@ -174,7 +174,8 @@ def test_twice_the_same_bytes_and_nothing_beside_them(predict: Predict) -> None:
     (output.parent / ".plain.tmp").mkdir()  # what a killed process leaves
     assert predict().read_bytes() == first
     assert not stale.exists()
-    assert sorted(path.name for path in output.parent.iterdir()) == ["plain", "plain.json"]
+    names = sorted(path.name for path in output.parent.iterdir())
+    assert names == [".locks", "plain", "plain.json"]
 
 
 def test_another_process_that_predicts_the_same_is_waited_for(
@@ -182,7 +183,7 @@ def test_another_process_that_predicts_the_same_is_waited_for(
 ) -> None:
     output = predict()
     thread = threading.Thread(target=predict)
-    with run_lock(output.parents[1] / ".locks" / f"{output.parent.name}-plain.lock"):
+    with run_lock(output.parent / ".locks" / "plain.lock"):
         thread.start()
         while "plain is being predicted by process" not in caplog.text:
             assert thread.is_alive()
@@ -232,7 +233,7 @@ def test_a_failure_leaves_neither_manifest_nor_half_a_folder(
     with pytest.raises(AssertionError):
         predict()
     assert "error: 1.png: cannot be written (No space left" in capsys.readouterr().err
-    assert list(output.parent.iterdir()) == []
+    assert [path.name for path in output.parent.iterdir()] == [".locks"]
 
 
 def test_two_images_of_one_stem_are_refused() -> None:

@@ -33,3 +33,17 @@ def test_a_finished_run_passes_its_schemas(build, finish, tmp_path):
         with pytest.raises(DMNetError, match=message):
             read_finished(experiment, run, tmp_path)
         write_json(path, whole)
+
+
+def test_a_history_that_is_no_file_is_told_in_one_line(build, finish, tmp_path):
+    experiment = build("toy")
+    evaluation = experiment.cells[0].evaluations[0]
+    finish(evaluation, 0.5, per_class_iou=[0.5, 0.5])
+    run = experiment.runs[evaluation.run_key]
+    folder = tmp_path / "runs" / run.key
+    named = {"file": "history.jsonl", "sha256": "0" * 64}
+    write_json(folder / "train.json", read_json(folder / "train.json") | {"history": named})
+    (folder / "history.jsonl").unlink(missing_ok=True)
+    (folder / "history.jsonl").symlink_to("/dev/zero")
+    with pytest.raises(DMNetError, match=r"history\.jsonl: cannot be read \(no plain file\)"):
+        read_finished(experiment, run, tmp_path)
