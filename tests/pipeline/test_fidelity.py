@@ -35,6 +35,7 @@ def tree(tmp_path, monkeypatch):
     def make(label: int) -> Path:
         (tmp_path / "tests/dmnet").mkdir(parents=True)
         (tmp_path / "tests/conftest.py").write_text(CONFTEST.read_text())
+        (tmp_path / "tests/terminal.py").write_text(CONFTEST.with_name("terminal.py").read_text())
         (tmp_path / "tests/dmnet/test_net.py").write_text(COMPARING.replace("{label}", str(label)))
         monkeypatch.chdir(tmp_path)
         return tmp_path / "reports"
