@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
+
 from dmnet.config import JobConfig
-from dmnet.devices import device_memory, pick_device
+from dmnet.devices import device_memory
 from dmnet.footprint import GIB, training_footprint
 from dmnet.training.share import Share, unchanged_divisions
 
 
-def out_of_memory(job: JobConfig, run_dir: Path) -> str:
+def out_of_memory(job: JobConfig, run_dir: Path, device: torch.device) -> str:
     """One line. Proposed are divisions of the batch that leave the results as they are."""
     run, execution = job.run, job.execution
     now = Share(0, execution.processes, execution.accumulate)
@@ -19,7 +21,6 @@ def out_of_memory(job: JobConfig, run_dir: Path) -> str:
         images = run.recipe.batch_size // share.pieces
         return training_footprint(run.model, run.data.classes, run.recipe, images).total / GIB
 
-    device = pick_device(execution.device)
     memory = device_memory(device)
     has, name = (None, "machine") if memory is None else (memory / GIB, "GPU")
     images, (height, width) = run.recipe.batch_size // now.pieces, run.recipe.crop_size

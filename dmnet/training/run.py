@@ -52,14 +52,15 @@ def train(
     end comes first, DeviceError for its device, DataError and CheckpointError for what it reads.
     """
     torch.set_num_threads(job.run.cpu_threads)
-    log.info("device: %s", in_words(pick_device(job.execution.device, processes.local_rank)))
+    device = pick_device(job.execution.device, processes.local_rank)
+    log.info("device: %s", in_words(device))
     manifest = Manifest.load(data_dir)
     manifest.require(job.dataset)
     if not processes.first:
         while (todo := processes.from_first(None)) == WAITING:
             pass
         if todo == TRAIN:
-            with out_of_memory_as(lambda: out_of_memory(job, run_dir)):
+            with out_of_memory_as(lambda: out_of_memory(job, run_dir, device)):
                 Trainer(job, run_dir, manifest, weights_dir, processes).run()
         return
 
@@ -78,7 +79,7 @@ def train(
         if finished is not None:
             log.info("finished earlier, weights verified: nothing to train")
         else:
-            with out_of_memory_as(lambda: out_of_memory(job, run_dir)):
+            with out_of_memory_as(lambda: out_of_memory(job, run_dir, device)):
                 trainer = Trainer(job, run_dir, manifest, weights_dir, processes, end, repeat)
                 finished = trainer.run()
         write_json(run_dir / "train.json", finished)

@@ -89,6 +89,6 @@ def test_the_coarsest_division_that_fits_is_proposed(
 
     monkeypatch.setattr(out_of_memory, "device_memory", lambda _: has * GIB)
     monkeypatch.setattr(out_of_memory, "training_footprint", counted)
-    told = out_of_memory.out_of_memory(job, Path("runs/key"))
+    told = out_of_memory.out_of_memory(job, Path("runs/key"), torch.device("cpu"))
     assert told.startswith("runs/key: out of memory: 4 crop(s) of 24x24 at once take about 8.0 GiB")
     assert proposed in told
