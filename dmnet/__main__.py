@@ -47,7 +47,7 @@ from dmnet.errors import (
 from dmnet.files import parse_json, read_json, user_path, write_json
 from dmnet.memory import keep_large_blocks
 from dmnet.provenance import code_at_start
-from dmnet.text import LONGEST, all_visible, error_line, printable, shortened
+from dmnet.text import all_visible, error_line
 from dmnet.training.launch import rank_of_this_process
 
 
@@ -323,36 +323,29 @@ def _run(arguments: argparse.Namespace) -> int:
     prefix = f"[{arguments.label}] " if arguments.label else ""
     if (rank := rank_of_this_process()) is not None:
         prefix += f"[process {rank}] "
-    handler = logging.StreamHandler()
-    handler.setFormatter(_Printable(f"%(asctime)s {prefix}%(message)s", datefmt="%H:%M:%S"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    logging.basicConfig(
+        level=logging.INFO, format=f"%(asctime)s {prefix}%(message)s", datefmt="%H:%M:%S"
+    )
     try:
         require_own_clone()
         arguments.action(arguments)
     except OutOfTimeError as error:
         if first_process():
-            print(f"stopped: {shortened(str(error), LONGEST)}", file=sys.stderr)
+            print(error_line(error, "stopped: "), file=sys.stderr)
         return TO_BE_CONTINUED
     except LostContactError as error:
         # No `error:`, which is for the process that ended first.
-        print(shortened(str(error), LONGEST), file=sys.stderr)
+        print(error_line(error, ""), file=sys.stderr)
         return LOST_CONTACT
     except ProcessesError as error:
         if error.message:
-            print(f"error: {shortened(error.message, LONGEST)}", file=sys.stderr)
+            print(error_line(error.message), file=sys.stderr)
         return error.status
     except DMNetError as error:
         if first_process() or not error.common:
             print(error_line(error), file=sys.stderr)
         return 1
     return 0
-
-
-class _Printable(logging.Formatter):
-    """What a file says may stand in a log line; a terminal obeys none of it."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return "\n".join(map(printable, super().format(record).split("\n")))
 
 
 def first_process() -> bool:

@@ -49,10 +49,11 @@ def visible(text: str) -> str:
     return CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
-def error_line(error: Exception) -> str:
+def error_line(error: Exception | str, first: str = "error: ") -> str:
     """What a command ends with: one line, whatever the names of files in it are."""
-    line = str(error)[: LONGEST + 1].replace("\n", "\\n")
-    return f"error: {line if len(line) <= LONGEST else f'{line[:LONGEST]}...'}"
+    text = str(error)
+    cut = text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+    return first + cut.replace("\n", "\\n")
 
 
 @contextmanager
