@@ -21,7 +21,6 @@ from pipeline.errors import ResultError
 from pipeline.shown import one_line
 
 MAX_TEXT = 4000  # characters; the longest of ours say how a result is made again
-TODO = "delete the file and run again"
 
 Key = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -233,12 +232,18 @@ def read_result_file(path: Path, schema: type[BaseModel]) -> Any:
 
 def checked(content: Any, schema: type[BaseModel], path: Path) -> Any:
     """`content`, read from `path`. Raises ResultError where the schema does not hold."""
+    if fault := fault_of(content, schema):
+        raise ResultError(f"{path}: {fault}; delete the file and run again")
+    return content
+
+
+def fault_of(content: Any, schema: type[BaseModel]) -> str | None:
+    """Why the schema does not hold; None where it does."""
     try:
         schema.model_validate(content)
     except ValidationError as error:
-        raise ResultError(f"{path}: {_problem(error)}; {TODO}") from None
-    _check_texts(content, path, getattr(schema, "lines", False))
-    return content
+        return _problem(error)
+    return _fault_of_texts(content, getattr(schema, "lines", False))
 
 
 def read_if_whole(path: Path, schema: type[FileT]) -> FileT | None:
@@ -259,19 +264,17 @@ def _problem(error: ValidationError) -> str:
     return f"`{key}` = {found}: {one_line(first['msg'], 120)}"
 
 
-def _check_texts(content: Any, path: Path, lines: bool) -> None:
-    """All keys and values; their depth is bounded, as `read_json` read them."""
+def _fault_of_texts(content: Any, lines: bool) -> str | None:
+    """Of all keys and values; their depth is bounded, as `read_json` read them."""
     if isinstance(content, str):
         broken = not lines and ("\n" in content or "\t" in content)
         if len(content) > MAX_TEXT or broken or CONTROL.search(content):
-            raise ResultError(
-                f"{path}: the text {one_line(content, 40)!r} has control characters, or more than "
-                f"{MAX_TEXT} characters; {TODO}"
+            return (
+                f"the text {one_line(content, 40)!r} has control characters, or more than "
+                f"{MAX_TEXT} characters"
             )
-    elif isinstance(content, dict):
-        for key, value in content.items():
-            _check_texts(key, path, lines)
-            _check_texts(value, path, lines)
-    elif isinstance(content, list):
-        for value in content:
-            _check_texts(value, path, lines)
+        return None
+    parts = [*content.keys(), *content.values()] if isinstance(content, dict) else content
+    if not isinstance(parts, list):
+        return None
+    return next(filter(None, (_fault_of_texts(part, lines) for part in parts)), None)

@@ -17,7 +17,7 @@ from dmnet.text import reason
 from pipeline.dvc_entries import entry_of, printable
 from pipeline.errors import ResultError
 from pipeline.made_by import code_marks
-from pipeline.result_files import TODO, Weights, checked
+from pipeline.result_files import Weights, fault_of
 from pipeline.shown import one_line
 
 # What reading raises where a stranger or a rotten disk wrote the content.
@@ -92,12 +92,10 @@ class Findings:
         if not isinstance(content, kind):
             self.add(path, f"JSON with a {kind.__name__}", type(content).__name__, todo)
             return None
-        try:
-            return content if schema is None else checked(content, schema, Path(path))
-        except ResultError as error:
-            found = str(error).removeprefix(f"{path}: ").removesuffix(f"; {TODO}")
-            self.add(path, "content as it is written here", found, todo)
+        if schema is not None and (fault := fault_of(content, schema)):
+            self.add(path, "content as it is written here", fault, todo)
             return None
+        return content
 
     def weights_of(self, manifest: str) -> Any:
         """The SHA-256 of the weights that this train.json names."""

@@ -13,18 +13,11 @@ from snakemake.exceptions import WorkflowError
 
 from pipeline.experiments import PARAMS
 from pipeline.workflow import Workflow
+from tests.workflow.conftest import TABLE as CELL
 
 TABLE = "params/tables/one.yaml"
 TINY = "params/presets/tiny.yaml"
 DATASET = "params/datasets/tiny.yaml"
-CELL = """\
-title: A table of the tests
-source: nobody
-columns: [Kind, Value]
-defaults: {dataset: voc2012aug, recipe: paper-voc, inference: single-scale}
-rows:
-  - {Kind: Context-aware, Value: {cell: ours, model: dmnet, published: 78.21}}
-"""
 PRESET = """\
 title: of the tests
 judged: false
