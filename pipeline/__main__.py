@@ -13,13 +13,12 @@ python -m pipeline verify             every hash again, from the reports down to
 python -m pipeline gc [--delete]      results that no table needs any more
 python -m pipeline report TABLE        what there is of a table by now, to reports/partial/
 python -m pipeline fetch CHECKPOINT   released checkpoints (a name or a pattern) into weights/
-python -m pipeline verdict-rates      how often verdicts and claims are wrong (docs/verdicts.md)
 python -m pipeline gpu-status          the README's line on GPUs, from docs/gpu
 python -m pipeline fidelity            ours against the reference implementations
 python -m pipeline summary, page, partial, figure NAME, submission TABLE, resolve KEY,
     describe DATASET: what the rules call
 
-All but check, fetch, fidelity, gc, gpu-status, push, verify and verdict-rates take --preset P,
+All but check, fetch, fidelity, gc, gpu-status, push and verify take --preset P,
 --seeds N and --source S.
 """
 
@@ -38,7 +37,7 @@ from dmnet.files import to_json, write_bytes, write_text
 from dmnet.text import all_visible, error_line
 from pipeline.errors import SpecError
 from pipeline.experiments import PARAMS, Experiment, build_experiment
-from pipeline.specs import Params
+from pipeline.spec.params import Params
 
 
 def experiment_of(arguments: argparse.Namespace) -> Experiment:
@@ -49,7 +48,7 @@ def experiment_of(arguments: argparse.Namespace) -> Experiment:
 
 
 def plan(arguments: argparse.Namespace) -> None:
-    from pipeline.plan import render_plan
+    from pipeline.inspection.plan import render_plan
 
     costs = Params(PARAMS).costs()
     print(
@@ -60,20 +59,20 @@ def plan(arguments: argparse.Namespace) -> None:
 
 
 def status(arguments: argparse.Namespace) -> None:
-    from pipeline.status import render_status
+    from pipeline.inspection.status import render_status
 
     print(render_status(experiment_of(arguments)))
 
 
 def data(arguments: argparse.Namespace) -> None:
-    from pipeline.data_status import render_data
+    from pipeline.inspection.data_status import render_data
 
     experiment = experiment_of(arguments)
     print(render_data(experiment, arguments.sources, check=arguments.check))
 
 
 def show(arguments: argparse.Namespace) -> None:
-    from pipeline.show import render_show
+    from pipeline.inspection.show import render_show
 
     print(render_show(experiment_of(arguments), arguments.cell))
 
@@ -100,9 +99,9 @@ def describe(arguments: argparse.Namespace) -> None:
 
 
 def report(arguments: argparse.Namespace) -> None:
-    from pipeline.report import build_report
-    from pipeline.verdict import load_rules
-    from pipeline.written import write_partial, write_report
+    from pipeline.reports.build import build_report
+    from pipeline.reports.verdict import load_rules
+    from pipeline.reports.write import write_partial, write_report
 
     experiment = experiment_of(arguments)
     content = build_report(experiment, arguments.target, rules=load_rules(PARAMS))
@@ -114,9 +113,9 @@ def report(arguments: argparse.Namespace) -> None:
 
 def partial(arguments: argparse.Namespace) -> None:
     """After a failure: the tables with a failed cell, as far as they have come."""
-    from pipeline.report import build_report, count_sources
-    from pipeline.verdict import load_rules
-    from pipeline.written import write_partial
+    from pipeline.reports.build import build_report, count_sources
+    from pipeline.reports.verdict import load_rules
+    from pipeline.reports.write import write_partial
 
     experiment = experiment_of(arguments)
     for table in experiment.tables:
@@ -128,10 +127,10 @@ def partial(arguments: argparse.Namespace) -> None:
 
 
 def figure(arguments: argparse.Namespace) -> None:
-    from pipeline.figure_caption import render_caption
-    from pipeline.figure_content import build_figure
-    from pipeline.figure_drawing import draw_figure
-    from pipeline.figures import load_figures
+    from pipeline.experiments.figures import load_figures
+    from pipeline.reports.figures.caption import render_caption
+    from pipeline.reports.figures.content import build_figure
+    from pipeline.reports.figures.drawing import draw_figure
 
     experiment = build_experiment(arguments.preset, arguments.seeds, source=arguments.source)
     figures, name, folder = load_figures(PARAMS, experiment), arguments.name, arguments.folder
@@ -144,7 +143,7 @@ def figure(arguments: argparse.Namespace) -> None:
 
 
 def submission(arguments: argparse.Namespace) -> None:
-    from pipeline.submission import describe_submission, write_submission
+    from pipeline.reports.submission import describe_submission, write_submission
 
     experiment, folder = experiment_of(arguments), arguments.folder
     written = write_submission(experiment, arguments.target, arguments.predictions, folder)
@@ -153,8 +152,8 @@ def submission(arguments: argparse.Namespace) -> None:
 
 def summary(arguments: argparse.Namespace) -> None:
     """Claims and index, from the JSON reports of all tables."""
-    from pipeline.figures import load_figures
-    from pipeline.written import read_reports, write_summary
+    from pipeline.experiments.figures import load_figures
+    from pipeline.reports.write import read_reports, write_summary
 
     experiment, folder = experiment_of(arguments), arguments.folder
     contents = read_reports(experiment, load_figures(PARAMS, experiment), folder)
@@ -163,7 +162,7 @@ def summary(arguments: argparse.Namespace) -> None:
 
 def page(arguments: argparse.Namespace) -> None:
     """All reports on one self-contained page, from their JSON and the runs' histories."""
-    from pipeline.page import read_histories, read_inputs, render_page
+    from pipeline.reports.html.page import read_histories, read_inputs, render_page
 
     experiment, folder = experiment_of(arguments), arguments.folder
     reports, claims, figure = read_inputs(
@@ -174,8 +173,8 @@ def page(arguments: argparse.Namespace) -> None:
 
 
 def record(arguments: argparse.Namespace) -> None:
-    from pipeline.record import record_runs
-    from pipeline.unrecorded import unmark
+    from pipeline.records.record import record_runs
+    from pipeline.records.unrecorded import unmark
     from pipeline.workflow.invocation import Invocation
 
     everything = build_experiment(arguments.preset, arguments.seeds, source=arguments.source)
@@ -188,18 +187,18 @@ def record(arguments: argparse.Namespace) -> None:
 
 
 def ui(arguments: argparse.Namespace) -> None:
-    from pipeline.ui import serve
+    from pipeline.tracking.ui import serve
 
     everything = build_experiment(arguments.preset, arguments.seeds, source=arguments.source)
     serve(everything, arguments.host, arguments.port, arguments.every)
 
 
 def verify(arguments: argparse.Namespace) -> None:
-    from pipeline.verify import verify as verify_tree
-    from pipeline.verify.findings import refuse
+    from pipeline.inspection.verify import verify as verify_tree
+    from pipeline.inspection.verify.findings import refuse
 
     if arguments.repair:
-        from pipeline.verify.repair import repair
+        from pipeline.inspection.verify.repair import repair
 
         for line in repair():
             print(line)
@@ -215,7 +214,7 @@ def verify(arguments: argparse.Namespace) -> None:
 
 
 def gc(arguments: argparse.Namespace) -> None:
-    from pipeline.gc import delete, megabytes, needed, render_gc, unneeded
+    from pipeline.inspection.unneeded import delete, megabytes, needed, render_gc, unneeded
 
     of_tables = needed(arguments.preset or (), arguments.seeds)
     entries = unneeded(of_tables)
@@ -227,7 +226,7 @@ def gc(arguments: argparse.Namespace) -> None:
 
 
 def pull(arguments: argparse.Namespace) -> None:
-    from pipeline.sharing import pull as pull_runs
+    from pipeline.records.sharing import pull as pull_runs
 
     keys = None
     if arguments.target is not None:
@@ -237,43 +236,32 @@ def pull(arguments: argparse.Namespace) -> None:
 
 
 def push(arguments: argparse.Namespace) -> None:
-    from pipeline.sharing import push as push_runs
+    from pipeline.records.sharing import push as push_runs
 
     print(push_runs())
 
 
 def check(arguments: argparse.Namespace) -> None:
-    from pipeline.sharing import check as check_entries
+    from pipeline.records.sharing import check as check_entries
 
     print(check_entries())
 
 
 def fidelity(arguments: argparse.Namespace) -> None:
-    from pipeline.fidelity import write_fidelity
+    from pipeline.reports.fidelity import write_fidelity
 
     write_fidelity(arguments.folder)
 
 
 def fetch(arguments: argparse.Namespace) -> None:
-    from pipeline.checkpoints import fetch_checkpoints
+    from pipeline.spec.checkpoints import fetch_checkpoints
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     fetch_checkpoints(PARAMS, arguments.checkpoint, arguments.weights, arguments.mirror)
 
 
-def verdict_rates(arguments: argparse.Namespace) -> None:
-    from pipeline.claim_rates import render_claim_rates
-    from pipeline.claims import load_claims
-    from pipeline.verdict import load_rules
-    from pipeline.verdict_rates import render_rates
-
-    rules, experiment = load_rules(PARAMS), build_experiment("paper", 1)
-    claims = load_claims(PARAMS, experiment.tables)
-    print(f"{render_rates(rules)}\n\n{render_claim_rates(claims, experiment, rules)}")
-
-
 def gpu_status(arguments: argparse.Namespace) -> None:
-    from pipeline.gpu_status import gpu_row
+    from pipeline.inspection.gpu_status import gpu_row
 
     print(gpu_row())
 
@@ -302,12 +290,11 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], None], str, str | None]
     "fidelity": (fidelity, "compare with the reference implementations' recorded outputs", None),
     "fetch": (fetch, "download and verify released checkpoints", "checkpoint"),
     "gpu-status": (gpu_status, "on which GPUs this was measured, for the README", None),
-    "verdict-rates": (verdict_rates, "how often verdicts and claims are wrong, measured", None),
 }
 ABOUT = "Command line of the pipeline: look ahead, look around, write reports, keep records."
 INTO_FOLDER = ("report", "partial", "figure", "submission", "summary", "page", "fidelity")
 INTO_FILE = ("resolve", "describe")
-OF_NO_PRESET = ("verdict-rates", "gpu-status", "fidelity", "fetch", "verify", "gc", "push", "check")
+OF_NO_PRESET = ("gpu-status", "fidelity", "fetch", "verify", "gc", "push", "check")
 
 
 def parser() -> argparse.ArgumentParser:

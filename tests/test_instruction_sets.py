@@ -51,9 +51,9 @@ def test_libraries_that_are_not_held_are_named_before_the_first_test() -> None:
     [
         ("tests/dmnet/test_layers.py", True),  # imports PyTorch
         ("tests/dmnet/training/test_golden_losses.py", True),  # imports what trains
-        ("tests/pipeline/test_verdict_rates.py", True),  # imports what draws random numbers
+        ("tests/bench/test_verdict_rates.py", True),  # imports what draws random numbers
         ("tests/dmnet/importers/test_published.py", False),
-        ("tests/pipeline/test_tables.py", False),
+        ("tests/pipeline/spec/test_tables.py", False),
     ],
 )
 def test_what_computes_is_found_in_the_imports(path: str, expected: bool) -> None:

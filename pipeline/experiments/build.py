@@ -9,8 +9,8 @@ from typing import cast, get_args
 from pipeline.errors import SpecError
 from pipeline.experiments.experiment import Experiment
 from pipeline.experiments.resolver import CellResolver
-from pipeline.specs import Params
-from pipeline.tables import Source
+from pipeline.spec.params import Params
+from pipeline.spec.tables import Source
 
 PARAMS = Path("params")
 MAX_SEEDS = 100  # runs of each recipe, all resolved before anything starts: 5 s at preset paper

@@ -20,9 +20,10 @@ from dmnet.config import (
     setting_path,
 )
 from dmnet.errors import ConfigError
-from pipeline.completeness import require_origins, without_origin
 from pipeline.errors import SpecError
-from pipeline.settings import (
+from pipeline.spec.completeness import require_origins, without_origin
+from pipeline.spec.params import Params, PresetSpec
+from pipeline.spec.settings import (
     DEVICES_PARTS,
     RECIPE_ONLY,
     Setting,
@@ -32,8 +33,7 @@ from pipeline.settings import (
     section,
     to_tree,
 )
-from pipeline.specs import Params, PresetSpec
-from pipeline.tables import CellSpec, TableSpec
+from pipeline.spec.tables import CellSpec, TableSpec
 
 
 class CellConfiguration:

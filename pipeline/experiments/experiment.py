@@ -8,10 +8,10 @@ from typing import Any
 
 from dmnet.config import DatasetConfig
 from pipeline.experiments.jobs import Evaluation, Profile, Release, Run, Speed, Submission
-from pipeline.official import OfficialResult
-from pipeline.settings import Setting
-from pipeline.specs import PresetSpec
-from pipeline.tables import CellSpec, Source, TableSpec
+from pipeline.spec.official import OfficialResult
+from pipeline.spec.params import PresetSpec
+from pipeline.spec.settings import Setting
+from pipeline.spec.tables import CellSpec, Source, TableSpec
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dmnet.config import DatasetConfig, ProfileConfig, SpeedConfig, content_hash
 from pipeline.errors import SpecError
 from pipeline.experiments.configuration import CellConfiguration, named
 from pipeline.experiments.jobs import Profile, Speed
-from pipeline.settings import Settings
+from pipeline.spec.settings import Settings
 
 
 def profile_of(names: CellConfiguration, input_size: tuple[int, int]) -> tuple[Profile, Settings]:

@@ -17,9 +17,9 @@ from pipeline.experiments.experiment import Cell, Experiment
 from pipeline.experiments.jobs import Evaluation, Release, Run, evaluation_name
 from pipeline.experiments.measurements import profile_of, speed_of
 from pipeline.experiments.submissions import submission_of
-from pipeline.settings import Settings
-from pipeline.specs import Params
-from pipeline.tables import CellSpec, SubmissionSpec, TableSpec
+from pipeline.spec.params import Params
+from pipeline.spec.settings import Settings
+from pipeline.spec.tables import CellSpec, SubmissionSpec, TableSpec
 
 
 class CellResolver:

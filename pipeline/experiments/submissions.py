@@ -7,7 +7,7 @@ from pipeline.errors import SpecError
 from pipeline.experiments.configuration import CellConfiguration
 from pipeline.experiments.experiment import Cell, Experiment
 from pipeline.experiments.jobs import Submission, evaluation_name
-from pipeline.tables import SubmissionSpec
+from pipeline.spec.tables import SubmissionSpec
 
 
 def submission_of(cell: Cell, spec: SubmissionSpec, names: CellConfiguration) -> Submission | None:

@@ -3,7 +3,7 @@
 
 
 # Shown first in Snakemake's own report.
-report: "../templates/landing.rst"
+report: "../reports/html/templates/landing.rst"
 
 
 localrules:
@@ -18,7 +18,7 @@ rule page:
     output:
         report(
             "reports/overview.html",
-            caption="../templates/overview.rst",
+            caption="../reports/html/templates/overview.rst",
             category="Overview",
             labels={"Page": "Published against ours"},
         ),

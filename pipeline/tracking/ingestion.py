@@ -13,7 +13,7 @@ from typing import Any
 
 from dmnet.errors import DMNetError
 from dmnet.training.lock import open_lock, try_lock
-from pipeline.dvc_entries import printable
+from pipeline.dvc.entries import printable
 from pipeline.errors import RecordError
 from pipeline.experiments import Experiment, Release, Run
 from pipeline.passwords import place_of, without_secrets

@@ -15,12 +15,12 @@ from typing import Any
 from dmnet.files import MAX_BYTES, read_bounded, sha256_bytes, sha256_file, to_json
 from dmnet.text import reason
 from dmnet.training.history import read_history
-from pipeline.dvc_entries import weights_md5
+from pipeline.dvc.entries import weights_md5
 from pipeline.errors import RecordError
 from pipeline.experiments import Evaluation, Experiment, Release, Run
-from pipeline.made_by import code_marks
-from pipeline.result_files import Evaluated, Predicted, Released, Trained, read_result_file
-from pipeline.results import metric_value
+from pipeline.results.made_by import code_marks
+from pipeline.results.of_cells import metric_value
+from pipeline.results.schemas import Evaluated, Predicted, Released, Trained, read_result_file
 
 RECORD_REVISION = "3"  # raise it when more is told than before
 TAG_LENGTH = 5000  # MLflow's limit is 8000; all cells of a run stand in its configuration, too

@@ -5,47 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-import pipeline
 from dmnet.config import canonical_json, content_hash
 from dmnet.errors import DMNetError
 from dmnet.files import sha256_bytes, sha256_file
-from pipeline.claims import load_claims
 from pipeline.experiments import PARAMS, Experiment
+from pipeline.reports.claims.file import load_claims
+from pipeline.workflow.code import code_hash
 from pipeline.workflow.errors import workflow_error
 from pipeline.workflow.jobs import Jobs
 
-ESCAPES = ("shown.py", "../dmnet/text.py")
-REPORTING_CODE = (
-    "results.py",
-    "failures.py",
-    "report.py",
-    *ESCAPES,
-    "made_by.py",
-    "trained_on.py",
-    "settings.py",
-    "ranking.py",
-    "render.py",
-    "bold.py",
-    "official.py",
-    "verdict.py",
-    "verdict_report.py",
-    "dvc_views.py",
+# What the commands of the rules call (`pipeline/__main__.py`).
+REPORT = ("pipeline.reports.build", "pipeline.reports.verdict", "pipeline.reports.write")
+SUMMARY = ("pipeline.experiments.figures", "pipeline.reports.write")
+FIGURE = (
+    *("pipeline.experiments.figures", "pipeline.reports.figures.caption"),
+    *("pipeline.reports.figures.content", "pipeline.reports.figures.drawing"),
 )
-SUMMARY_CODE = (
-    *("conditions.py", "predicates.py", "bold.py", "claims.py", "claims_spread.py"),
-    *("claims_judged.py", "claims_report.py", "verdict.py", "ranking.py", "index.py"),
-    *ESCAPES,
-)
-FIGURE_CODE = (
-    *("figures.py", "predictions.py", "figure_content.py", "figure_caption.py"),
-    *("made_by.py", "trained_on.py", "figure_drawing.py"),
-)
-SUBMISSION_CODE = ("submission.py",)
-PAGE_CODE = (
-    *("page.py", "page_plots.py", "render.py", "made_by.py", "claims_report.py", *ESCAPES),
-    *("templates/overview.html.j2", "templates/overview.css"),
-)
-CODE = Path(pipeline.__file__).parent
+SUBMISSION = ("pipeline.reports.submission",)
+PAGE = ("pipeline.reports.html.page",)
 
 
 class Hashes:
@@ -72,7 +49,7 @@ class Hashes:
     def submission(self, table: str) -> str:
         """Changes with what the archive is to hold, and with the code that checks and packs."""
         content = f"{self._jobs.submission(table)} {self._jobs.experiment.preset.judged}"
-        return _hash(content, (CODE / name for name in SUBMISSION_CODE))
+        return _hash(content, SUBMISSION)
 
     def summary(self) -> str:
         """Changes with the claims and with the code that judges and lists them.
@@ -83,24 +60,26 @@ class Hashes:
             load_claims(PARAMS, self._jobs.experiment.tables)
         except DMNetError as error:
             raise workflow_error(error) from None
-        params = (PARAMS / name for name in ("claims.yaml", "verdicts.yaml"))
-        return _hash("", [*(CODE / name for name in SUMMARY_CODE), *params])
+        params = [PARAMS / name for name in ("claims.yaml", "verdicts.yaml")]
+        return _hash("", SUMMARY, params)
 
     def figure(self, name: str) -> str:
         """Changes with what a figure says beside the predictions, and with the code that draws."""
         figure, preset = self._jobs.figure(name), self._jobs.experiment.preset
         content = f"{canonical_json(figure.spec)} {self._options} {content_hash(preset)}"
         content += f" {content_hash(figure.dataset)}"
-        return _hash(content, (CODE / file for file in FIGURE_CODE))
+        return _hash(content, FIGURE)
 
     def fidelity(self) -> str:
-        from pipeline.fidelity import code_hash  # not needed by most jobs, and slow to import
+        from pipeline.reports.fidelity import compared_hash  # for one job, and slow to import
+
+        return compared_hash()
 
         return code_hash()
 
     def page(self) -> str:
         """Changes with the code and the template that write the page."""
-        return _hash("", (CODE / name for name in PAGE_CODE))
+        return _hash("", PAGE)
 
 
 def report_hash(experiment: Experiment, options: str, table: str) -> str:
@@ -110,9 +89,9 @@ def report_hash(experiment: Experiment, options: str, table: str) -> str:
     scale = f"{options} {content_hash(preset)}"
     official = [entry for entry in experiment.official if entry.table == table]
     content = f"{canonical_json(spec)} {scale} {settings} {official}"
-    code = (CODE / name for name in REPORTING_CODE)
-    return _hash(content, [*code, PARAMS / "verdicts.yaml"])
+    return _hash(content, REPORT, [PARAMS / "verdicts.yaml"])
 
 
-def _hash(content: str, files: Iterable[Path]) -> str:
-    return sha256_bytes((content + "".join(map(sha256_file, files))).encode())[:16]
+def _hash(content: str, modules: tuple[str, ...], files: Iterable[Path] = ()) -> str:
+    parts = [content, code_hash(*modules), *map(sha256_file, files)]
+    return sha256_bytes("".join(parts).encode())[:16]

@@ -18,8 +18,8 @@ from pipeline.experiments import (
     build_experiment,
     find_submission,
 )
-from pipeline.figures import Figure, figure_names, load_figures
-from pipeline.specs import Params
+from pipeline.experiments.figures import Figure, figure_names, load_figures
+from pipeline.spec.params import Params
 from pipeline.workflow.errors import workflow_error
 from pipeline.workflow.invocation import Invocation
 from pipeline.workflow.one_cell import Hints

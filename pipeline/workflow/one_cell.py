@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 from dmnet.errors import DMNetError
 from dmnet.files import read_json, write_text
 from pipeline.experiments import Experiment, build_experiment
-from pipeline.specs import Params
+from pipeline.spec.params import Params
 
 FOLDER = Path(".snakemake") / "dmnet"
 

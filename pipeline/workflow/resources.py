@@ -7,10 +7,10 @@ from importlib.metadata import version
 from typing import Any
 
 from dmnet.gpus import installed_cuda
-from pipeline.cards import Cards
+from pipeline.cluster.requests import Requests
 from pipeline.errors import PipelineError, SpecError
-from pipeline.presets import PresetSpec
-from pipeline.requests import Requests
+from pipeline.spec.cards import Cards
+from pipeline.spec.presets import PresetSpec
 from pipeline.workflow.errors import workflow_error
 from pipeline.workflow.jobs import Jobs
 

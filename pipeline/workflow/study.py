@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from dmnet.errors import DMNetError
+from pipeline.dvc.shareable import why_not_shared
 from pipeline.experiments import PARAMS
-from pipeline.shareable import why_not_shared
-from pipeline.specs import Params
-from pipeline.unrecorded import command_of, is_marked, mark
-from pipeline.verdict import load_rules
+from pipeline.records.unrecorded import command_of, is_marked, mark
+from pipeline.reports.verdict import load_rules
+from pipeline.spec.params import Params
 from pipeline.workflow.errors import workflow_error
 from pipeline.workflow.hashes import Hashes
 from pipeline.workflow.inputs import Inputs

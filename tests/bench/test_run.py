@@ -18,7 +18,7 @@ from bench.report import in_seconds, to_markdown, to_report, verdict
 from bench.run import Failed, Measured, Times, difference, measure_cases
 from bench.worker import configure
 from pipeline.experiments import PARAMS
-from pipeline.specs import Params
+from pipeline.spec.params import Params
 
 DIFFERS, FAILS, ENDS = 2, 3, 4  # batches at which a side does so
 SIDE = (

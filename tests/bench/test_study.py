@@ -7,7 +7,7 @@ import pytest
 from bench.peer import BenchError
 from bench.study import HEADS, heads, tables, write_study
 from pipeline.experiments import build_experiment
-from pipeline.specs import Params
+from pipeline.spec.params import Params
 
 
 @pytest.mark.parametrize(("cells", "runs"), [(100, 40), (1230, 492)])

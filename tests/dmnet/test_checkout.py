@@ -31,7 +31,7 @@ def unpack(folder: Path) -> Path:
         "dmnet/provenance.py": "import os\n\nprint(os.name)\n",
         "dmnet/heads/head.py": "RATE = 1\n",
         "dmnet/.gitignore": "local.py\n",
-        "pipeline/report.py": "pass\n",
+        "pipeline/reports/build.py": "pass\n",
         "params/models/a.yaml": "width: 4\n",
         "Snakefile": "rule all\n",
         "README.md": "about\n",

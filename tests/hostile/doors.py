@@ -40,9 +40,9 @@ NOT_FOR_STRANGERS = {
     "dmnet.training.processes": "what another process of the same training sends",
     "dmnet.data.decoding": "in a process of its own, which the calls of `guarded` start",
     "dmnet.data.guarded": "what that process answers",
-    "pipeline.dvc_lists": "in a process of its own, with DVC and a remote (tests/workflow)",
-    "pipeline.fidelity": "what this clone's own tests have just written",
-    "pipeline.gpu_status": "what whoever measured put into docs/gpu, for a line of the README",
+    "pipeline.dvc.lists": "in a process of its own, with DVC and a remote (tests/workflow)",
+    "pipeline.reports.fidelity": "what this clone's own tests have just written",
+    "pipeline.inspection.gpu_status": "what whoever measured put into docs/gpu",
     "pipeline.tracking.store": "with an MLflow store (tests/workflow)",
 }
 

@@ -41,14 +41,14 @@ from dmnet.training.history import read_history
 from dmnet.training.start_weights import load_start_weights
 from dmnet.weights import load_trained, read_file, trained_weights
 from pipeline.__main__ import main as pipeline_main
-from pipeline.artifacts import track
-from pipeline.checkpoints import fetch_checkpoints
-from pipeline.dvc_entries import Entry, entries, read_entry
+from pipeline.dvc.entries import Entry, entries, read_entry
 from pipeline.errors import RecordError, SpecError
-from pipeline.sharing import pull, push
-from pipeline.specs import Params
+from pipeline.inspection.verify.repair import repair
+from pipeline.records.artifacts import track
+from pipeline.records.sharing import pull, push
+from pipeline.spec.checkpoints import fetch_checkpoints
+from pipeline.spec.params import Params
 from pipeline.tracking.runs import predicted_images, read_finished, read_training, system_points
-from pipeline.verify.repair import repair
 from pipeline.workflow import Workflow
 from pipeline.workflow.one_cell import Hints
 from pipeline.workflow.shared_inputs import data_of, is_settled
@@ -112,8 +112,8 @@ def _without_dvc() -> Iterator[None]:
         raise RecordError("dvc: not started here")
 
     with (
-        mock.patch("pipeline.artifacts.dvc", refuse),
-        mock.patch("pipeline.dvc_command.run", refuse),
+        mock.patch("pipeline.records.artifacts.dvc", refuse),
+        mock.patch("pipeline.dvc.command.run", refuse),
     ):
         yield
 
@@ -144,7 +144,7 @@ def _tracked() -> str:
 
 
 def _pulled() -> Any:
-    with mock.patch("pipeline.sharing.dvc", lambda *_: "{}"), _without_dvc():
+    with mock.patch("pipeline.records.sharing.dvc", lambda *_: "{}"), _without_dvc():
         return [pull(), pull(results=True), push()]
 
 
@@ -154,7 +154,7 @@ def _repaired() -> list[str]:
         path = Path(_one(pattern))
         remove(path)
         path.write_text("{}")
-    with mock.patch("pipeline.verify.repair.dvc", lambda *_: ""), _without_dvc():
+    with mock.patch("pipeline.inspection.verify.repair.dvc", lambda *_: ""), _without_dvc():
         return repair()
 
 

@@ -28,9 +28,9 @@ from dmnet.importers import mmseg, resnet
 from dmnet.importers.names import translate
 from dmnet.training.trainer import Trainer
 from pipeline.__main__ import main as pipeline
-from pipeline.dvc_entries import entry_of, md5_of, without_md5s
+from pipeline.dvc.entries import entry_of, md5_of, without_md5s
 from pipeline.experiments import Experiment, build_experiment
-from pipeline.figures import load_figures
+from pipeline.experiments.figures import load_figures
 from pipeline.workflow.one_cell import Hints
 from tests.hostile.sources import make_sources
 

@@ -17,9 +17,9 @@ from dmnet.config import (
     content_hash,
 )
 from pipeline.experiments import build_experiment
-from pipeline.report import build_report
-from pipeline.specs import Params
-from pipeline.verdict import load_rules
+from pipeline.reports.build import build_report
+from pipeline.reports.verdict import load_rules
+from pipeline.spec.params import Params
 
 FILES = {
     "tables/toy.yaml": """\

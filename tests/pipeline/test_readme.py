@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.experiments import build_experiment
-from pipeline.specs import Params
+from pipeline.spec.params import Params
 
 ROOT = Path(__file__).parents[2]
 PAPER = tuple(f"table{n}" for n in range(1, 10))

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from pipeline.dvc_entries import file_md5, read_entry
+from pipeline.dvc.entries import file_md5, read_entry
 from tests.workflow.conftest import Clone, wait_until
 
 

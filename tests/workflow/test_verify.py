@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from pipeline.verify import verify
+from pipeline.inspection.verify import verify
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from werkzeug.test import Client, create_environ, run_wsgi_app
 from werkzeug.wrappers import Response
 
 from pipeline.tracking.gate import Gate
-from pipeline.ui import names
+from pipeline.tracking.ui import names
 
 TOKEN = "the-token-of-this-start"
 RIGHT = {"Authorization": f"Bearer {TOKEN}"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline import ui
+from pipeline.tracking import ui
 from pipeline.tracking.ingestion import Ingestion
 from pipeline.tracking.place import DEFAULT_URI, team_server
 

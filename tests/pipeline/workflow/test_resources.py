@@ -8,7 +8,7 @@ from snakemake.resources import Resources as SnakemakeResources
 
 from pipeline.errors import SpecError
 from pipeline.experiments import PARAMS
-from pipeline.specs import Params
+from pipeline.spec.params import Params
 from pipeline.workflow.invocation import Invocation
 from pipeline.workflow.jobs import Jobs
 from pipeline.workflow.resources import Resources
@@ -40,7 +40,7 @@ class Rule:
 def test_a_gpu_that_pytorch_has_no_code_for_is_refused_before_the_first_job(
     resources, cuda, monkeypatch
 ):
-    monkeypatch.setattr("pipeline.cards.installed_cuda", lambda: cuda)
+    monkeypatch.setattr("pipeline.spec.cards.installed_cuda", lambda: cuda)
     fine = [Rule("prepare", mem_mb=1), Rule("train", gpu_model="nvidia_a100"), Rule("x", gpu=1)]
     resources(gpus=1).check_cards(fine)
     old = [*fine, Rule("evaluate", gpu_model="tesla_v100")]

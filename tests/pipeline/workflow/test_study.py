@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from dmnet.config import EvaluationConfig, content_hash
-from pipeline.unrecorded import unmark
+from pipeline.records.unrecorded import unmark
 from pipeline.workflow import Workflow
 
 HEAVY = ("torch", "numpy", "scipy", "matplotlib")

@@ -1,0 +1,225 @@
+"""What a study would ask of a cluster: jobs, hours, disk, and the limits that it would break.
+
+It warns and refuses nothing: a partition's limit may be waived, a disk may be emptied in time.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tabulate import tabulate
+
+from pipeline.cluster.card_plan import card_warnings
+from pipeline.cluster.profile import Partition, Profile
+from pipeline.cluster.requests import Requests
+from pipeline.experiments import Experiment, Run
+
+if TYPE_CHECKING:
+    from dmnet.flops import Cost
+
+FLOAT = 4  # bytes
+STATES = 3  # resume states that lie on the disk while a new one is written
+COPIES = 2  # of weights: in runs/ and in DVC's cache
+SHOWN = 5  # names in a warning
+
+
+@dataclass
+class Jobs:
+    """The jobs of one rule that are still to be submitted; minutes as the first attempt asks."""
+
+    rule: str
+    gpus: int = 0
+    threads: int = 1
+    minutes: list[int | None] = field(default_factory=list)
+    done: int = 0
+
+    def add(self, path: Path, minutes: int | None) -> None:
+        if path.exists():
+            self.done += 1
+        else:
+            self.minutes.append(minutes)
+
+    @property
+    def asked_hours(self) -> float:
+        """Of GPUs, or of cores where no GPU is asked for."""
+        known = [minutes for minutes in self.minutes if minutes is not None]
+        return sum(known) / 60 * (self.gpus or self.threads)
+
+
+def submitted_jobs(
+    experiment: Experiment, profile: Profile, requests: Requests, root: Path
+) -> list[Jobs]:
+    """What the rules hand to the cluster; configurations, tables and pages need no job."""
+    preset = experiment.preset
+    per_node = preset.execution.processes // preset.execution.nodes
+    gpus, threads = preset.gpus, preset.cpu_threads
+    prepare, train = Jobs("prepare"), Jobs("train", threads=preset.cpu_threads * per_node)
+    train.gpus = preset.gpus and preset.execution.processes
+    evaluate, released = Jobs("evaluate", gpus, threads), Jobs("evaluate_release", gpus, threads)
+    profiles, speeds = Jobs("profile"), Jobs("speed", gpus, threads)
+    for name in experiment.datasets:
+        prepare.add(root / "data" / name / "manifest.json", profile.minutes("prepare", None))
+    for run in experiment.runs.values():
+        own = requests.training_minutes(run.job.run, 1)
+        train.add(_trained(root, run), profile.minutes("train", own))
+    for evaluation in experiment.evaluations.values():
+        if evaluation.folder == "released":
+            jobs, own = released, requests.released_minutes(1)
+        else:
+            jobs = evaluate
+            of_run = experiment.runs[evaluation.run_key].job.run
+            own = requests.evaluation_minutes(of_run, 1)
+        jobs.add(root / evaluation.path, profile.minutes(jobs.rule, own))
+    for count in experiment.profiles.values():
+        profiles.add(root / count.path, profile.minutes("profile", None))
+    for speed in experiment.speeds.values():
+        speeds.add(root / speed.path, profile.minutes("speed", None))
+    every = (prepare, train, evaluate, released, profiles, speeds)
+    return [jobs for jobs in every if jobs.minutes or jobs.done]
+
+
+def _trained(root: Path, run: Run) -> Path:
+    return root / "runs" / run.key / "train.json"
+
+
+def time_warnings(
+    jobs: list[Jobs], profile: Profile, partitions: dict[str, Partition] | None
+) -> list[str]:
+    """Requests that a partition would refuse, or let wait for ever."""
+    found = []
+    default = next((p.name for p in (partitions or {}).values() if p.default), None)
+    for one in jobs:
+        name = profile.resource(one.rule, "slurm_partition") or default
+        if partitions is None or name is None or not one.minutes:
+            continue
+        partition = partitions.get(str(name))
+        if partition is None:
+            expected = ", ".join(partitions)
+            found.append(
+                f"{one.rule}: partition {name!r} is not on this cluster (it has {expected}); "
+                f"set `{one.rule}: {{slurm_partition: ...}}` under set-resources"
+            )
+            continue
+        if one.gpus and not partition.gpus:
+            found.append(
+                f"{one.rule}: asks for {one.gpus} GPU(s), but partition {name} has none; set "
+                f"`{one.rule}: {{slurm_partition: ...}}` under set-resources"
+            )
+        limit = partition.minutes
+        longer = [m for m in one.minutes if limit is not None and m is not None and m > limit]
+        if longer:
+            found.append(
+                f"{one.rule}: {len(longer)} job(s) ask for up to {max(longer)} minutes, partition "
+                f"{name} allows {limit}; set `{one.rule}: {{runtime: {limit}}}` under set-resources"
+                + (", a training goes on in the next allocation" if one.rule == "train" else "")
+            )
+    return found
+
+
+def allocation_warnings(
+    experiment: Experiment, profile: Profile, requests: Requests, seconds: dict[str, float]
+) -> list[str]:
+    """Trainings that do not end within the time that they ask for. seconds: run key -> estimate."""
+    several = []
+    for key, needed in seconds.items():
+        run = experiment.runs[key]
+        asked = profile.minutes("train", requests.training_minutes(run.job.run, 1))
+        if asked and needed > 60 * asked:
+            several.append((math.ceil(needed / (60 * asked)), run.label))
+    if not several:
+        return []
+    most = max(several)[0]
+    names = ", ".join(label for _, label in several[:SHOWN])
+    more = f" and {len(several) - SHOWN} more" if len(several) > SHOWN else ""
+    text = f"train: {len(several)} run(s) need up to {most} allocations ({names}{more})"
+    if profile.requeues:
+        return [f"{text}; each saves in time and is queued again by itself"]
+    if most > profile.retries + 1:
+        return [f"{text}, but retries: {profile.retries} ends them before; set slurm-requeue: true"]
+    return [f"{text}; each goes on in its next attempt"]
+
+
+@dataclass(frozen=True)
+class Disk:
+    """Bytes: what finished runs will take, and what trainings take besides while they run."""
+
+    kept: int
+    at_once: int
+    free: int
+
+    @property
+    def warnings(self) -> list[str]:
+        if self.kept + self.at_once <= self.free:
+            return []
+        return [
+            f"disk: up to {gigabytes(self.kept + self.at_once)} needed in runs/ and .dvc/cache, "
+            f"{gigabytes(self.free)} free; make room, or lower `jobs`"
+        ]
+
+
+def disk_needed(costs: dict[str, Cost], jobs: int, root: Path) -> Disk:
+    """costs: of the runs that are still to be trained."""
+    weights = [FLOAT * cost.values for cost in costs.values()]
+    # A state holds the weights and the optimizer's momentum.
+    states = sorted(FLOAT * (cost.values + cost.parameters) for cost in costs.values())
+    at_once = STATES * sum(states[-jobs:])
+    return Disk(COPIES * sum(weights), at_once, shutil.disk_usage(root).free)
+
+
+def gigabytes(size: int) -> str:
+    return f"{size / 1e9:,.1f} GB"
+
+
+def render_cluster_plan(
+    experiment: Experiment,
+    profile: Profile,
+    requests: Requests,
+    partitions: dict[str, Partition] | None,
+    content: dict[str, Any],
+    *,
+    seconds: dict[str, float],
+    costs: dict[str, Cost],
+    root: Path = Path("."),
+) -> str:
+    """For people. content: params/costs.yaml; seconds, costs: run key -> estimate, of the runs that
+    are still to be trained."""
+    jobs = submitted_jobs(experiment, profile, requests, root)
+    unit = "GPU-hours" if experiment.preset.gpus else "core-hours"
+    device = [one for one in jobs if bool(one.gpus) == bool(experiment.preset.gpus)]
+    rows = []
+    for one in jobs:
+        known = [minutes for minutes in one.minutes if minutes is not None]
+        asked = f"{min(known)} to {max(known)}" if known else ""
+        partition = profile.resource(one.rule, "slurm_partition") or "(default)"
+        rows.append([one.rule, len(one.minutes), one.done, one.gpus or "", asked, partition])
+    headers = ["rule", "jobs", "done", "GPUs", "minutes asked", "partition"]
+    training = sum(seconds.values()) / 3600 * max(1, experiment.preset.execution.processes)
+    disk = disk_needed(costs, profile.jobs, root)
+    warnings = [
+        *card_warnings([one.rule for one in jobs if one.gpus], profile, partitions, content),
+        *time_warnings(jobs, profile, partitions),
+        *allocation_warnings(experiment, profile, requests, seconds),
+        *disk.warnings,
+    ]
+    unknown = "" if partitions else " (no sinfo here: partitions and their limits are not checked)"
+    return "\n".join(
+        [
+            f"On the cluster: {sum(len(one.minutes) for one in jobs):,} jobs, at most "
+            f"{profile.jobs} in the queue at once",
+            "",
+            tabulate(rows, headers, tablefmt="simple", disable_numparse=True),
+            "",
+            f"Estimated training: {training:,.1f} {unit}; asked of the queue, first attempts: "
+            f"{sum(one.asked_hours for one in device):,.1f} {unit}",
+            f"Disk: {gigabytes(disk.kept)} for weights here and in DVC's cache, up to "
+            f"{gigabytes(disk.at_once)} more while they train; {gigabytes(disk.free)} free "
+            "(datasets, predictions and logs not counted)",
+            *(f"warning: {warning}" for warning in warnings),
+            *([] if warnings else [f"No limit would be broken{unknown}"]),
+            *([unknown.strip(" ()")] if warnings and unknown else []),
+        ]
+    )

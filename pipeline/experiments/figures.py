@@ -1,0 +1,122 @@
+"""Figures: `params/figures/<name>.yaml` and the runs and dataset that its columns stand for."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from dmnet.config import DatasetConfig, Section, parse
+from pipeline.errors import SpecError
+from pipeline.experiments import Cell, Evaluation, Experiment
+from pipeline.spec.yaml_files import load_yaml
+
+NAME = r"figure\d+"  # keeps figures and tables apart in reports/
+
+
+class ColumnSpec(Section):
+    title: str
+    cell: str  # <table>/<cell>
+
+
+class FigureSpec(Section):
+    """Columns of predictions beside image and ground truth, over a number of chosen images."""
+
+    title: str
+    source: str
+    columns: tuple[ColumnSpec, ...] = Field(min_length=2)
+    images: Annotated[int, Field(ge=1, le=12)]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Column:
+    """One model of a figure: seed 0 of a table's cell."""
+
+    title: str
+    cell: Cell
+
+    @property
+    def evaluation(self) -> Evaluation:
+        return self.cell.evaluations[0]
+
+    @property
+    def path(self) -> str:
+        """The manifest of its label maps."""
+        return f"predictions/{self.evaluation.run_key}/{self.evaluation.name}.json"
+
+    @property
+    def trained(self) -> str:
+        return self.evaluation.trained
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure whose every cell was found; all columns are of one dataset and split."""
+
+    name: str
+    spec: FigureSpec
+    columns: tuple[Column, ...]
+    published_dataset: str
+    dataset: DatasetConfig
+    split: str
+
+    @property
+    def inputs(self) -> list[str]:
+        """The files that it is drawn from, apart from those that they name."""
+        paths = [path for column in self.columns for path in (column.path, column.trained)]
+        return list(dict.fromkeys([*paths, f"data/{self.dataset.name}/manifest.json"]))
+
+
+def load_figures(folder: Path, experiment: Experiment) -> dict[str, Figure]:
+    """The figures of `folder/figures`, by name; `experiment` has all tables.
+
+    Raises SpecError or ConfigError naming the file and the key.
+    """
+    names = figure_names(folder, experiment.source)
+    return {name: _load(folder / "figures" / f"{name}.yaml", experiment) for name in names}
+
+
+def figure_names(folder: Path, source: str) -> list[str]:
+    """Of the files in `folder/figures`; a figure compares models that are trained here."""
+    if source == "released":
+        return []
+    return sorted(path.stem for path in (folder / "figures").glob("*.yaml"))
+
+
+def _load(path: Path, experiment: Experiment) -> Figure:
+    if not re.fullmatch(NAME, path.stem):
+        raise SpecError(f"{path}: expected a name such as figure3.yaml; rename the file")
+    spec = parse(FigureSpec, load_yaml(path), str(path))
+    cells = {cell.id: cell for cell in experiment.cells}
+    columns = []
+    for number, column in enumerate(spec.columns):
+        where = f"{path}: `columns.{number}.cell` = {column.cell!r}"
+        cell = cells.get(column.cell)
+        if cell is None:
+            raise SpecError(f"{where}: unknown cell; {_expected(column.cell, cells)}")
+        if not cell.evaluations:
+            raise SpecError(f"{where}: is counted, not trained; name a trained cell")
+        columns.append(Column(column.title, cell))
+        first, config = columns[0].evaluation.config, columns[-1].evaluation.config
+        if (config.data, config.split) != (first.data, first.split):
+            raise SpecError(
+                f"{where}: is measured on {config.data.name} ({config.split}), but the first "
+                f"column on {first.data.name} ({first.split}); name cells of one dataset"
+            )
+    cell = columns[0].cell
+    assert cell.dataset is not None and cell.published_dataset is not None  # it has evaluations
+    split = columns[0].evaluation.config.split
+    return Figure(path.stem, spec, tuple(columns), cell.published_dataset, cell.dataset, split)
+
+
+def _expected(name: str, cells: dict[str, Cell]) -> str:
+    table = name.partition("/")[0]
+    same = [cell for cell in cells if cell.startswith(f"{table}/")]
+    if same:
+        return f"expected one of {', '.join(same)}"
+    tables = dict.fromkeys(cell.table for cell in cells.values())
+    return f"expected <table>/<cell> with one of the tables {', '.join(tables)}"

@@ -1,0 +1,1 @@
+"""What people ask about a tree: plan, status, lineage, verification, what is not needed."""

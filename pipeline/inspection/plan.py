@@ -1,0 +1,113 @@
+"""The cost before anything runs: cells, the runs they share, iterations, hours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tabulate import tabulate
+
+from pipeline.cluster.card_plan import find_card, gpu_gib, preset_share, render_card
+from pipeline.cluster.limits import render_cluster_plan
+from pipeline.cluster.profile import Profile, partitions
+from pipeline.cluster.requests import Requests
+from pipeline.experiments import Experiment, Run
+from pipeline.spec.costs import Costs
+
+if TYPE_CHECKING:
+    from dmnet.flops import Cost
+
+
+def training_seconds(run: Run, costs: Costs, flops: int) -> float:
+    """On one device: iterations x (fixed + three forward passes' worth of arithmetic).
+
+    flops: of one image's forward pass.
+    """
+    recipe = run.job.run.recipe
+    iteration = costs.fixed_seconds + 3 * flops * recipe.batch_size / costs.flops_per_second
+    return recipe.iterations * iteration + costs.per_job_seconds
+
+
+def _speeds(experiment: Experiment, root: Path) -> list[str]:
+    if not experiment.speeds:
+        return []
+    done = sum((root / speed.path).exists() for speed in experiment.speeds.values())
+    return [f"{len(experiment.speeds)} measurements of speed and memory, of which {done} done"]
+
+
+def render_plan(
+    experiment: Experiment,
+    content: dict[str, Any],
+    root: Path = Path("."),
+    profiles: list[Path] | None = None,
+    card_name: str | None = None,
+) -> str:
+    """One line per run and the totals, for people. `content`: params/costs.yaml.
+
+    profiles: Snakemake's, of a cluster; what would be asked of it follows. card_name: the GPU.
+    """
+    from dmnet.flops import training_cost  # torch is imported here, never while parsing
+
+    on_gpu = experiment.preset.gpus > 0
+    profile = Profile.read(profiles) if profiles else None
+    queues = partitions() if profile else None
+    known = find_card(content, card_name, profile, queues) if on_gpu else None
+    costs = known.card.costs(content) if known else Costs.of_a_cpu(content)
+    unit, per_unit = ("GPU-hours", 3600.0) if on_gpu else ("CPU-minutes", 60.0)
+    rows, total, iterations = [], 0.0, 0
+    left: dict[str, float] = {}  # run key -> seconds
+    counted: dict[str, Cost] = {}
+    for run in experiment.runs.values():
+        config, recipe = run.job.run, run.job.run.recipe
+        cost = training_cost(config.model, config.data.classes, *recipe.crop_size)
+        seconds = training_seconds(run, costs, cost.flops)
+        done = (root / "runs" / run.key / "train.json").exists()
+        iterations += recipe.iterations
+        total += seconds
+        if not done:
+            left[run.key], counted[run.key] = seconds, cost
+        memory = [f"{gpu_gib(run, cost, preset_share(experiment)):.0f}"] if on_gpu else []
+        rows.append(
+            [
+                run.key,
+                run.job.run.seed,
+                run.job.run.model.head.name,
+                recipe.iterations,
+                f"{seconds / per_unit:.1f}",
+                *memory,
+                "yes" if done else "",
+                ", ".join(run.cells),
+            ]
+        )
+    memory = ["GPU GiB"] if on_gpu else []
+    headers = ["run", "seed", "head", "iterations", unit, *memory, "done", "cells"]
+    lines = [
+        f"Preset {experiment.preset_name}: {experiment.preset.title}",
+        f"Tables: {', '.join(experiment.tables)}; seeds: {experiment.seeds}; "
+        f"datasets: {', '.join(experiment.datasets)}",
+        "",
+        tabulate(rows, headers, tablefmt="simple", disable_numparse=True),
+        "",
+        f"{len(experiment.cells)} cells, {len(experiment.runs)} training runs, "
+        f"{len(experiment.evaluations)} evaluations, {iterations:,} iterations",
+        *([f"{len(experiment.releases)} released checkpoints"] if experiment.releases else []),
+        *_speeds(experiment, root),
+        f"Estimated training: {total / per_unit:,.1f} {unit}, of which still to do "
+        f"{sum(left.values()) / per_unit:,.1f} (on {costs.title}; speeds in params/costs.yaml, "
+        "evaluation not counted)",
+    ]
+    if known is not None:
+        lines += render_card(experiment, counted, known, sum(left.values()), profile is None)
+    if profile:
+        text = render_cluster_plan(
+            experiment,
+            profile,
+            Requests.read(content, on_gpu),
+            queues,
+            content,
+            seconds=left,
+            costs=counted,
+            root=root,
+        )
+        lines += ["", text]
+    return "\n".join(lines)

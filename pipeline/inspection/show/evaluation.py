@@ -1,0 +1,70 @@
+"""What was evaluated, by which protocol; for a released checkpoint, which published file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from dmnet.config import InferenceConfig
+from pipeline.experiments import Cell, Evaluation, Experiment
+from pipeline.inspection.show.number import metric_name
+from pipeline.inspection.show.text import UNKNOWN, Lines, code_text, entry_at, file_here, recorded
+from pipeline.results.of_cells import CellResult, RunResult
+from pipeline.results.schemas import Imported, read_result_file
+
+
+def release_lines(experiment: Experiment, cell: Cell, result: CellResult, root: Path) -> Lines:
+    """Which published file was evaluated, and what proves that it is it."""
+    assert cell.released is not None
+    release = experiment.releases[cell.released.run_key]
+    lines = [
+        ("folder", f"released/{release.key}"),
+        ("published by", release.job.run.checkpoint.zoo),
+        ("serves", ", ".join(release.cells)),
+    ]
+    if result.released is None:
+        files = release.job.run.checkpoint.files
+        return [*lines, ("file", f"pending; weights/{files[0].file}"), ("from", files[0].urls[0])]
+    file = entry_at(result.released.trained, "checkpoint")
+    path = root / "released" / release.key / "imported.json"
+    imported = read_result_file(path, Imported) if path.exists() else None
+    proof = "SHA-256 as published" if entry_at(file, "verified") else "no published hash: unproven"
+    return [
+        *lines,
+        ("file", recorded(entry_at(file, "file"))),
+        ("from", recorded(entry_at(file, "url"))),
+        ("SHA-256", f"{recorded(entry_at(file, 'sha256'))} ({proof})"),
+        ("imported by", code_text(imported) if imported else UNKNOWN),
+        ("made by", recorded(entry_at(imported, "repeat"))),
+        ("log", file_here(f"logs/released/{release.key}/import.log", root)),
+    ]
+
+
+def evaluation_lines(
+    cell: Cell, evaluation: Evaluation, measured: RunResult | None, root: Path
+) -> Lines:
+    lines = [
+        ("evaluation", evaluation.name),
+        ("split", evaluation.config.split),
+        ("protocol", protocol_text(evaluation.config.inference)),
+        ("result", file_here(evaluation.path, root)),
+        (
+            "its log",
+            file_here(f"logs/{evaluation.folder}/{evaluation.run_key}/{evaluation.name}.log", root),
+        ),
+    ]
+    if measured is None:
+        return [*lines, (metric_name(cell), "pending")]
+    value = "none: no such class" if measured.value is None else f"{measured.value:.2f}"
+    lines += [
+        ("images", recorded(entry_at(measured.metrics, "images"))),
+        ("measured on", measured.measured_on),
+        *([("measured by", code_text(measured.metrics))] if "code" in measured.metrics else []),
+        (metric_name(cell), value),
+    ]
+    return lines
+
+
+def protocol_text(inference: InferenceConfig) -> str:
+    values = inference.model_dump(mode="json", exclude_none=True)
+    return ", ".join(f"{key} {json.dumps(value)}" for key, value in values.items())

@@ -1,0 +1,78 @@
+"""Where one number comes from: from the report down to weights, data, code and every setting."""
+
+from __future__ import annotations
+
+import difflib
+import shlex
+from pathlib import Path
+
+from pipeline.errors import SpecError
+from pipeline.experiments import Cell, Experiment
+from pipeline.inspection.show.evaluation import evaluation_lines, release_lines
+from pipeline.inspection.show.measurements import profile_lines, speed_lines
+from pipeline.inspection.show.number import number_lines
+from pipeline.inspection.show.settings import settings_table
+from pipeline.inspection.show.text import block
+from pipeline.inspection.show.training import run_lines
+from pipeline.results.of_cells import read_cell
+
+
+def render_show(experiment: Experiment, cell_id: str, root: Path = Path(".")) -> str:
+    """The lineage of the cell, for people; what is pending says so.
+
+    Give the experiment of all tables: only that knows every cell that shares a run. Raises
+    SpecError for an unknown cell, ResultError or RunError for a result that is damaged or foreign.
+    """
+    cell = find_cell(experiment, cell_id)
+    result = read_cell(cell, experiment, root)
+    blocks = [
+        block(
+            f"Cell {cell.id} at preset {experiment.preset_name}", number_lines(experiment, result)
+        )
+    ]
+    if cell.profile is not None:
+        blocks.append(block(f"Profile {cell.profile.key}", profile_lines(experiment, result, root)))
+    if cell.speed is not None:
+        blocks.append(block(f"Speed {cell.speed.key}", speed_lines(experiment, result, root)))
+    for evaluation in cell.evaluations:
+        run = experiment.runs[evaluation.run_key]
+        measured = next((r for r in result.runs if r.evaluation == evaluation), None)
+        title = f"Seed {run.job.run.seed}: run {run.key}"
+        lines = run_lines(experiment, cell, run, root)
+        lines += evaluation_lines(cell, evaluation, measured, root)
+        blocks.append(block(title, lines))
+    if cell.released is not None:
+        name = experiment.releases[cell.released.run_key].job.run.checkpoint.name
+        lines = release_lines(experiment, cell, result, root)
+        lines += evaluation_lines(cell, cell.released, result.released, root)
+        blocks.append(block(f"Released checkpoint {name}", lines))
+    blocks.append(block("To repeat it", [("command", _command(experiment, cell))]))
+    blocks.append(settings_table(cell.settings))
+    return "\n\n".join(blocks)
+
+
+def find_cell(experiment: Experiment, cell_id: str) -> Cell:
+    """Raises SpecError with near matches and where the names stand."""
+    cells = {cell.id: cell for cell in experiment.cells}
+    if cell_id in cells:
+        return cells[cell_id]
+    table, _, name = cell_id.rpartition("/")
+    near = [known for known, cell in cells.items() if cell.name == name]
+    near += difflib.get_close_matches(cell_id, cells, n=3, cutoff=0.6)
+    if near:
+        expected = f"did you mean {' or '.join(dict.fromkeys(near))}?"
+    elif table in experiment.tables:
+        expected = f"expected one of {', '.join(c.id for c in experiment.cells_of(table))};"
+    else:
+        expected = f"expected TABLE/CELL with a table of {', '.join(experiment.tables)};"
+    raise SpecError(
+        f"cell {cell_id!r}: unknown; {expected} `python -m pipeline plan TABLE` lists the trained "
+        "ones, and params/tables/TABLE.yaml names all after `cell:`"
+    )
+
+
+def _command(experiment: Experiment, cell: Cell) -> str:
+    return (
+        f"snakemake --cores all reports/{cell.table}.md "
+        f"--config preset={shlex.quote(experiment.preset_name)} seeds={experiment.seeds}"
+    )

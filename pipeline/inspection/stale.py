@@ -1,0 +1,63 @@
+"""What moved on since a report was written: its results, params, code or data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from dmnet.checkout import is_package_of
+from dmnet.data.manifest import Manifest
+from dmnet.errors import DataError, DMNetError
+from pipeline.experiments import Experiment
+from pipeline.inspection.verify.reports import differences, rebuild
+from pipeline.reports.schemas import Report
+from pipeline.results.schemas import read_result_file
+
+
+def moved_on_lines(experiment: Experiment, root: Path = Path(".")) -> list[str]:
+    """A line for each report of this preset and number of seeds that is not of today."""
+    lines = []
+    for table in experiment.tables:
+        path = root / "reports" / f"{table}.json"
+        if not path.exists():
+            continue
+        try:
+            report = read_result_file(path, Report)
+            scale = (report["preset"]["name"], report["seeds"])
+            if scale != (experiment.preset_name, experiment.seeds):
+                continue
+            changes = moved_on(report, root)
+        except DMNetError as error:
+            changes = [f"cannot be compared ({error})"]
+        if changes:
+            lines.append(f"moved on since reports/{table}.md: {'; '.join(changes)}")
+    return lines
+
+
+def moved_on(report: dict[str, Any], root: Path = Path(".")) -> list[str]:
+    """In words; nothing when the report is of today. Raises DMNetError."""
+    changed = list(differences(report, rebuild(report, root)))
+    found = []
+    if changed:
+        places = {place.split(".")[0] for place, _, _ in changed}
+        found.append(f"results or params ({', '.join(sorted(places))})")
+    found += [text for code in report["code"] if (text := _code(code["commit"], root))]
+    for dataset in report["datasets"]:
+        try:
+            now = Manifest.load(root / "data" / dataset["used"]).fingerprint
+        except DataError:
+            continue  # not here, so not another
+        if dataset["fingerprint"] not in (None, now):
+            found.append(f"data/{dataset['used']} is another than was measured on")
+    return found
+
+
+def _code(commit: str | None, root: Path) -> str | None:
+    """Whether the model package is another than at this commit."""
+    if commit is None:
+        return None
+    same = is_package_of(commit, root)
+    if same:
+        return None
+    short = commit[:12]
+    return f"no commit {short}" if same is None else f"dmnet/ is another than at {short}"

@@ -1,0 +1,73 @@
+"""What is done, running, interrupted and pending, and what moved on since a report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tabulate import tabulate
+
+from dmnet.errors import DMNetError
+from dmnet.text import clock
+from pipeline.experiments import Experiment
+from pipeline.inspection.stale import moved_on_lines
+from pipeline.results.made_by import code_marks
+from pipeline.results.run_status import run_status
+from pipeline.results.schemas import Evaluated, Part, Trained, read_result_file
+
+
+def render_status(experiment: Experiment, root: Path = Path(".")) -> str:
+    """For people; what is still to do of an experiment, run by run."""
+    states = [run_status(run, root) for run in experiment.runs.values()]
+    order = {"running": 0, "failed": 1, "interrupted": 2, "done": 3, "pending": 4}
+    states.sort(key=lambda status: order[status.state])
+    rows = [
+        [
+            status.state,
+            f"{status.iteration}/{status.run.job.run.recipe.iterations}",
+            "" if status.eta_seconds is None else clock(status.eta_seconds),
+            "" if status.miou is None else f"{100 * status.miou:.2f}",
+            status.run.key,
+            ", ".join(status.run.cells),
+        ]
+        for status in states
+    ]
+    headers = ["state", "iteration", "ETA", "val mIoU", "run", "cells"]
+    counts = {state: sum(s.state == state for s in states) for state in order}
+    evaluated = sum((root / e.path).exists() for e in experiment.evaluations.values())
+    speeds = experiment.speeds.values()
+    measured = sum((root / speed.path).exists() for speed in speeds)
+    return "\n".join(
+        [
+            f"Preset {experiment.preset_name}, seeds {experiment.seeds}: "
+            + ", ".join(f"{count} {state}" for state, count in counts.items())
+            + f"; {evaluated} of {len(experiment.evaluations)} evaluations done"
+            + (f", {measured} of {len(speeds)} measurements of speed" if speeds else ""),
+            "",
+            tabulate(rows, headers, tablefmt="simple", disable_numparse=True),
+            "",
+            *(
+                f"failed: {status.run.key}: {status.failure.error} (log: {status.failure.log})"
+                for status in states
+                if status.failure is not None
+            ),
+            *_code_lines(experiment, root),
+            *moved_on_lines(experiment, root),
+            "Logs: logs/runs/<run>/train.log",
+        ]
+    )
+
+
+def _code_lines(experiment: Experiment, root: Path) -> list[str]:
+    """A line for each finished run or evaluation whose code changed on the way."""
+    paths: dict[str, type[Part]] = {f"runs/{key}/train.json": Trained for key in experiment.runs}
+    paths |= {evaluation.path: Evaluated for evaluation in experiment.evaluations.values()}
+    lines = []
+    for path, schema in paths.items():
+        if not (root / path).exists():
+            continue
+        try:
+            found = code_marks(path, read_result_file(root / path, schema))
+        except DMNetError:
+            continue  # `verify` names what is damaged
+        lines += [f"more than one code: {line}" for line in found]
+    return lines

@@ -1,0 +1,159 @@
+"""What a verification has checked, what does not fit, and what is only not here."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from dmnet.errors import DMNetError
+from dmnet.files import read_json, sha256_file
+from dmnet.text import reason
+from pipeline.dvc.entries import entry_of, printable
+from pipeline.errors import ResultError
+from pipeline.results.made_by import code_marks
+from pipeline.results.schemas import Weights, fault_of
+from pipeline.shown import one_line
+
+# What reading raises where a stranger or a rotten disk wrote the content.
+MALFORMED = (
+    *(DMNetError, KeyError, TypeError, AttributeError, ValueError, IndexError),
+    *(ArithmeticError, RecursionError, RuntimeError, OSError),
+)
+SHOWN = 16  # characters of a hash
+REPAIR = "`python -m pipeline verify --repair` brings the recorded copy back"
+
+
+def bring(path: str) -> str:
+    return f"`python -m pipeline check && dvc pull {path}` brings it"
+
+
+@dataclass
+class Findings:
+    """Paths are given and told relative to `root`."""
+
+    root: Path
+    checked: Counter[str] = field(default_factory=Counter)  # kind of thing -> how many
+    wrong: list[str] = field(default_factory=list)  # one line each
+    noted: list[str] = field(default_factory=list)  # whole, but not what one would take it for
+    absent: list[str] = field(default_factory=list)  # never made or not pulled: nothing is wrong
+
+    def same(self, path: str, what: str, expected: Any, found: Any, todo: str) -> bool:
+        """Whether they are equal; if not, that is a finding."""
+        if expected == found:
+            return True
+        self.add(path, f"{what} {_short(expected)}", _short(found), todo)
+        return False
+
+    def add(self, path: str, expected: str, found: str, todo: str) -> None:
+        line = printable(f"{path}: expected {expected}, found {found}; {todo}")
+        if line not in self.wrong:
+            self.wrong.append(line)
+
+    def missing(self, path: str, todo: str) -> None:
+        line = printable(f"{path}: not here; {todo}")
+        if line not in self.absent:
+            self.absent.append(line)
+
+    def there(self, path: str) -> bool:
+        """Whether there is such a file; a name that no file can have is none's."""
+        try:
+            return (self.root / path).exists()
+        except (OSError, ValueError):
+            return False
+
+    @contextmanager
+    def reading(self, path: str, todo: str) -> Iterator[None]:
+        """Whatever is read inside: content of another form than its writer's is a finding."""
+        try:
+            yield
+        except MALFORMED as error:
+            text = (
+                str(error) if isinstance(error, DMNetError) else f"{type(error).__name__} {error}"
+            )
+            self.add(path, "content as it is written here", text[:300], todo)
+
+    def json(
+        self, path: str, todo: str, kind: type = dict, schema: type[BaseModel] | None = None
+    ) -> Any:
+        """The file's JSON, an object or another `kind`, by its schema if one is given; None, with
+        a finding, if it is not."""
+        try:
+            content = read_json(self.root / path)
+        except (DMNetError, RecursionError) as error:
+            reason = str(error).removeprefix(f"{self.root / path}: ").partition("; ")[0]
+            self.add(path, "JSON", reason, todo)
+            return None
+        if not isinstance(content, kind):
+            self.add(path, f"JSON with a {kind.__name__}", type(content).__name__, todo)
+            return None
+        if schema is not None and (fault := fault_of(content, schema)):
+            self.add(path, "content as it is written here", fault, todo)
+            return None
+        return content
+
+    def weights_of(self, manifest: str) -> Any:
+        """The SHA-256 of the weights that this train.json names."""
+        todo = self.todo(manifest, f"delete {manifest} and run again")
+        return at(self.json(manifest, todo, schema=Weights), "weights", "sha256")
+
+    def by_one_code(self, path: str, content: Any) -> None:
+        """Notes a result whose code changed on the way, which its record says and reports mark."""
+        try:
+            self.noted += code_marks(path, content)
+        except ResultError as error:
+            found = str(error).removeprefix(f"{path}: ")
+            self.add(path, "the code that made it", found, "delete it and run again")
+
+    def hashed(self, path: str, sha256: Any, kind: str, todo: str) -> None:
+        """Compare the file, which exists, with its SHA-256."""
+        self.checked[kind] += 1
+        try:
+            found = sha256_file(self.root / path)
+        except (OSError, ValueError) as error:
+            self.add(path, "a readable file", reason(error), todo)
+            return
+        self.same(path, "SHA-256", sha256, found, todo)
+
+    def todo(self, path: str, otherwise: str) -> str:
+        """What to do about a damaged file: never to delete what leads to its good copy."""
+        return REPAIR if self.there(entry_of(path)) else otherwise
+
+    def lost(self, path: str, needed_by: str, todo: str) -> None:
+        """A file of a run is missing: not pulled if it has a DVC entry, else lost."""
+        if self.there(entry_of(path)):
+            self.missing(path, bring(path))
+        else:
+            self.add(path, f"the file that {needed_by} names", "none", todo)
+
+    def summary(self) -> str:
+        """What was checked, in one line."""
+        counts = [f"{count} {kind}" for kind, count in sorted(self.checked.items())]
+        return f"checked: {', '.join(counts) or 'nothing is here'}"
+
+
+def refuse(findings: Findings) -> None:
+    """Raises ResultError when anything does not fit."""
+    if findings.wrong:
+        count = len(findings.wrong)
+        raise ResultError(
+            f"{count} thing{'' if count == 1 else 's'} of the above do{'es' if count == 1 else ''} "
+            "not fit; each line says what to do"
+        )
+
+
+def at(content: Any, *keys: str) -> Any:
+    """The entry at this path, or None where there is none."""
+    for key in keys:
+        content = content.get(key) if isinstance(content, dict) else None
+    return content
+
+
+def _short(value: Any) -> str:
+    text = "none" if value is None else one_line(value)
+    return text if len(text) < 64 else text[:SHOWN]

@@ -1,0 +1,202 @@
+"""DVC stores every result that took work, once it is whole; git takes a small file beside it.
+
+What the entries look like: `dvc_entries`. An entry is written with the files' names, then DVC
+stores the files and adds their md5s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from dmnet.errors import DMNetError
+from dmnet.files import write_text
+from pipeline.dvc.command import dvc
+from pipeline.dvc.entries import (
+    FILES,
+    FOLDERS,
+    RUN,
+    TRAINED,
+    WEIGHTS,
+    Entry,
+    cached,
+    entry_of,
+    is_cached,
+    may_name,
+    md5_of,
+    names_only,
+    read_entry,
+    without_md5s,
+)
+from pipeline.dvc.guard import check_links
+from pipeline.dvc.shareable import why_not_shared
+from pipeline.errors import RecordError
+from pipeline.inspection.verify.whole import damage
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """What came of a record: one line for people, and an error for each result that is left out."""
+
+    line: str
+    problems: tuple[DMNetError, ...] = ()
+
+
+def track(keys: set[str], root: Path = Path(".")) -> Tracked:
+    """Have DVC store the finished ones of these runs and all measurements, those that are whole.
+
+    A run of which only the results were pulled is left alone: its entry would lose the weights.
+    So is what is damaged, or is not what its entry says: that is named, all else is stored.
+    """
+    if reason := why_not_shared(root):
+        return Tracked(f"DVC: left out: {reason}; then `python -m pipeline record`")
+    finished = [
+        f"{kind}/{key}"
+        for kind in TRAINED
+        for key in sorted(keys)
+        if (root / kind / key / "train.json").exists()
+    ]
+    whole = [run for run in finished if (root / run / WEIGHTS).exists()]
+    tracked = {f"{run}.dvc": _run_files(run, root) for run in whole}
+    for run in finished:
+        found = sorted((root / run / "evaluations").glob("*.json"))
+        tracked |= {entry_of(path): [path] for path in _relative(found, root)}
+    beside = _predictions(keys, root)
+    for kind in FILES:
+        found = sorted((root / kind).glob("*.json"))
+        beside |= {entry_of(path): [path] for path in _relative(found, root)}
+    partial = len(finished) - len(whole)
+    aside = f" ({partial} without weights left as they are)" if partial else ""
+    tracked |= beside
+    if not whole and not beside:
+        return Tracked(f"DVC: no finished run to track{aside}")
+    changed, again, problems = _changed(tracked, root)
+    try:
+        store(changed, root)
+    except RecordError as error:
+        return Tracked(f"DVC: nothing newly tracked{aside}", (*problems.values(), error))
+    runs = [run for run in whole if f"{run}.dvc" not in problems]
+    also = [path for path in beside if path not in problems]
+    also_told = f" and {len(also)} predictions and measurements" if also else ""
+    if again:
+        aside += f"; made again, so that the entry is another: {', '.join(again)}"
+    line = (
+        f"DVC: {len(runs)} runs{also_told} tracked{aside}; `git add {' '.join(_patterns(root))}` "
+        "and `python -m pipeline push` share them"
+    )
+    return Tracked(line, tuple(problems.values()))
+
+
+def _run_files(run: str, root: Path) -> list[str]:
+    return [f"{run}/{name}" for name in RUN if (root / run / name).exists()]
+
+
+def _predictions(keys: set[str], root: Path) -> dict[str, list[str]]:
+    """Entry -> its manifest and the folder of label maps that goes with it."""
+    found = {}
+    for key in sorted(keys):
+        for path in _relative(sorted((root / "predictions" / key).glob("*.json")), root):
+            folder = path.removesuffix(".json")
+            found[entry_of(path)] = [path, folder] if (root / folder).is_dir() else [path]
+    return found
+
+
+def _relative(paths: Iterable[Path], root: Path) -> list[str]:
+    return [path.relative_to(root).as_posix() for path in paths]
+
+
+def _changed(
+    tracked: dict[str, list[str]], root: Path
+) -> tuple[dict[str, list[str]], list[str], dict[str, DMNetError]]:
+    """What DVC is to store, which of it has an entry that says otherwise, and what is left out."""
+    changed: dict[str, list[str]] = {}
+    again: list[str] = []
+    problems: dict[str, DMNetError] = {}
+    for path, outs in tracked.items():
+        try:
+            recorded = _recorded(path, outs, root)
+            found = {out: md5_of(root / out) for out in outs}
+            same = recorded is not None and recorded.outs == found
+            if same and all(cached(md5, root).exists() for md5 in found.values()):
+                continue
+            if not same:
+                _refuse_damage(path, outs, recorded, root)
+                again += [path] if recorded is not None else []
+            changed[path] = outs
+        except DMNetError as error:
+            problems[path] = error
+        except OSError as error:
+            reason = f"cannot be read ({error.strerror}); correct that and record again"
+            problems[path] = RecordError(f"{error.filename or path}: {reason}")
+    return changed, again, problems
+
+
+def _recorded(path: str, outs: list[str], root: Path) -> Entry | None:
+    """The entry that is there, if it has md5s. Raises RecordError for one that is none."""
+    may_name(path)
+    check_links(Entry(path, dict.fromkeys(outs, "")), root)
+    if not (root / path).exists() or names_only(path, root):
+        return None
+    return read_entry(path, root)
+
+
+def _refuse_damage(path: str, outs: list[str], recorded: Entry | None, root: Path) -> None:
+    """Raises RecordError unless the files are whole, and those recorded before, if any, are gone.
+
+    DVC would take whatever lies there, and the entry of what was good would be lost.
+    """
+    result = path.removesuffix(".dvc")
+    if wrong := damage(outs, root):
+        raise RecordError(f"{wrong[0]}; {result} is damaged and nothing of it was recorded")
+    if recorded is not None and all(is_cached(md5, root) for md5 in recorded.outs.values()):
+        raise RecordError(
+            f"{result}: not what {path} recorded ({_differing(outs, recorded, root)}), so nothing "
+            "of it was recorded; `python -m pipeline verify --repair` brings what is recorded "
+            f"back; to share what lies here in its place, delete {path} and record again"
+        )
+
+
+def _differing(outs: list[str], recorded: Entry, root: Path) -> str:
+    found = {out: md5_of(root / out) for out in outs}
+    names = sorted(
+        name for name in {*found, *recorded.outs} if found.get(name) != recorded.outs.get(name)
+    )
+    return ", ".join(name.rpartition("/")[2] for name in names)
+
+
+def store(changed: dict[str, list[str]], root: Path) -> None:
+    """Let DVC store these outs. An entry without md5s, such as a break leaves, is none.
+
+    Raises RecordError, the entries as they were; also if DVC stored anything but what lay here.
+    """
+    if not changed:
+        return
+    before = {path: _content(root / path) for path in changed}
+    expected = {path: {out: md5_of(root / out) for out in outs} for path, outs in changed.items()}
+    try:
+        for path, outs in changed.items():
+            write_text(root / path, without_md5s(outs))
+        # Not relinked: that would give files, which are right as they are, new times.
+        command = ["commit", "--force", "--no-relink", *changed]
+        dvc(command, root, "`python -m pipeline record` to try again")
+        for path, digests in expected.items():
+            if read_entry(path, root).outs != digests:
+                raise RecordError(f"{path}: its files changed while DVC stored them; record again")
+    except DMNetError:
+        for path, content in before.items():
+            if content is None:
+                (root / path).unlink(missing_ok=True)
+            else:
+                write_text(root / path, content)
+        raise
+
+
+def _content(path: Path) -> str | None:
+    return path.read_text() if path.exists() else None
+
+
+def _patterns(root: Path) -> list[str]:
+    """What `git add` takes: the entries of every kind that there is."""
+    kinds = (*FOLDERS, *FILES)
+    return [f"{kind}/*.dvc" for kind in kinds if any((root / kind).glob("*.dvc"))] or ["runs/*.dvc"]

@@ -1,0 +1,1 @@
+"""From results to reports: built once, judged, and written in every format."""

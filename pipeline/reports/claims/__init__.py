@@ -1,0 +1,1 @@
+"""What the paper claims, as conditions on cells, and whether it holds."""

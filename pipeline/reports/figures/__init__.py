@@ -1,0 +1,1 @@
+"""Figures of predicted label maps, as content, caption and picture."""

@@ -1,0 +1,100 @@
+"""What stands below a figure: how its images were chosen, their numbers, and what made them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tabulate import tabulate
+
+from pipeline.results.made_by import commit_text
+
+
+def render_caption(content: dict[str, Any]) -> str:
+    name = content["figure"]
+    parts = [
+        f"# {content['title']}",
+        f"![{content['title']}]({name}.png)",
+        f"After {content['source']}, at preset `{content['preset']['name']}`.",
+        _header(content),
+        f"**How the images were chosen:** {content['rule']}",
+        _numbers(content),
+        "In each image: pixel accuracy, and the mean IoU over the classes that occur in its ground "
+        "truth or in the prediction. In percent of the labelled pixels. The last row counts the "
+        "pixels of all images of the split together; its disagreement is the mean over the images.",
+        "\n".join(f"- {note}" for note in _notes(content)),
+        "## Where each column comes from",
+        _origins(content),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _header(content: dict[str, Any]) -> str:
+    preset, data = content["preset"], content["dataset"]
+    text = (
+        f"`{data['used']}`, {data['title']}, split `{data['split']}`, {data['images']} images, "
+        f"fingerprint `{data['fingerprint'][:12]}`"
+    )
+    if data["stand_in"]:
+        text += f"; **a stand-in** for `{data['published']}`"
+    rows = [
+        ["Preset", f"`{preset['name']}`: {preset['title']}"],
+        ["Dataset", text],
+        ["What this shows", preset["shows"]],
+    ]
+    return tabulate(rows, headers=["", ""], tablefmt="pipe", disable_numparse=True)
+
+
+def _numbers(content: dict[str, Any]) -> str:
+    headers = ["Image", "Models disagree"]
+    for column in content["columns"]:
+        headers += [f"{column['title']} accuracy", "mIoU"]
+    whole = {**content["whole_split"], "image": f"all {content['dataset']['images']}"}
+    rows = []
+    for entry in [*content["images"], whole]:
+        line = [entry["image"], percent(entry["disagreement"])]
+        for numbers in entry["columns"]:
+            line += [percent(numbers["pixel_accuracy"]), percent(numbers["miou"])]
+        rows.append(line)
+    align = ["left"] + ["right"] * (len(headers) - 1)
+    return tabulate(rows, headers, tablefmt="pipe", colalign=align, disable_numparse=True)
+
+
+def _notes(content: dict[str, Any]) -> list[str]:
+    notes = list(content["notes"])
+    scales = {column["load_scale"] for column in content["columns"]}
+    if scales != {1.0}:
+        notes.append(
+            "Images were shrunk when loaded (`load_scale` "
+            f"{', '.join(map(str, sorted(scales)))}) and the label maps enlarged to the images' "
+            "own size, where they are counted here; the tables count at the loaded size, so the "
+            "numbers of the whole split differ a little from theirs."
+        )
+    return notes
+
+
+def _origins(content: dict[str, Any]) -> str:
+    headers = ["Column", "Cell", "Run", "Seed", "Weights", "Predictions", "Commit", "Device"]
+    rows = [
+        [
+            column["title"],
+            column["cell"],
+            f"`{column['run']}`",
+            str(column["seed"]),
+            f"`{column['weights_sha256'][:12]}`",
+            f"`{column['evaluation']}`, `{column['predictions_sha256'][:12]}`",
+            _commit(column),
+            column["predicted_on"],
+        ]
+        for column in content["columns"]
+    ]
+    return tabulate(rows, headers, tablefmt="pipe", disable_numparse=True)
+
+
+def _commit(column: dict[str, Any]) -> str:
+    """Which trained, and which predicted where it is another."""
+    trained, predicted = commit_text(column), column.get("predicted_by")
+    return f"{trained}; predicted by {commit_text(predicted)}" if predicted else trained
+
+
+def percent(number: float | None) -> str:
+    return "-" if number is None else f"{number:.2f}"

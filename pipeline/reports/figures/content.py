@@ -1,0 +1,210 @@
+"""Which images a figure shows, and the numbers of them: JSON-ready, without times or places.
+
+The images are chosen by one rule and not by taste: those on which the models disagree most.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from dmnet.config import InferenceConfig
+from dmnet.data.dataset import SegmentationDataset
+from dmnet.data.manifest import Manifest
+from dmnet.errors import DataError
+from dmnet.files import sha256_file
+from dmnet.inference.metrics import ConfusionMatrix
+from pipeline.errors import ResultError
+from pipeline.experiments import Experiment
+from pipeline.experiments.figures import Figure
+from pipeline.reports.figures.predictions import Predictions, read_predictions
+from pipeline.results.made_by import code_entry, code_marks, is_news, training_code
+from pipeline.results.trained_on import trained_on
+
+RULE = (
+    "Of the whole split, the images with the largest share of labelled pixels on which the "
+    "predictions shown are not all the same class; equal shares in the order of the images' "
+    "names. Whether a model is right plays no part in the choice."
+)
+
+Labels = npt.NDArray[np.integer[Any]]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One chosen image, to be drawn: (h, w, 3) uint8, then label maps (h, w) of class indices."""
+
+    stem: str
+    image: npt.NDArray[np.uint8]
+    truth: Labels
+    predictions: tuple[Labels, ...]
+
+
+def disagreement(predictions: Sequence[Labels], labelled: npt.NDArray[np.bool_]) -> Fraction:
+    """The share of labelled pixels on which the predictions are not all the same; 0 if none is.
+
+    An exact fraction: ties must not be decided by rounding.
+    """
+    differ = np.zeros(labelled.shape, dtype=bool)
+    for other in predictions[1:]:
+        differ |= other != predictions[0]
+    total = int(labelled.sum())
+    return Fraction(int((differ & labelled).sum()), total) if total else Fraction(0)
+
+
+def choose(shares: dict[str, Fraction], count: int) -> list[str]:
+    """The `count` image names with the largest shares, equal shares by name."""
+    return sorted(shares, key=lambda name: (-shares[name], name))[:count]
+
+
+def build_figure(
+    experiment: Experiment, figure: Figure, root: Path = Path(".")
+) -> tuple[dict[str, Any], list[Row]]:
+    """What the figure says, and what it shows. Raises ResultError or DataError."""
+    manifest = Manifest.load(root / "data" / figure.dataset.name)
+    manifest.require(figure.dataset)
+    data = figure.columns[0].evaluation.config.data
+    # Labels and photographs at their own size, as the predictions are.
+    dataset = SegmentationDataset(manifest, figure.split, data)
+    columns = [read_predictions(c, manifest.fingerprint, root) for c in figure.columns]
+
+    stems = [image.stem for image, _ in dataset.pairs]
+    shares: dict[str, Fraction] = {}
+    counts = [ConfusionMatrix.empty(data.classes) for _ in columns]
+    for index, stem in enumerate(stems):
+        truth = dataset.read(index)[1].numpy()
+        predicted = _predicted(columns, stem, truth.shape)
+        shares[stem] = disagreement(predicted, truth != data.ignore_index)
+        for matrix, labels in zip(counts, predicted, strict=True):
+            _count(matrix, labels, truth, data.ignore_index)
+
+    rows, images = [], []
+    for stem in choose(shares, figure.spec.images):
+        image, label = dataset.read(stems.index(stem))
+        truth = label.numpy()
+        predicted = _predicted(columns, stem, truth.shape)
+        rows.append(Row(stem, image.permute(1, 2, 0).numpy(), truth, tuple(predicted)))
+        measured = []
+        for column, labels in zip(columns, predicted, strict=True):
+            matrix = ConfusionMatrix.empty(data.classes)
+            _count(matrix, labels, truth, data.ignore_index)
+            digest = column.manifest["files"][f"{stem}.png"]
+            measured.append({**_numbers(matrix), "prediction_sha256": digest})
+        share = _percent(float(shares[stem]))
+        images.append({"image": stem, "disagreement": share, "columns": measured})
+    content = {
+        "figure": figure.name,
+        "title": figure.spec.title,
+        "source": figure.spec.source,
+        "notes": [*figure.spec.notes, *_code_notes(columns)],
+        "rule": RULE,
+        "preset": {
+            "name": experiment.preset_name,
+            "title": experiment.preset.title,
+            "shows": experiment.preset.shows.strip(),
+        },
+        "dataset": {
+            "published": figure.published_dataset,
+            "used": figure.dataset.name,
+            "title": figure.dataset.title,
+            "stand_in": figure.published_dataset != figure.dataset.name,
+            "split": figure.split,
+            "images": len(dataset),
+            "fingerprint": manifest.fingerprint,
+        },
+        "classes": list(figure.dataset.classes),
+        "ignore_index": data.ignore_index,
+        "columns": [_column(column, root) for column in columns],
+        "images": images,
+        "whole_split": {
+            "disagreement": _percent(float(sum(shares.values(), Fraction(0)) / len(shares))),
+            "columns": [_numbers(matrix) for matrix in counts],
+        },
+    }
+    return content, rows
+
+
+def _predicted(columns: list[Predictions], stem: str, size: tuple[int, ...]) -> list[Labels]:
+    predicted: list[Labels] = []
+    for column in columns:
+        labels = column.labels(stem)
+        if labels.shape != size:
+            raise ResultError(
+                f"{column.path}: {stem}.png is {labels.shape[1]}x{labels.shape[0]} pixels, its "
+                f"image {size[1]}x{size[0]}; delete the file and run again"
+            )
+        predicted.append(labels)
+    return predicted
+
+
+def _count(matrix: ConfusionMatrix, labels: Labels, truth: Labels, ignore_index: int) -> None:
+    predicted = torch.from_numpy(labels.astype(np.int64))
+    try:
+        matrix.add(predicted, torch.from_numpy(truth), ignore_index)
+    except DataError as error:
+        raise ResultError(f"predictions: {error}; delete them and run again") from error
+
+
+def _numbers(matrix: ConfusionMatrix) -> dict[str, float | None]:
+    """Percent, two places; None where no pixel is labelled."""
+    return {
+        "pixel_accuracy": _percent(matrix.pixel_accuracy()),
+        "miou": _percent(matrix.miou()),
+    }
+
+
+def _percent(fraction: float) -> float | None:
+    return None if np.isnan(fraction) else round(100 * fraction, 2)
+
+
+def _column(predictions: Predictions, root: Path) -> dict[str, Any]:
+    column, trained = predictions.column, predictions.trained
+    last = code_entry(trained["code"], column.evaluation.trained)
+    predictor = _predictor(predictions)
+    config = column.evaluation.config
+    return {
+        "title": column.title,
+        "cell": column.cell.id,
+        "run": column.evaluation.run_key,
+        "seed": 0,
+        "weights_sha256": trained["weights"]["sha256"],
+        "evaluation": column.evaluation.name,
+        "inference": _essentials(config.inference),
+        "load_scale": config.load_scale,
+        "predictions": column.path,
+        "predictions_sha256": sha256_file(root / column.path),
+        "commit": last["commit"],
+        "modified": last["modified"],
+        **({"predicted_by": predictor} if predictor else {}),
+        "trained_on": trained_on(trained),
+        "predicted_on": predictions.manifest["device"],
+    }
+
+
+def _predictor(predictions: Predictions) -> dict[str, Any] | None:
+    """The code that predicted, where it is none of those that trained."""
+    code, path = predictions.manifest.get("code"), predictions.column.path
+    if code is None:
+        return None  # not recorded by earlier versions
+    news = is_news(code, training_code(predictions.trained))
+    return code_entry(code, path) if news else None
+
+
+def _code_notes(predictions: Sequence[Predictions]) -> list[str]:
+    found: dict[str, None] = {}
+    for entry in predictions:
+        column = entry.column
+        found |= dict.fromkeys(code_marks(column.evaluation.trained, entry.trained))
+        found |= dict.fromkeys(code_marks(column.path, entry.manifest))
+    return [f"**More than one code:** {line}" for line in found]
+
+
+def _essentials(inference: InferenceConfig) -> dict[str, Any]:
+    return inference.model_dump(mode="json", exclude_none=True)

@@ -1,0 +1,1 @@
+"""All reports as one page."""

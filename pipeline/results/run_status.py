@@ -1,0 +1,57 @@
+"""How far a run is, from the files that it writes and the lock that its training holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from dmnet.errors import DMNetError
+from dmnet.training.lock import try_lock
+from pipeline.experiments import Run
+from pipeline.results.failures import Failure, read_failure, train_log
+from pipeline.results.schemas import Progress, Trained, read_if_whole, read_result_file
+from pipeline.shown import one_line
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    run: Run
+    state: str  # done, running, failed, interrupted or pending
+    iteration: int
+    eta_seconds: float | None
+    miou: float | None  # latest on the validation split, a fraction
+    failure: Failure | None = None
+
+
+def run_status(run: Run, root: Path = Path(".")) -> RunStatus:
+    folder = root / "runs" / run.key
+    iterations = run.job.run.recipe.iterations
+    manifest, failure = folder / "train.json", None
+    held = is_training(run.key, root)
+    if manifest.exists():
+        try:
+            trained = read_result_file(manifest, Trained)
+            return RunStatus(run, "done", iterations, None, trained.get("val_miou"))
+        except DMNetError as error:  # no number of it will stand in a report
+            failure = Failure(train_log(run.key), one_line(error))
+    if held:
+        failure = None
+    elif failure is None:
+        failure = read_failure(train_log(run.key), root)
+    stopped = "interrupted" if failure is None else "failed"
+    progress = read_if_whole(folder / "progress.json", Progress)
+    if progress is not None:
+        state, eta = ("running", progress.eta_seconds) if held else (stopped, None)
+        return RunStatus(run, state, progress.iteration, eta, progress.val_miou, failure)
+    state = "running" if held else "pending" if failure is None else "failed"
+    return RunStatus(run, state, 0, None, None, failure)
+
+
+def is_training(key: str, root: Path = Path(".")) -> bool:
+    """Whether a training process holds the run's lock (it dies with the process)."""
+    path = root / "runs" / ".locks" / f"{key}.lock"
+    try:
+        with path.open() as stream:
+            return not try_lock(stream, path, shared=True)
+    except (OSError, DMNetError):  # not there, or where nothing can be locked or trained
+        return False

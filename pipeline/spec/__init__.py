@@ -1,0 +1,1 @@
+"""`params/` as checked schemas: every value with its origin."""

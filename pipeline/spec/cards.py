@@ -1,0 +1,101 @@
+"""GPUs by their model, from `params/costs.yaml`: what a plan reckons with before there is one.
+
+Sites name their GPUs as they like (`v100`, `nvidia_a100_80gb_pcie`, `tesla_v100-sxm2-32gb`),
+PyTorch as NVIDIA does ("NVIDIA H100 80GB HBM3"); a card is known by the model's name within.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import Field
+
+from dmnet.config.sections import Section, parse
+from dmnet.gpus import BUILDS, OLDER, PINNED, installed_cuda, runs_on
+from pipeline.errors import SpecError
+from pipeline.spec.costs import Costs
+
+WHERE = "params/costs.yaml"
+
+
+class CardSpec(Section):
+    """One entry of the section `cards`."""
+
+    title: str
+    capability: str = Field(pattern=r"^\d+\.\d$")  # NVIDIA's "compute capability"
+    memory_gib: float = Field(gt=0)  # of the smallest that is sold
+    flops_per_second: float = Field(gt=0)  # of a training
+    fixed_seconds: float = Field(ge=0)  # of every iteration
+    source: str  # where the speed is from, and whether it was measured
+
+
+@dataclass(frozen=True)
+class Card:
+    name: str
+    spec: CardSpec
+    memory_gib: float
+
+    def fault(self, cuda: str | None = None) -> str | None:
+        """Why a job on it would fail, and what to do.
+
+        cuda: what PyTorch is built with; None: this environment's.
+        """
+        cuda = cuda or installed_cuda() or PINNED  # without CUDA, what a cluster would install
+        build = BUILDS.get(cuda)
+        if build is None or runs_on(build.architectures, self.spec.capability):
+            return None
+        older = cuda != OLDER and runs_on(BUILDS[OLDER].architectures, self.spec.capability)
+        remedy = "install requirements-cu126.lock, or take another" if older else "take another"
+        return (
+            f"{self.spec.title} has compute capability {self.spec.capability}, for which PyTorch "
+            f"with CUDA {cuda} has no code; {remedy} (docs/gpu.md)"
+        )
+
+    def costs(self, content: dict[str, Any]) -> Costs:
+        spec = self.spec
+        return Costs.of(
+            content, f"one {spec.title}", spec.flops_per_second, spec.fixed_seconds, spec.source
+        )
+
+
+class Cards:
+    """All that `params/costs.yaml` knows."""
+
+    def __init__(self, content: dict[str, Any]) -> None:
+        """Raises SpecError or ConfigError, naming the key."""
+        entries = content.get("cards") or {}
+        if not isinstance(entries, dict):
+            raise SpecError(f"{WHERE}: `cards` needs a mapping of names to cards")
+        specs = {
+            name: parse(CardSpec, entry, f"{WHERE}, `cards.{name}`")
+            for name, entry in entries.items()
+        }
+        self.all = [Card(name, spec, spec.memory_gib) for name, spec in specs.items()]
+
+    def named(self, text: str) -> Card | None:
+        """The card that a name such as "NVIDIA A100-SXM4-80GB" means, with the memory in it."""
+        plain = re.sub(r"[^a-z0-9]+", " ", text.lower())
+        for card in self.all:
+            model = r"\s?".join(re.findall(r"[a-z]+|\d+", card.name))
+            if re.search(rf"(?<![a-z0-9]){model}(?!\d)", plain.replace("geforce", "")):
+                memory = re.search(r"\b(\d+) ?g(?:i?b)?\b", plain)
+                return Card(
+                    card.name, card.spec, float(memory[1]) if memory else card.spec.memory_gib
+                )
+        return None
+
+    def require(self, text: str) -> Card:
+        """Raises SpecError for a card that is not listed."""
+        if (card := self.named(text)) is None:
+            known = ", ".join(card.name for card in self.all)
+            raise SpecError(
+                f"card {text!r}: not in {WHERE}, `cards` (it has {known}); add it there"
+            )
+        return card
+
+
+def usual_card(content: dict[str, Any]) -> Card:
+    """The one that is reckoned with where none is known. Raises SpecError or ConfigError."""
+    return Cards(content).require(str(content.get("gpu")))

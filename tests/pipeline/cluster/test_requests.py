@@ -1,0 +1,59 @@
+"""What cluster jobs ask for: from above, but not absurdly; more with every attempt."""
+
+from __future__ import annotations
+
+import pytest
+
+from dmnet.errors import DMNetError
+from dmnet.flops import forward_flops
+from pipeline.cluster.requests import Requests
+from pipeline.experiments import PARAMS, build_experiment
+from pipeline.spec.params import Params
+
+COSTS = Params(PARAMS).costs()
+
+
+def runs(preset):
+    """A run of every depth and head, and the costliest head of all."""
+    experiment = build_experiment(preset, 1)
+    chosen = {}
+    for run in experiment.runs.values():
+        model = run.job.run.model
+        if "table1/regular-1-3-5-7" in run.cells:
+            chosen["costliest"] = run.job.run
+        backbone = (model.backbone.name, getattr(model.backbone, "depth", None))
+        backbone = (*backbone, getattr(model.backbone, "output_stride", None))
+        chosen.setdefault((*backbone, model.head.name), run.job.run)
+    assert "costliest" in chosen
+    return experiment, list(chosen.values())
+
+
+@pytest.mark.parametrize("preset", ["small", "paper"])
+def test_the_bound_is_above_the_counted_arithmetic_and_within_three_times(preset):
+    """Not at `mini`: there the bound is up to 4.3 times the count."""
+    experiment, some = runs(preset)
+    requests = Requests.read(COSTS, experiment.preset.gpus > 0)
+    for run in some:
+        flops = forward_flops(run.model, run.data.classes, *run.recipe.crop_size)
+        iteration = 3 * flops * run.recipe.batch_size / requests.costs.flops_per_second
+        counted = run.recipe.iterations * (iteration + requests.costs.fixed_seconds)
+        bound = requests.training_seconds(run)
+        assert counted < bound < 3 * counted, run.model
+
+
+def test_every_attempt_asks_for_more_until_a_day():
+    experiment, (run, *_) = runs("mini")
+    requests = Requests.read(COSTS, on_gpu=False)
+    execution = experiment.preset.execution
+    assert requests.training_minutes(run, 1) < requests.training_minutes(run, 2)
+    assert 2 * requests.memory_mb(execution, 1) == requests.memory_mb(execution, 2)
+    assert 2 * requests.released_minutes(1) == requests.released_minutes(2)
+    experiment, (run, *_) = runs("paper")
+    requests = Requests.read(COSTS, on_gpu=True)
+    assert requests.training_minutes(run, 9) == requests.spec.minutes_at_most
+
+
+def test_an_unknown_key_is_named():
+    content = COSTS | {"requests": COSTS["requests"] | {"marign": 2}}
+    with pytest.raises(DMNetError, match=r"params/costs.yaml.*marign"):
+        Requests.read(content, on_gpu=False)
