@@ -59,7 +59,10 @@ def attempt(log: Path, command: list[str]) -> int:
             if _step():
                 _wait(OTHERS_SECONDS, stopped)
             _requeue(job, log, stopped)
-    elif status != 0 and not stopped:
+    elif status == 0:
+        # An attempt that outlived its Snakemake may have failed while this one did its work.
+        mark_of(log).unlink(missing_ok=True)
+    elif not stopped:
         _write_mark(log, status, last)
     return status if status >= 0 else 128 - status
 

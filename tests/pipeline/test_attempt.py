@@ -25,6 +25,7 @@ def start(log):
     def start(code: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, "-m", "pipeline.attempt", str(log), sys.executable, "-c", code],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -56,6 +57,15 @@ def test_the_next_success_takes_the_mark_away(start, log):
     assert mark_of(log).exists()
     start("pass").communicate()
     assert not mark_of(log).exists()
+
+
+def test_so_does_a_success_while_an_older_attempt_at_the_same_job_failed(start, log):
+    """Its Snakemake was killed, it went on, and was killed itself when the next had begun."""
+    job = start("import sys; print('began', flush=True); sys.stdin.read()")
+    job.stdout.readline()
+    mark_of(log).write_text("{}")
+    job.stdin.close()
+    assert job.wait() == 0 and not mark_of(log).exists()
 
 
 def test_a_killed_command_is_a_failure_that_names_the_signal(start, log):
