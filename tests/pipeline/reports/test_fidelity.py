@@ -13,7 +13,7 @@ from dmnet.files import read_json
 from pipeline.errors import ResultError
 from pipeline.reports.fidelity import render_fidelity, write_fidelity
 
-CONFTEST = Path(__file__).resolve().parents[3] / "conftest.py"
+CONFTEST = Path(__file__).resolve().parents[2] / "conftest.py"
 COMPARING = """
 import torch
 
