@@ -24,6 +24,7 @@ FLOORS = (
     "pipeline.tracking",
     "pipeline.records",
     "pipeline.workflow",
+    "pipeline.commands",
     "pipeline.__main__",
 )
 

@@ -14,16 +14,6 @@ from pipeline.workflow.code import code_hash
 from pipeline.workflow.errors import workflow_error
 from pipeline.workflow.jobs import Jobs
 
-# What the commands of the rules call (`pipeline/__main__.py`).
-REPORT = ("pipeline.reports.build", "pipeline.reports.verdict", "pipeline.reports.write")
-SUMMARY = ("pipeline.experiments.figures", "pipeline.reports.write")
-FIGURE = (
-    *("pipeline.experiments.figures", "pipeline.reports.figures.caption"),
-    *("pipeline.reports.figures.content", "pipeline.reports.figures.drawing"),
-)
-SUBMISSION = ("pipeline.reports.submission",)
-PAGE = ("pipeline.reports.html.page",)
-
 
 class Hashes:
     """Each one of 16 hexadecimal digits."""
@@ -49,7 +39,7 @@ class Hashes:
     def submission(self, table: str) -> str:
         """Changes with what the archive is to hold, and with the code that checks and packs."""
         content = f"{self._jobs.submission(table)} {self._jobs.experiment.preset.judged}"
-        return _hash(content, SUBMISSION)
+        return _hash(content, "submission")
 
     def summary(self) -> str:
         """Changes with the claims and with the code that judges and lists them.
@@ -61,14 +51,14 @@ class Hashes:
         except DMNetError as error:
             raise workflow_error(error) from None
         params = [PARAMS / name for name in ("claims.yaml", "verdicts.yaml")]
-        return _hash("", SUMMARY, params)
+        return _hash("", "summary", params)
 
     def figure(self, name: str) -> str:
         """Changes with what a figure says beside the predictions, and with the code that draws."""
         figure, preset = self._jobs.figure(name), self._jobs.experiment.preset
         content = f"{canonical_json(figure.spec)} {self._options} {content_hash(preset)}"
         content += f" {content_hash(figure.dataset)}"
-        return _hash(content, FIGURE)
+        return _hash(content, "figure")
 
     def fidelity(self) -> str:
         from pipeline.reports.fidelity import compared_hash  # for one job, and slow to import
@@ -79,7 +69,7 @@ class Hashes:
 
     def page(self) -> str:
         """Changes with the code and the template that write the page."""
-        return _hash("", PAGE)
+        return _hash("", "page")
 
 
 def report_hash(experiment: Experiment, options: str, table: str) -> str:
@@ -89,9 +79,10 @@ def report_hash(experiment: Experiment, options: str, table: str) -> str:
     scale = f"{options} {content_hash(preset)}"
     official = [entry for entry in experiment.official if entry.table == table]
     content = f"{canonical_json(spec)} {scale} {settings} {official}"
-    return _hash(content, REPORT, [PARAMS / "verdicts.yaml"])
+    return _hash(content, "report", [PARAMS / "verdicts.yaml"])
 
 
-def _hash(content: str, modules: tuple[str, ...], files: Iterable[Path] = ()) -> str:
-    parts = [content, code_hash(*modules), *map(sha256_file, files)]
+def _hash(content: str, command: str, files: Iterable[Path] = ()) -> str:
+    """command: of `python -m pipeline`, which writes it."""
+    parts = [content, code_hash(f"pipeline.commands.{command}"), *map(sha256_file, files)]
     return sha256_bytes("".join(parts).encode())[:16]

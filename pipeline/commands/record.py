@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from pipeline.commands.scale import Scale, at_scale, target
+
+
+@click.command()
+@target
+@click.option("--no-dvc", is_flag=True, help="MLflow only.")
+@click.option("--limit", type=float, default=900, help="Seconds for MLflow; default 900.")
+@at_scale
+def command(scale: Scale, target: str | None, no_dvc: bool, limit: float) -> None:
+    """Hand finished runs to MLflow and DVC."""
+    from pipeline.records.record import record_runs
+    from pipeline.records.unrecorded import unmark
+    from pipeline.workflow.invocation import Invocation
+
+    asked = scale.experiment(target)
+    record_runs(scale.experiment(), {*asked.runs, *asked.releases}, dvc=not no_dvc, limit=limit)
+    if target is None and not no_dvc:
+        unmark(Invocation.read(asdict(scale)).options)

@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from pipeline.commands.scale import Scale, at_scale, into_folder
+from pipeline.experiments import PARAMS
+
+
+@click.command()
+@into_folder
+@at_scale
+def command(scale: Scale, folder: Path) -> None:
+    """Write claims.md and index.md, from all JSON reports."""
+    from pipeline.experiments.figures import load_figures
+    from pipeline.reports.write import read_reports, write_summary
+
+    experiment = scale.experiment()
+    contents = read_reports(experiment, load_figures(PARAMS, experiment), folder)
+    write_summary(experiment, contents, folder)
