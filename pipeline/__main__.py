@@ -31,8 +31,8 @@ def main(arguments: list[str] | None = None) -> int:
         except DMNetError as error:
             print(error_line(error), file=sys.stderr)
             return 1
-        except BrokenPipeError:  # the reader of our output (head, less) went away
-            sys.stderr.close()
+        except click.Abort:  # Ctrl-C
+            return 130
     return 0
 
 
