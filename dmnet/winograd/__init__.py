@@ -13,8 +13,8 @@ least at the border depends on the image and the dilation, so height and width e
 
     matrices     A, B and G
     tiles        which tiles fit an image
-    transforms   between x, V, U, M and y, and for training between their gradients
+    transforms   between x, V, U, M and y
     kernels      the same in C: `source` writes them, `kernels` compiles them
 
-dmnet/optimised/winograd.py predicts with them, dmnet/training/convolution.py trains.
+dmnet/optimised/winograd.py predicts with them.
 """

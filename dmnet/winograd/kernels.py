@@ -1,8 +1,7 @@
 """Winograd's transforms in C, compiled once per user and processor where a compiler is found.
 
 Between memory and the matrix products, PyTorch's operations would read and write every value ten
-times. Where there is no compiler, those of `transforms` predict all the same, and nothing is
-trained by Winograd.
+times. Where there is no compiler, those of `transforms` predict all the same.
 
 CC names the compiler, and CFLAGS has the last word: with `-march=x86-64-v3` they use no AVX-512.
 """
@@ -33,7 +32,7 @@ def kernels() -> ctypes.CDLL | None:
     """The compiled transforms, or None where there is no compiler."""
     compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
-        log.info("no C compiler (cc, gcc): convolutions by Winograd are slower, and train nothing")
+        log.info("no C compiler (cc, gcc): convolutions by Winograd are slower")
         return None
     text = source()
     try:

@@ -59,7 +59,3 @@ def polynomial(roots: list[Fraction] | tuple[Fraction, ...]) -> list[Fraction]:
         shifted = [Fraction(0), *result]
         result = [a - root * b for a, b in zip(shifted, [*result, Fraction(0)], strict=True)]
     return result
-
-
-def transposed(matrix: Matrix) -> Matrix:
-    return tuple(zip(*matrix, strict=True))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from dmnet.winograd.matrices import TILES, Matrix, Tile, matrices, transposed
+from dmnet.winograd.matrices import TILES, Matrix, Tile, matrices
 
 LANES = 16  # float32 values that one operation works on; channels must be a multiple
 MOST_CHANNELS = 65536  # of the zeros that stand for what lies outside of the image
@@ -108,80 +108,12 @@ void output_{type}_{h}x{w}(const {type} *y, {type} *out, const float *bias, long
 """
 
 
-# Of 16 pairs of channels at once; `half_turn`: filters turned by 180 degrees.
-FILTERS = """
-void filters_{type}_{h}x{w}(const {type} *weight, {type} *u, long outputs, long inputs,
-                            int half_turn, int threads) {{
-    long all = outputs * inputs;
-    #pragma omp parallel for num_threads(threads) schedule(static)
-    for (long first = 0; first < all; first += 16) {{
-        lane taps[9], v[{a}][3];
-        for (int tap = 0; tap < 9; tap++)
-            for (int c = 0; c < 16; c++)
-                taps[half_turn ? 8 - tap : tap][c] = weight[(first + c) * 9 + tap];
-        for (int j = 0; j < 3; j++) {{
-            lane s[3] = {{taps[j], taps[3 + j], taps[6 + j]}};
-            {rows}
-        }}
-        for (int i = 0; i < {a}; i++) {{
-            lane *s = v[i];
-            {columns}
-        }}
-    }}
-}}
-"""
-
-# Its transposed: from the gradient of U to that of the weights.
-TAPS = """
-void taps_{type}_{h}x{w}(const {type} *u, {type} *weight, long outputs, long inputs, int threads) {{
-    long all = outputs * inputs;
-    #pragma omp parallel for num_threads(threads) schedule(static)
-    for (long first = 0; first < all; first += 16) {{
-        lane v[3][{b}], taps[3][3];
-        for (int j = 0; j < {b}; j++) {{
-            lane s[{a}];
-            for (int i = 0; i < {a}; i++) s[i] = load_{type}(u + (i * {b} + j) * all + first);
-            {rows}
-        }}
-        for (int i = 0; i < 3; i++) {{
-            lane *s = v[i];
-            {columns}
-        }}
-        for (int c = 0; c < 16; c++)
-            for (int tap = 0; tap < 9; tap++)
-                weight[(first + c) * 9 + tap] = taps[tap / 3][tap % 3][c];
-    }}
-}}
-"""
-
-# PyTorch's own copy takes twenty times as long where there are thousands of channels.
-TURNED = """
-void turned(const float *x, float *y, long n, long rows, long columns, int threads) {
-    long down = (rows + 15) / 16;
-    #pragma omp parallel for num_threads(threads) schedule(static)
-    for (long part = 0; part < n * down; part++) {
-        long image = part / down, top = part % down * 16;
-        long height = rows - top < 16 ? rows - top : 16;
-        const float *in = x + image * rows * columns + top * columns;
-        float *out = y + image * rows * columns + top;
-        for (long left = 0; left < columns; left += 16) {
-            long width = columns - left < 16 ? columns - left : 16;
-            for (long j = left; j < left + width; j++)
-                for (long i = 0; i < height; i++) out[j * rows + i] = in[i * columns + j];
-        }
-    }
-}
-"""
-
-
 def source() -> str:
     """The C file: the transforms for every type and its pairs of tile sizes."""
-    text = [HEADER, TURNED]
+    text = [HEADER]
     for kind, tiles in TILES.items():
         for tile in tiles:
             text += [input_kernel(kind, tile), output_kernel(kind, tile)]
-            if kind == "float":  # trained in no other
-                text += training_kernels(kind, tile)
     return "".join(text)
 
 
@@ -207,22 +139,6 @@ def output_kernel(kind: str, tile: Tile) -> str:
         rows=products(left, "u[{}][j] = {};"),
         columns=products(right, "r[{}] = {};"),
     )
-
-
-def training_kernels(kind: str, tile: Tile) -> list[str]:
-    names = sizes(kind, tile)
-    left, right = (transposed(matrices(m).output) for m in tile)
-    down, across = (matrices(m).filter for m in tile)
-    store = "store_{type}(u + (i * {b} + {{}}) * all + first, {{}});".format(**names)
-    filters = FILTERS.format(
-        **names, rows=products(down, "v[{}][j] = {};"), columns=products(across, store)
-    )
-    taps = TAPS.format(
-        **names,
-        rows=products(transposed(down), "v[{}][j] = {};"),
-        columns=products(transposed(across), "taps[i][{}] = {};"),
-    )
-    return [sandwich("gradient", kind, tile, left, right, before=0), filters, taps]
 
 
 def sizes(kind: str, tile: Tile) -> dict[str, str | int]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from dmnet import taps
 from dmnet.winograd.matrices import Tile
 
 
@@ -32,13 +31,19 @@ class Costs(NamedTuple):
         """
         shape = (n, height, width, dilation)
         best = max(among or self.tiles, key=lambda tile: self.saving(*shape, tile))
-        least = max(self.least_saving, taps.saving(height, width, dilation))
+        least = max(self.least_saving, padding_saving(height, width, dilation))
         return best if self.saving(*shape, best) >= least else None
 
 
 def counts(height: int, width: int, tile: Tile, dilation: int) -> tuple[int, int]:
     """How many tiles cover one phase, down and across."""
     return -(-height // (tile[0] * dilation)), -(-width // (tile[1] * dilation))
+
+
+def padding_saving(height: int, width: int, dilation: int) -> float:
+    """Products of the direct convolution with its padding per product of one without."""
+    down, across = (side / (side + 2 * max(0, side - dilation)) for side in (height, width))
+    return 9 * down * across
 
 
 def groups(tile: Tile) -> int:

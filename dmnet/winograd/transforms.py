@@ -119,41 +119,6 @@ def call(
     )
 
 
-# ------------------------------------------------------------- for training, by the kernels alone
-
-
-def turned(x: Tensor) -> Tensor:
-    """(n, a, b) -> (n, b, a) float32, contiguous."""
-    n, rows, columns = x.shape
-    out = torch.empty((n, columns, rows))
-    call("turned", [x, out], [n, rows, columns])
-    return out
-
-
-def gradient_tiles(y: Tensor, tile: Tile, d: int) -> Tensor:
-    """The gradient of y (n, h, w, K) -> that of M: A y A^T, the transposed of `output_maps`."""
-    out = empty_tiles([y], tile, d)
-    run_kernel("gradient", y, out, tile, d, 0)
-    return out
-
-
-def filters_by_kernel(weight: Tensor, tile: Tile, half_turn: bool = False) -> Tensor:
-    """What `transformed_filters` gives, in float32 alone.
-
-    half_turn: of the filters turned by 180 degrees, which take y's gradient to that of x.
-    """
-    out = torch.empty((groups(tile), *weight.shape[:2]))
-    call(name_of("filters", out, tile), [weight, out], weight.shape[:2], [half_turn])
-    return out
-
-
-def weights_by_kernel(u: Tensor, tile: Tile) -> Tensor:
-    """The gradient of U (g, K, C) -> that of the weights (K, C, 3, 3): G^T u G."""
-    out = torch.empty((*u.shape[1:], 3, 3))
-    call(name_of("taps", out, tile), [u, out], u.shape[1:])
-    return out
-
-
 # ------------------------------------------------------------ maps, by operations of PyTorch
 
 

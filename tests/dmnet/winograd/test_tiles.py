@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dmnet import taps
 from dmnet.winograd.matrices import TILES
-from dmnet.winograd.tiles import Costs
+from dmnet.winograd.tiles import Costs, padding_saving
 
 ANY = Costs(TILES["float"], least_saving=2.0)
 BF16 = Costs(TILES["bf16"], least_saving=1.6)
@@ -24,7 +23,7 @@ def test_no_tile_saves_less_than_to_leave_out_the_padding() -> None:
     """With this dilation the direct convolution multiplies 39 % of what it seems to."""
     shape = (1, 64, 64, 36)
     assert BF16.saving(*shape, (2, 2)) > BF16.least_saving
-    assert taps.saving(64, 64, 36) > BF16.saving(*shape, (2, 2))
+    assert padding_saving(64, 64, 36) > BF16.saving(*shape, (2, 2))
     assert BF16.best_tile(*shape) is None
 
 
