@@ -70,7 +70,7 @@ class ExecutionConfig(Section):
     processes: int = Field(1, ge=1)  # that share a batch, over all nodes; one GPU each
     nodes: int = Field(1, ge=1)
     accumulate: int = Field(1, ge=1)  # parts of a batch, one after the other, before an update
-    accelerated: bool = True  # see dmnet/training/acceleration.py; rounds otherwise
+    accelerated: bool = True  # see dmnet/training/acceleration.py; changes rounding
     deterministic: bool = False  # the same bits again on a GPU, too; dmnet/training/determinism.py
     device: Device = "auto"
 

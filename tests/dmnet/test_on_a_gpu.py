@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from dmnet.config import InferenceConfig, ModelConfig, RecipeConfig
+from dmnet.cpu import optimised
 from dmnet.errors import RunError
 from dmnet.inference.augmented import label_map, predict_scores
 from dmnet.inference.form import OPTIMISED, PLAIN, Form
-from dmnet.optimised import Options, optimised
 from dmnet.segmentor import Segmentor
 from dmnet.training.acceleration import acceleration_on
 from dmnet.training.determinism import WORKSPACE, same_bits
@@ -168,19 +168,6 @@ def test_an_evaluation(name: str, how: str, form: Form) -> None:
             predicted = label_map(scores)
     assert (scores.shape, scores.device, scores.dtype) == ((CLASSES, *SIZE), GPU, torch.float32)
     assert (predicted.shape, predicted.device) == (SIZE, GPU)
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_the_optimised_form_in_bf16(name: str) -> None:
-    model, types = build(name).eval(), set()
-    with pretended_gpu():
-        model.to(GPU)
-        fast, images = optimised(model, Options(precision="bf16")), torch.randn(1, 3, *SIZE).to(GPU)
-        fast.backbone.register_forward_hook(lambda *call: types.update(x.dtype for x in call[-1]))
-        with NoWaiting():
-            logits = fast(images).main
-    assert types == {torch.bfloat16}
-    assert (logits.device, logits.dtype) == (GPU, torch.float32)
 
 
 # --------------------------------------------------------------------- what the pretended GPU sees

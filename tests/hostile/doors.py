@@ -36,7 +36,6 @@ NOT_FOR_STRANGERS = {
     "dmnet.gpus": "/proc and device files of this machine",
     "dmnet.speed": "/proc of this machine",
     "dmnet.provenance": "/proc of this machine",
-    "dmnet.winograd.kernels": "/proc of this machine",
     "dmnet.training.processes": "what another process of the same training sends",
     "dmnet.data.decoding": "in a process of its own, which the calls of `guarded` start",
     "dmnet.data.guarded": "what that process answers",

@@ -1,21 +1,18 @@
 """The multi-branch heads with fewer passes over memory.
 
-Stage 5 is read once for all branches: their 1x1 reductions become one convolution. The maps that
-the 3x3 bottleneck reads are handed over one by one where it takes them so, not concatenated.
+Stage 5 is read once for all branches: their 1x1 reductions become one convolution.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dmnet.cpu.conv import FusedConv, concatenated, folded, scale_and_shift
 from dmnet.heads.dmnet import DynamicConvolutionalModule
 from dmnet.layers import same_padding
-from dmnet.optimised.conv import FusedConv, concatenated, folded, scale_and_shift
-from dmnet.optimised.winograd import WinogradConv
 
 
 class MergedHead(nn.Module):
@@ -43,11 +40,7 @@ class MergedHead(nn.Module):
         scales = [
             branch(part, context) for branch, part in zip(self.branches, reduced, strict=True)
         ]
-        if isinstance(self.bottleneck, WinogradConv):
-            y = self.bottleneck(x, *scales)
-        else:
-            y = self.bottleneck(concatenated([x, *scales]))
-        logits: Tensor = self.classifier(y)
+        logits: Tensor = self.classifier(self.bottleneck(concatenated([x, *scales])))
         return logits
 
 
@@ -74,15 +67,13 @@ class DynamicFilters(nn.Module):
     bias: Tensor
     shift: Tensor
 
-    def __init__(
-        self, module: DynamicConvolutionalModule, fusion: nn.Module, dtype: torch.dtype
-    ) -> None:
+    def __init__(self, module: DynamicConvolutionalModule, fusion: nn.Module) -> None:
         super().__init__()
         weight, bias = folded(module.filter_generator, None)
         scale, shift = scale_and_shift(module.bn)
-        self.register_buffer("weight", (weight * scale[:, None, None, None]).to(dtype))
-        self.register_buffer("bias", (bias * scale).to(dtype))
-        self.register_buffer("shift", shift.to(dtype))
+        self.register_buffer("weight", (weight * scale[:, None, None, None]).float())
+        self.register_buffer("bias", (bias * scale).float())
+        self.register_buffer("shift", shift.float())
         self.kernel_size, self.fusion = module.kernel_size, fusion
 
     def forward(self, reduced: Tensor, context: Tensor) -> Tensor:

@@ -20,11 +20,7 @@ POINTS: dict[int, tuple[Fraction, ...]] = {
     for m, points in {2: "0 1 -1", 3: "0 2/3 -2/3 3/2", 4: "0 2/3 -2/3 3/2 -3/2"}.items()
 }
 Tile = tuple[int, int]
-# By C's name of the maps' type. In bf16 the larger ones would round several times as much.
-TILES: dict[str, tuple[Tile, ...]] = {
-    "float": tuple((down, across) for down in POINTS for across in POINTS),
-    "bf16": ((2, 2),),
-}
+TILES: tuple[Tile, ...] = tuple((down, across) for down in POINTS for across in POINTS)
 Matrix = tuple[tuple[Fraction, ...], ...]
 
 

@@ -10,14 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from dmnet.config import InferenceConfig, ModelConfig, RecipeConfig
+from dmnet.cpu import conv, optimised, tiles, winograd
+from dmnet.cpu.matrices import TILES, Tile
+from dmnet.cpu.winograd import WinogradConv
 from dmnet.inference.augmented import predict_scores
 from dmnet.inference.windows import sliding_window_logits
-from dmnet.optimised import Options, conv, optimised, winograd
-from dmnet.optimised.precision import NO_BF16, onednn_takes_bf16
-from dmnet.optimised.winograd import WinogradConv
 from dmnet.segmentor import Segmentor
-from dmnet.winograd.matrices import Tile
-from dmnet.winograd.tiles import Costs
 from tests.dmnet.heads.test_heads import SETTINGS
 
 CLASSES = 5
@@ -35,23 +33,18 @@ BACKBONES = [
     pytest.param({**RESNET, "depth": 101, "stem": "deep", "output_stride": 16}, id="r101v1c-d16"),
     pytest.param(BISENETV2, id="bisenetv2"),
 ]
-OPTIONS = [
-    pytest.param(Options(winograd_from=1), id="all"),
-    pytest.param(Options(winograd_from=1, kernels=False), id="no-kernels"),
-    pytest.param(Options(winograd_from=None, merge=False), id="folded"),
-]
+ALWAYS, NEVER = 1, 10**9  # channels from which Winograd's convolutions are taken
+BOTH = pytest.mark.parametrize("winograd_from", [ALWAYS, NEVER])
 
 
 @pytest.fixture(autouse=True)
 def winograd_on_small_images(monkeypatch: pytest.MonkeyPatch) -> None:
     """`winograd_from=1` takes it on narrow networks; this, where it does not pay."""
 
-    def fewest(
-        self: Costs, n: int, h: int, w: int, d: int, among: Iterable[Tile] | None = None
-    ) -> Tile:
-        return max(among or self.tiles, key=lambda tile: self.saving(n, h, w, d, tile))
+    def fewest(n: int, h: int, w: int, d: int, among: Iterable[Tile] = TILES) -> Tile:
+        return max(among, key=lambda tile: tiles.saving(n, h, w, d, tile))
 
-    monkeypatch.setattr(Costs, "best_tile", fewest)
+    monkeypatch.setattr(tiles, "best_tile", fewest)
 
 
 def trained(
@@ -90,34 +83,34 @@ def difference(ours: Tensor, expected: Tensor) -> float:
 
 
 @torch.no_grad()
-def compare(model: Segmentor, options: Options, size: tuple[int, int, int]) -> None:
+def compare(model: Segmentor, winograd_from: int, size: tuple[int, int, int]) -> None:
     x = images(*size)
-    expected, got = model(x), optimised(model, options)(x)
+    expected, got = model(x), optimised(model, winograd_from)(x)
     assert got.auxiliary == {}
     assert difference(got.main, expected.main) <= LIMIT
 
 
-@pytest.mark.parametrize("options", OPTIONS)
+@BOTH
 @pytest.mark.parametrize("settings", SETTINGS)
-def test_every_head_gives_the_same_logits(settings: dict[str, Any], options: Options) -> None:
-    compare(trained(RESNET, settings), options, (1, 65, 97))
-    compare(trained(RESNET, settings), options, (2, 64, 64))
+def test_every_head_gives_the_same_logits(settings: dict[str, Any], winograd_from: int) -> None:
+    compare(trained(RESNET, settings), winograd_from, (1, 65, 97))
+    compare(trained(RESNET, settings), winograd_from, (2, 64, 64))
 
 
-@pytest.mark.parametrize("options", OPTIONS)
+@BOTH
 @pytest.mark.parametrize("size", [(1, 65, 97), (2, 64, 128), (1, 33, 40), (1, 8, 8)])
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_every_backbone_gives_the_same_logits(
-    backbone: dict[str, Any], size: tuple[int, int, int], options: Options
+    backbone: dict[str, Any], size: tuple[int, int, int], winograd_from: int
 ) -> None:
     head = {"name": "fcn"} if backbone["name"] == "bisenetv2" else {"name": "dmnet"}
-    compare(trained(backbone, head), options, size)
+    compare(trained(backbone, head), winograd_from, size)
 
 
 @pytest.mark.parametrize("align_corners", [False, True])
 def test_sliding_windows_and_aligned_corners(align_corners: bool) -> None:
     model = trained(RESNET, {"name": "dmnet"}, align_corners)
-    fast, x = optimised(model, Options(winograd_from=1)), images(1, 57, 83)
+    fast, x = optimised(model, ALWAYS), images(1, 57, 83)
     with torch.no_grad():
         expected = sliding_window_logits(model, x, (40, 40), (24, 24))
         assert difference(sliding_window_logits(fast, x, (40, 40), (24, 24)), expected) <= LIMIT
@@ -125,7 +118,7 @@ def test_sliding_windows_and_aligned_corners(align_corners: bool) -> None:
 
 def test_scales_and_mirror_images() -> None:
     model = trained(RESNET, {"name": "aspp"})
-    fast = optimised(model, Options(winograd_from=1))
+    fast = optimised(model, ALWAYS)
     picture = torch.randint(0, 256, (3, 48, 64), dtype=torch.uint8)
     recipe = RecipeConfig(lr=1, weight_decay=0, iterations=1, batch_size=1, crop_size=(8, 8))
     protocol = InferenceConfig(flip=True, scales=(0.75, 1.0, 1.25), average="logits")
@@ -136,7 +129,7 @@ def test_scales_and_mirror_images() -> None:
 def test_one_form_serves_images_of_many_sizes() -> None:
     """What is kept from the first image (oneDNN's layout of the weights) fits the others."""
     model = trained(RESNET, {"name": "dmnet"})
-    fast = optimised(model, Options(winograd_from=1))
+    fast = optimised(model, ALWAYS)
     for size in ((1, 64, 64), (1, 41, 77), (3, 24, 24), (1, 64, 64)):
         with torch.no_grad():
             x = images(*size)
@@ -156,22 +149,12 @@ def test_the_model_itself_stays_as_it_is() -> None:
 def test_narrow_networks_keep_the_direct_convolution_by_default() -> None:
     model = trained(RESNET, {"name": "dmnet"})
 
-    def winograds(options: Options) -> int:
-        return sum(isinstance(m, WinogradConv) for m in optimised(model, options).modules())
+    def winograds(form: Segmentor) -> int:
+        return sum(isinstance(module, WinogradConv) for module in form.modules())
 
-    assert winograds(Options()) == 0
+    assert winograds(optimised(model)) == 0
     # Stages 2 to 5 have 3 + 3 + 6 + 3 of stride 1, and the head its bottleneck.
-    assert winograds(Options(winograd_from=1)) == 16
-
-
-@pytest.mark.skipif(not onednn_takes_bf16(), reason=NO_BF16)
-@pytest.mark.parametrize("winograd_from", [None, 1])
-def test_bf16_stays_near_and_gives_float32(winograd_from: int | None) -> None:
-    model = trained(RESNET, {"name": "dmnet"})
-    options, x = Options(winograd_from=winograd_from, precision="bf16"), images(1, 64, 64)
-    with torch.no_grad():
-        error = difference(optimised(model, options)(x).main, model(x).main)
-    assert 1e-5 < error < 0.1
+    assert winograds(optimised(model, ALWAYS)) == 16
 
 
 @pytest.mark.parametrize("settings", [{"name": "dmnet"}, {"name": "aspp"}], ids=["dmnet", "aspp"])
@@ -181,14 +164,14 @@ def test_without_onednn_it_is_pytorch_s_own_convolution(
     """As on a GPU, or where PyTorch was built without it."""
     monkeypatch.setattr(conv, "by_onednn", lambda _: False)
     monkeypatch.setattr(winograd, "by_onednn", lambda _: False)
-    compare(trained(RESNET, settings), Options(winograd_from=1), (2, 41, 64))
+    compare(trained(RESNET, settings), ALWAYS, (2, 41, 64))
 
 
 @pytest.mark.parametrize("settings", SETTINGS)
 def test_on_another_device_it_is_folded_and_merged_only(settings: dict[str, Any]) -> None:
     """The device without values stands for a GPU: nothing made for CPUs is built or called."""
     model = trained(RESNET, settings).to("meta")
-    form = optimised(model, Options(winograd_from=1))
+    form = optimised(model, ALWAYS)
     assert not any(isinstance(module, WinogradConv) for module in form.modules())
     pictures = torch.empty(2, 3, 33, 49, device="meta")
     assert form(pictures).main.shape == model(pictures).main.shape

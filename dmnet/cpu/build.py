@@ -10,43 +10,36 @@ from torch import nn
 
 from dmnet.backbones.bisenetv2 import GatherExpansion
 from dmnet.backbones.resnet import Bottleneck, ResNet
+from dmnet.cpu.conv import FusedConv, Weights, folded
+from dmnet.cpu.heads import DynamicFilters, FixedFilters, MergedHead
+from dmnet.cpu.residual import FusedResidual
+from dmnet.cpu.transforms import fits
+from dmnet.cpu.winograd import WinogradConv
 from dmnet.heads.dmnet import DynamicConvolutionalModule
 from dmnet.heads.fixed_filters import FixedFilterBranch
 from dmnet.heads.multi_branch import MultiBranchHead
-from dmnet.optimised.conv import FusedConv, Weights, folded
-from dmnet.optimised.heads import DynamicFilters, FixedFilters, MergedHead
-from dmnet.optimised.options import Options
-from dmnet.optimised.precision import TYPES, precision_on
-from dmnet.optimised.residual import FusedResidual
-from dmnet.optimised.winograd import WinogradConv
 from dmnet.segmentor import Segmentor
-from dmnet.winograd.transforms import fits
+
+WINOGRAD_FROM = 128  # channels; with fewer the transforms cost what they save
 
 
 @torch.no_grad()
-def optimised(model: Segmentor, options: Options | None = None) -> Segmentor:
+def optimised(model: Segmentor, winograd_from: int = WINOGRAD_FROM) -> Segmentor:
     """The same function in evaluation mode, faster; `model` is left as it is.
 
-    Its logits, (n, classes, h', w') float32 like the model's, round otherwise (bf16: further), and
-    are as far from those of float64 as the model's own. Without bfloat16 in the processor that
-    precision falls back to float32, and a warning says so. It has no auxiliary heads, no parameters
-    and no gradients: for inference only, on the device that `model` is on.
+    Its logits, (n, classes, h', w') float32 like the model's, differ by rounding, and are as far
+    from those of float64 as the model's own. It has no auxiliary heads, no parameters and no
+    gradients: for inference only, on the device that `model` is on.
     """
-    options = options or Options()
-    device = next(model.parameters()).device
-    dtype = TYPES[precision_on(device, options.precision)]
     result = copy.deepcopy(model).eval()
     result.auxiliary = nn.ModuleDict()
-    Build(options, dtype).replace_children(result)
-    classifier = result.head.get_submodule("classifier")
-    assert isinstance(classifier, FusedConv)
-    classifier.output = torch.float32
-    return result.to(dtype).requires_grad_(False)
+    Build(winograd_from).replace_children(result)
+    return result.requires_grad_(False)
 
 
 class Build:
-    def __init__(self, options: Options, dtype: torch.dtype) -> None:
-        self.options, self.dtype = options, dtype
+    def __init__(self, winograd_from: int) -> None:
+        self.winograd_from = winograd_from
 
     def replace_children(self, module: nn.Module) -> None:
         """Put the optimised form of every part below `module` into its place."""
@@ -64,7 +57,7 @@ class Build:
                 return self.bottleneck(module)
             case GatherExpansion():
                 return self.gather_expansion(module)
-            case MultiBranchHead() if self.options.merge:
+            case MultiBranchHead():
                 return self.multi_branch(module)
             case ResNet():
                 stem = module.conv1
@@ -101,17 +94,15 @@ class Build:
         relu: bool = False,
         before: tuple[int, int, int, int] | None = None,
     ) -> nn.Module:
-        least = self.options.winograd_from
-        narrowest = min(like.in_channels, like.out_channels)
-        wide = least is not None and narrowest >= least
+        wide = min(like.in_channels, like.out_channels) >= self.winograd_from
         if wide and before is None and fits(like) and like.weight.device.type == "cpu":
-            return WinogradConv(weights, like, relu, self.options.kernels, self.dtype)
-        return FusedConv(weights, like, relu, before, self.dtype)
+            return WinogradConv(weights, like, relu)
+        return FusedConv(weights, like, relu, before)
 
     def bottleneck(self, block: Bottleneck) -> FusedResidual:
         """ResNet's: 1x1, 3x3, 1x1, each with BN; ReLU after the sum."""
         body = [block.conv1, block.bn1, block.relu, block.conv2, block.bn2, block.relu]
-        last = FusedConv(folded(block.conv3, block.bn3), block.conv3, True, dtype=self.dtype)
+        last = FusedConv(folded(block.conv3, block.bn3), block.conv3, True)
         shortcut = block.downsample
         return FusedResidual(
             self.sequence(body),
@@ -122,12 +113,12 @@ class Build:
     def gather_expansion(self, layer: GatherExpansion) -> FusedResidual:
         conv, bn = layer.project.get_submodule("conv"), layer.project.get_submodule("bn")
         assert isinstance(conv, nn.Conv2d) and isinstance(bn, nn.BatchNorm2d)
-        last = FusedConv(folded(conv, bn), conv, True, dtype=self.dtype)
+        last = FusedConv(folded(conv, bn), conv, True)
         body = self.sequence([layer.gather, layer.expand])
         return FusedResidual(body, last, self.replaced(layer.shortcut))
 
     def multi_branch(self, head: MultiBranchHead) -> MergedHead:
-        """The reductions in one; see `dmnet.optimised.heads`."""
+        """The reductions in one; see `dmnet.cpu.heads`."""
         first: nn.Conv2d | None = None
         weights, biases = [], []
         branches: list[nn.Module] = []
@@ -141,13 +132,11 @@ class Build:
             biases.append(bias)
             fusion = self.replaced(branch.fusion)
             if isinstance(branch, DynamicConvolutionalModule):
-                branches.append(DynamicFilters(branch, fusion, self.dtype))
+                branches.append(DynamicFilters(branch, fusion))
             else:
                 branches.append(FixedFilters(self.sequence([branch.filter, fusion])))
         assert first is not None
-        reduction = FusedConv(
-            (torch.cat(weights), torch.cat(biases)), first, True, dtype=self.dtype
-        )
+        reduction = FusedConv((torch.cat(weights), torch.cat(biases)), first, True)
         (bottleneck,) = self.sequence(head.bottleneck.children())
-        classifier = FusedConv(folded(head.classifier, None), head.classifier, dtype=self.dtype)
+        classifier = FusedConv(folded(head.classifier, None), head.classifier)
         return MergedHead(reduction, branches, bottleneck, classifier, head.context_stage)

@@ -75,7 +75,7 @@ def repeated(x: Tensor, times: int) -> Tensor:
 
 
 class FusedConv(nn.Module):
-    """Forward: (n, inputs, h, w) of any type -> (n, outputs, h', w') in this layer's type."""
+    """Forward: (n, inputs, h, w) -> (n, outputs, h', w'), float32."""
 
     weight: Tensor
     bias: Tensor
@@ -86,16 +86,14 @@ class FusedConv(nn.Module):
         like: nn.Conv2d,
         relu: bool = False,
         before: tuple[int, int, int, int] | None = None,
-        dtype: torch.dtype = torch.float32,
-        output: torch.dtype | None = None,
     ) -> None:
         """`like` gives stride, padding, dilation and groups; `before` is (left, right, top, bottom)
-        padding of its own; `output` is the type that the result is converted to."""
+        padding of its own."""
         super().__init__()
         weight, bias = weights
         lasting = torch.channels_last
-        self.register_buffer("weight", weight.to(dtype).contiguous(memory_format=lasting))
-        self.register_buffer("bias", bias.to(dtype))
+        self.register_buffer("weight", weight.float().contiguous(memory_format=lasting))
+        self.register_buffer("bias", bias.float())
         self.stride, self.dilation = list(like.stride), list(like.dilation)
         assert not isinstance(like.padding, str)
         self.padding, self.groups = list(like.padding), like.groups
@@ -105,18 +103,17 @@ class FusedConv(nn.Module):
         if self.groups == like.in_channels > 1:
             self.repeats = like.out_channels // like.in_channels
             self.groups = like.out_channels
-        self.relu, self.before, self.output = relu, before, output
+        self.relu, self.before = relu, before
         self.packed: dict[tuple[int, ...], Tensor] = {}
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
         """`residual` is overwritten."""
-        x = x.to(self.weight.dtype).contiguous(memory_format=torch.channels_last)
+        x = x.contiguous(memory_format=torch.channels_last)
         if self.before is not None:
             x = F.pad(x, self.before)
         if self.repeats > 1:
             x = repeated(x, self.repeats)
-        y = self._onednn(x, residual) if by_onednn(x) else self._plain(x, residual)
-        return y if self.output is None else y.to(self.output)
+        return self._onednn(x, residual) if by_onednn(x) else self._plain(x, residual)
 
     def _plain(self, x: Tensor, residual: Tensor | None) -> Tensor:
         y = F.conv2d(

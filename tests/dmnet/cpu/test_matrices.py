@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import pytest
 
-from dmnet.winograd.matrices import POINTS, matrices
+from dmnet.cpu.matrices import POINTS, matrices
 
 
 @pytest.mark.parametrize("m", POINTS)
