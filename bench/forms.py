@@ -32,7 +32,7 @@ from dmnet.inference.augmented import label_map, predict_scores
 from dmnet.inference.form import OPTIMISED, PLAIN, Form
 from dmnet.inference.metrics import ConfusionMatrix
 from dmnet.inference.trained import TrainedRun, open_trained
-from dmnet.memory import keep_large_blocks
+from dmnet.private.memory import keep_large_blocks
 from dmnet.segmentor import Segmentor
 
 PROTOCOLS = {

@@ -27,7 +27,7 @@ from dmnet.data.manifest import Manifest
 from dmnet.importers.mmseg import to_ours
 from dmnet.inference.augmented import label_map, predict_scores
 from dmnet.inference.form import OPTIMISED, in_form
-from dmnet.memory import keep_large_blocks
+from dmnet.private.memory import keep_large_blocks
 from dmnet.segmentor import Segmentor
 from dmnet.training.trainer import Trainer
 

@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 from dmnet.clone import require_own_clone
-from dmnet.collector import uncollected
 from dmnet.config import (
     CheckpointConfig,
     DatasetConfig,
@@ -45,10 +44,11 @@ from dmnet.errors import (
     ProcessesError,
 )
 from dmnet.files import parse_json, read_json, user_path, write_json
-from dmnet.memory import keep_large_blocks
+from dmnet.private.collector import uncollected
+from dmnet.private.memory import keep_large_blocks
 from dmnet.provenance import code_at_start
 from dmnet.text import all_visible, error_line
-from dmnet.training.launch import rank_of_this_process
+from dmnet.torchrun import forget_other_launchers, rank_of_this_process, under_torchrun
 
 
 def prepare(arguments: argparse.Namespace) -> None:
@@ -60,8 +60,8 @@ def prepare(arguments: argparse.Namespace) -> None:
 
 
 def train(arguments: argparse.Namespace) -> None:
-    from dmnet.training.launch import forget_other_launchers, launch, under_torchrun
-    from dmnet.training.processes import joined_processes
+    from dmnet.processes import joined_processes
+    from dmnet.training.launch import launch
     from dmnet.training.run import train as train_run
     from dmnet.training.wall_clock import allocation_end
 

@@ -31,9 +31,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dmnet.clone import require_own_clone
-from dmnet.collector import collect_rarely
 from dmnet.errors import DMNetError
 from dmnet.files import to_json, write_bytes, write_text
+from dmnet.private.collector import collect_rarely
 from dmnet.text import all_visible, error_line
 from pipeline.errors import SpecError
 from pipeline.experiments import PARAMS, Experiment, build_experiment

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from dmnet.config import RecipeConfig
 from dmnet.devices import upload
 from dmnet.losses import Losses, Shares, count_pixels, segmentation_losses
+from dmnet.private.sgd import SGD
+from dmnet.processes import ALONE, Processes
 from dmnet.segmentor import Segmentor
 from dmnet.training.acceleration import PLAIN, Acceleration, algorithms_tried, load_optimizer
 from dmnet.training.amp import loss_scaler, uses_amp
-from dmnet.training.optimizer import SGD
-from dmnet.training.processes import ALONE, Processes
 from dmnet.training.schedule import lr_at
 from dmnet.training.share import Share
 from dmnet.training.shared_layers import set_piece, share_layers

@@ -3,7 +3,7 @@
 Every random number follows from (seed, iteration) or (seed, epoch, sample), so an interrupted run
 ends with the same weights, bit for bit, as one that was left alone.
 
-Of several processes (dmnet/training/processes.py) each takes its share of every batch and of the
+Of several processes (dmnet/processes.py) each takes its share of every batch and of the
 validation; the first one alone reads and writes files.
 """
 
@@ -29,18 +29,18 @@ from dmnet.data.worker_room import affordable_workers, bytes_of_batch
 from dmnet.devices import pick_device
 from dmnet.errors import DivergedError, DMNetError, LostContactError, OutOfTimeError, RunError
 from dmnet.inference.evaluate import evaluate
+from dmnet.processes import ALONE, Processes
 from dmnet.segmentor import Segmentor
 from dmnet.training.acceleration import PLAIN, acceleration_on
 from dmnet.training.attempts import Attempt, attempt_begun, going_on, until
 from dmnet.training.determinism import same_bits
 from dmnet.training.finished import write_finished
 from dmnet.training.history import History
-from dmnet.training.processes import ALONE, Processes
+from dmnet.training.loss_means import LossMeans
 from dmnet.training.progress import Progress
 from dmnet.training.resume import ResumeStates
 from dmnet.training.start_weights import load_parent, load_start_weights
 from dmnet.training.step import Stepper
-from dmnet.training.sums import LossSums
 from dmnet.training.wall_clock import WallClock
 from dmnet.weights import not_finite, why_unreadable
 
@@ -106,7 +106,7 @@ class Trainer:
         self.counts = [self.processes.count]  # of the processes, over all attempts
         self.iteration = 0  # finished iterations
         self.seconds = 0.0  # spent on them in earlier attempts
-        self.sums = LossSums(self.processes)
+        self.sums = LossMeans(self.processes)
         self.val_miou: float | None = None
         self.validated = 0  # iterations when last validated
         self.saved = 0  # and saved

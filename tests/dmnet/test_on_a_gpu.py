@@ -14,12 +14,12 @@ from dmnet.cpu import optimised
 from dmnet.errors import RunError
 from dmnet.inference.augmented import label_map, predict_scores
 from dmnet.inference.form import OPTIMISED, PLAIN, Form
+from dmnet.processes import ALONE
 from dmnet.segmentor import Segmentor
 from dmnet.training.acceleration import acceleration_on
 from dmnet.training.determinism import WORKSPACE, same_bits
-from dmnet.training.processes import ALONE
+from dmnet.training.loss_means import LossMeans
 from dmnet.training.step import Stepper
-from dmnet.training.sums import LossSums
 from tests.pretended_gpu import (
     GPU,
     GPUWaitError,
@@ -143,7 +143,7 @@ def test_an_environment_in_which_bits_may_differ_is_an_error(
 
 
 def test_a_batch_in_two_pieces() -> None:
-    model, sums = build("DMNet"), LossSums(ALONE)
+    model, sums = build("DMNet"), LossMeans(ALONE)
     images, labels = torch.randn(4, 3, *SIZE), torch.randint(CLASSES, (4, *SIZE)).to(torch.uint8)
     # Labelled pixels it would count on the CPU, where a value may be asked for, but has none here.
     whole = recipe(bn_parts=2, loss_average="all")

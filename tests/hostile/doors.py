@@ -36,7 +36,7 @@ NOT_FOR_STRANGERS = {
     "dmnet.gpus": "/proc and device files of this machine",
     "dmnet.speed": "/proc of this machine",
     "dmnet.provenance": "/proc of this machine",
-    "dmnet.training.processes": "what another process of the same training sends",
+    "dmnet.processes": "what another process of the same training sends",
     "dmnet.data.decoding": "in a process of its own, which the calls of `guarded` start",
     "dmnet.data.guarded": "what that process answers",
     "pipeline.dvc.lists": "in a process of its own, with DVC and a remote (tests/workflow)",

@@ -21,11 +21,11 @@ import torch.distributed as dist
 from dmnet.config.jobs import Device
 from dmnet.devices import pick_device
 from dmnet.errors import LostContactError
-from dmnet.training.launch import rank_of_this_process
-from dmnet.training.meeting import store_of_this_machine
+from dmnet.torchrun import rank_of_this_process
 
 log = logging.getLogger(__name__)
 
+MEETING = "DMNET_MEETING"  # names the file where the processes of one machine meet
 # One process may validate or save for long while the others wait; a process that ends is noticed
 # at once, by its peers and by torchrun, and not by this limit.
 TIMEOUT = timedelta(minutes=30)
@@ -110,7 +110,8 @@ def joined_processes(wanted: Device) -> Iterator[Processes]:
     if device.type == "cuda":
         torch.cuda.set_device(device)
         backend = "cpu:gloo,cuda:nccl"
-    store = store_of_this_machine(count)
+    meeting = os.environ.get(MEETING)
+    store = None if meeting is None else dist.FileStore(meeting, count)
     if store is None:  # the variables may also be left over from what started this
         place = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
         log.info("torchrun: process %d of %d, waits for the others at %s", rank, count, place)

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from dmnet.memory import keep_large_blocks
+from dmnet.private.memory import keep_large_blocks
 
 # Page faults of a copy of 64 MiB after three others: small where blocks are kept or pages large.
 SCRIPT = """
 import resource, sys
 if sys.argv[1] == "keep":
-    from dmnet.memory import keep_large_blocks
+    from dmnet.private.memory import keep_large_blocks
     assert keep_large_blocks()
 import torch
 x = torch.ones(16 * 2**20)

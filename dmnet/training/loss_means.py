@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from dmnet.losses import Losses
-from dmnet.training.processes import Processes
+from dmnet.processes import Processes
 
 
-class LossSums:
+class LossMeans:
     """Of this process's share of the batches; a process asks for numbers only in `of_all`.
 
     Asking a GPU for a number waits for all that was queued, so `add` does not.

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from dmnet.training.optimizer import SGD
+from dmnet.private.sgd import SGD
 
 SETTINGS = {"lr": 0.1, "momentum": 0.9, "weight_decay": 5e-4}
 

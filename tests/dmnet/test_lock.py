@@ -18,13 +18,13 @@ from pathlib import Path
 import pytest
 
 from dmnet.errors import RunError
-from dmnet.training.lock import run_lock
+from dmnet.lock import run_lock
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 HOLDER = """
 import sys, time
 from pathlib import Path
-from dmnet.training.lock import run_lock
+from dmnet.lock import run_lock
 with run_lock(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
@@ -118,4 +118,4 @@ def test_every_lock_goes_through_this_module() -> None:
     """So that each of them is refused in the same words where there are none."""
     packages = [ROOT / name for name in ("dmnet", "pipeline")]
     using = [p for folder in packages for p in folder.rglob("*.py") if "fcntl" in p.read_text()]
-    assert using == [ROOT / "dmnet" / "training" / "lock.py"]
+    assert using == [ROOT / "dmnet" / "lock.py"]

@@ -8,9 +8,9 @@ import sys
 import weakref
 from pathlib import Path
 
-from dmnet.collector import uncollected
+from dmnet.private.collector import uncollected
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 class Node:
