@@ -133,7 +133,7 @@ class TrainStep:
     def outputs(self) -> dict[str, Tensor]:
         with worker.without_dropout(self.trainer.model):
             self.run()
-        return {"loss": torch.as_tensor(self.trainer.sums.own["total"])}
+        return {"loss": torch.as_tensor(self.trainer.loss_means.own["total"])}
 
     def run(self) -> None:
         self.trainer._step(self.images, self.labels)

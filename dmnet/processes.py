@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -52,6 +52,11 @@ class Processes:
         total = torch.tensor(list(values), dtype=torch.float64)
         dist.all_reduce(total)
         return [float(value) for value in total]
+
+    def any_of(self, found: Mapping[str, bool]) -> dict[str, bool]:
+        """Each whether any process finds it; every process asks for the same names together."""
+        counts = self.sum([float(each) for each in found.values()])
+        return {name: bool(count) for name, count in zip(found, counts, strict=True)}
 
     def sum_counts(self, counts: np.ndarray) -> np.ndarray:
         """The sum over all processes of an int64 array; exact."""

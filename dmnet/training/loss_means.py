@@ -39,7 +39,7 @@ class LossMeans:
         counts[self.processes.rank] = float(self._not_finite)
         return int(max(self.processes.sum(counts)))
 
-    def take_means(self) -> dict[str, float]:
+    def take(self) -> dict[str, float]:
         """The losses of whole batches, each a mean over the iterations; then begins anew.
 
         Every process calls this, and `state`, together.

@@ -29,9 +29,9 @@ def test_means_are_over_the_iterations_since_the_last() -> None:
     sums = LossMeans(ALONE)
     for main in (1.0, 2.0, 6.0):
         sums.add(losses(main, 0.5))
-    assert sums.take_means() == {"total": 3.5, "main": 3.0, "auxiliary": 0.5}
+    assert sums.take() == {"total": 3.5, "main": 3.0, "auxiliary": 0.5}
     sums.add(losses(4.0, 1.0))
-    assert sums.take_means() == {"total": 5.0, "main": 4.0, "auxiliary": 1.0}
+    assert sums.take() == {"total": 5.0, "main": 4.0, "auxiliary": 1.0}
 
 
 def test_a_batch_s_loss_is_the_sum_of_its_shares() -> None:
@@ -44,7 +44,7 @@ def test_a_batch_s_loss_is_the_sum_of_its_shares() -> None:
         {"total": 4.5, "main": 4.0, "auxiliary": 0.5},
     ]
     assert sums.state() == {"iterations": 1, "shares": shares}
-    assert sums.take_means() == {"total": 7.5, "main": 6.0, "auxiliary": 1.5}
+    assert sums.take() == {"total": 7.5, "main": 6.0, "auxiliary": 1.5}
 
 
 def test_every_process_goes_on_with_its_own_share() -> None:
@@ -59,7 +59,7 @@ def test_after_another_number_of_processes_nothing_is_lost_or_counted_twice() ->
     state = {"iterations": 2, "shares": [{"total": 1.0}, {"total": 4.0}]}
     alone = LossMeans(ALONE)
     alone.restore(state)
-    assert alone.take_means() == {"total": 2.5}
+    assert alone.take() == {"total": 2.5}
     owns = []
     for rank in range(3):
         sums = LossMeans(Processes(rank, 3))
@@ -71,7 +71,7 @@ def test_after_another_number_of_processes_nothing_is_lost_or_counted_twice() ->
 def test_a_state_without_shares_is_of_one_process() -> None:
     sums = LossMeans(ALONE)
     sums.restore({"iterations": 2, "total": 3.0})
-    assert sums.take_means() == {"total": 1.5}
+    assert sums.take() == {"total": 1.5}
     sums.restore({})  # right after a row
     assert (sums.iterations, sums.own) == (0, {})
 
