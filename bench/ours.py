@@ -24,7 +24,7 @@ from dmnet.cpu import optimised
 from dmnet.data.augment import normalise, resize_image, resize_label
 from dmnet.data.dataset import SegmentationDataset, training_batches
 from dmnet.data.manifest import Manifest
-from dmnet.importers.mmseg import to_ours
+from dmnet.importers import ZOOS
 from dmnet.inference.augmented import label_map, predict_scores
 from dmnet.inference.form import OPTIMISED, in_form
 from dmnet.private.memory import keep_large_blocks
@@ -38,7 +38,7 @@ def model_config(case: Case) -> ModelConfig:
 
 def load_theirs(model: Segmentor, case: Case, folder: Path) -> None:
     state = torch.load(folder / f"{case.model}.pt", weights_only=True)
-    model.load_state_dict(to_ours(state, model))
+    model.load_state_dict(ZOOS["mmsegmentation"].to_ours(state, model))
 
 
 class Forward:
