@@ -249,17 +249,8 @@ class Trainer:
     def _validate(self) -> None:
         self.stepper.settle()
         self.divergence.check_weights(self.model)
-        matrix = evaluate(
-            self.model,
-            self.data.val,
-            self.job.run.recipe,
-            InferenceConfig(),
-            self.device,
-            self.processes.rank,
-            self.processes.count,
-            self.processes.sum_counts,
-        )
-        position = self.position
+        recipe, protocol, position = self.job.run.recipe, InferenceConfig(), self.position
+        matrix = evaluate(self.model, self.data.val, recipe, protocol, self.device, self.processes)
         position.val_miou, position.validated = matrix.miou(), position.iteration
         if self.processes.first:
             self.history.append({"iteration": position.iteration, "val_miou": position.val_miou})
