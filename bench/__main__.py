@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from bench.cases import GPUS_ONLY, KINDS, MODELS, Case, cases_on, kinds_on
+from bench.cases import KINDS, MODELS, Case, cases_on, kinds_on
 from bench.limits import measure_limits
 from bench.peer import ROOT, BenchError, Peer
 from bench.report import in_seconds, machine, result, to_markdown, to_report
@@ -22,7 +22,6 @@ from bench.run import Failed, Measured, measure_cases
 from dmnet.devices import pick_device
 from dmnet.errors import DMNetError
 from dmnet.files import write_json, write_text
-from dmnet.optimised.precision import NO_BF16, has_bf16
 
 log = logging.getLogger("bench")
 
@@ -49,9 +48,9 @@ def chosen_cases(options: argparse.Namespace, device: torch.device) -> list[Case
         for case in cases_on(device.type)
         if case.model in (options.model or MODELS) and case.kind in (options.kind or KINDS)
     ]
-    there = kinds_on(device.type, has_bf16(device))
+    there = kinds_on(device.type)
     for kind in dict.fromkeys(case.kind for case in asked if case.kind not in there):
-        log.info("%s: left out; %s", KINDS[kind], "for GPUs" if kind in GPUS_ONLY else NO_BF16)
+        log.info("%s: left out; for GPUs", KINDS[kind])
     cases = [case for case in asked if case.kind in there]
     if not cases:
         raise BenchError(

@@ -54,17 +54,14 @@ class Case:
 
 KINDS = {
     "forward": "forward pass",  # image -> logits at the head's resolution, evaluation mode
-    "forward_optimised": "forward pass, optimised",  # ours in the form that dmnet/optimised gives
-    "forward_bf16": "forward pass, optimised, bf16",  # the reference: float32, on a GPU bf16, too
+    "forward_optimised": "forward pass, optimised",  # ours in the form that dmnet/cpu gives
     "train_step": "training step",  # forward, losses, backward, SGD; the loader is not in it
     "train_step_amp": "training step, fp16",  # both in mixed precision; GPUs only
     "train_step_bf16": "training step, bf16",  # the same; ours is no recipe's, only to compare
     "evaluation": "6 scales and flip, label map",  # from a decoded picture; ours optimised
     "data": "training batch from disk",  # PNG of 1024x2048, all augmentations; in this process
 }
-IN_HALF = ("forward_bf16", "train_step_amp", "train_step_bf16")  # ours, in 16 bits
-GPUS_ONLY = ("train_step_amp", "train_step_bf16")
-BF16_ONLY = ("forward_bf16", "train_step_bf16")
+IN_HALF = ("train_step_amp", "train_step_bf16")  # in 16 bits; on GPUs only
 # Of mixed precision: mmsegmentation's in 16-bit floats; bfloat16 needs none.
 LOSS_SCALE = {"train_step_amp": 512.0, "train_step_bf16": 1.0}
 SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
@@ -111,7 +108,7 @@ FORWARD = tuple(
     Case(model, kind, 1, height, width)
     for model in MODELS
     for height, width in ((512, 512), (512, 1024))
-    for kind in ("forward", "forward_optimised", "forward_bf16")
+    for kind in ("forward", "forward_optimised")
 )
 DATA = Case("dmnet", "data", 4, 512, 1024)
 # On a CPU steps are of a size that takes seconds.
@@ -148,7 +145,6 @@ def cases_on(device: str) -> tuple[Case, ...]:
     return GPU_CASES if device == "cuda" else CASES
 
 
-def kinds_on(device: str, bf16: bool) -> list[str]:
-    """Those of KINDS that a device of this type can do; `bf16`: it has convolutions in bfloat16."""
-    absent = (() if device == "cuda" else GPUS_ONLY) + (() if bf16 else BF16_ONLY)
-    return [kind for kind in KINDS if kind not in absent]
+def kinds_on(device: str) -> list[str]:
+    """Those of KINDS that a device of this type can do."""
+    return [kind for kind in KINDS if device == "cuda" or kind not in IN_HALF]

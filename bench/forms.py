@@ -2,7 +2,6 @@
 
     plain       the modules as they were trained, one view at a time
     optimised   what evaluations use from a preset's `optimised_from` on
-    bf16        the same, computed in bfloat16 where the processor has that; no evaluation uses it
 
 Each evaluates the whole split. A difference of mIoU is against the plain form; `changed` is the
 part of all pixels whose label differs from it. Seconds hold building the form and reading the
@@ -25,6 +24,7 @@ from tabulate import tabulate
 from torch import Tensor
 
 from dmnet.config import EvaluationConfig, InferenceConfig
+from dmnet.cpu import optimised
 from dmnet.errors import DMNetError
 from dmnet.files import read_json, write_json
 from dmnet.inference.ahead import read_ahead
@@ -32,9 +32,7 @@ from dmnet.inference.augmented import label_map, predict_scores
 from dmnet.inference.form import OPTIMISED, PLAIN, Form
 from dmnet.inference.metrics import ConfusionMatrix
 from dmnet.inference.trained import TrainedRun, open_trained
-from dmnet.memory import keep_large_blocks
-from dmnet.optimised import Options, optimised
-from dmnet.optimised.precision import NO_BF16, has_bf16
+from dmnet.private.memory import keep_large_blocks
 from dmnet.segmentor import Segmentor
 
 PROTOCOLS = {
@@ -53,10 +51,6 @@ def forms(model: Segmentor) -> Iterator[tuple[str, Callable[[], Segmentor], Form
     """Name, how the model is built, what else belongs to it."""
     yield "plain", lambda: model, PLAIN
     yield "optimised", lambda: optimised(model), OPTIMISED
-    if has_bf16(next(model.parameters()).device):
-        yield "bf16", lambda: optimised(model, Options(precision="bf16")), OPTIMISED
-    else:
-        logging.info("%s: without that form", NO_BF16)
 
 
 @torch.no_grad()

@@ -14,7 +14,6 @@ import torch.nn.functional as F
 from bench.cases import MODELS, Case
 from dmnet.config import ModelConfig
 from dmnet.flops import training_cost
-from dmnet.optimised.precision import has_bf16
 
 TRIES = 5
 BLOCK = 2**28  # bytes that are copied, and read from disk; far beyond a processor's caches
@@ -25,7 +24,7 @@ class Limits(NamedTuple):
 
     fp32: float  # FLOP/s of large dense products; 2 per multiply-accumulate
     tf32: float | None  # of float32 rounded to TF32, which GPUs have
-    bf16: float | None  # None: the device has no products in bfloat16, only far slower stand-ins
+    bf16: float | None  # of bfloat16, which only training steps on GPUs are timed in
     copy: float  # bytes/s read and written
     disk: float | None  # bytes/s of a file that the system does not have in memory; None: unknown
 
@@ -39,7 +38,7 @@ def measure_limits(device: torch.device, threads: int, folder: Path) -> Limits:
     try:
         fp32 = gemm_rate(device, torch.float32)
         tf32 = gemm_rate(device, torch.float32, tf32=True) if device.type == "cuda" else None
-        bf16 = gemm_rate(device, torch.bfloat16) if has_bf16(device) else None
+        bf16 = gemm_rate(device, torch.bfloat16) if device.type == "cuda" else None
         return Limits(fp32, tf32, bf16, copy_rate(device), disk_rate(folder / "block"))
     finally:
         torch.set_num_threads(before)

@@ -20,14 +20,14 @@ from dmnet.config import (
     RecipeConfig,
     RunConfig,
 )
+from dmnet.cpu import optimised
 from dmnet.data.augment import normalise, resize_image, resize_label
 from dmnet.data.dataset import SegmentationDataset, training_batches
 from dmnet.data.manifest import Manifest
-from dmnet.importers.mmseg import to_ours
+from dmnet.importers import ZOOS
 from dmnet.inference.augmented import label_map, predict_scores
 from dmnet.inference.form import OPTIMISED, in_form
-from dmnet.memory import keep_large_blocks
-from dmnet.optimised import Options, optimised
+from dmnet.private.memory import keep_large_blocks
 from dmnet.segmentor import Segmentor
 from dmnet.training.trainer import Trainer
 
@@ -38,7 +38,7 @@ def model_config(case: Case) -> ModelConfig:
 
 def load_theirs(model: Segmentor, case: Case, folder: Path) -> None:
     state = torch.load(folder / f"{case.model}.pt", weights_only=True)
-    model.load_state_dict(to_ours(state, model))
+    model.load_state_dict(ZOOS["mmsegmentation"].to_ours(state, model))
 
 
 class Forward:
@@ -62,15 +62,9 @@ class Forward:
 class ForwardOptimised(Forward):
     """The same after `optimised`."""
 
-    options = Options()
-
     def __init__(self, case: Case, folder: Path, device: torch.device) -> None:
         super().__init__(case, folder, device)
-        self.model = optimised(self.model, self.options)
-
-
-class ForwardBf16(ForwardOptimised):
-    options = Options(precision="bf16")
+        self.model = optimised(self.model)
 
 
 class Evaluation(Forward):
@@ -139,7 +133,7 @@ class TrainStep:
     def outputs(self) -> dict[str, Tensor]:
         with worker.without_dropout(self.trainer.model):
             self.run()
-        return {"loss": torch.as_tensor(self.trainer.sums.own["total"])}
+        return {"loss": torch.as_tensor(self.trainer.loss_means.own["total"])}
 
     def run(self) -> None:
         self.trainer._step(self.images, self.labels)
@@ -212,7 +206,6 @@ def training_job(case: Case) -> JobConfig:
 KINDS: dict[str, Callable[[Case, Path, torch.device], worker.Job]] = {
     "forward": Forward,
     "forward_optimised": ForwardOptimised,
-    "forward_bf16": ForwardBf16,
     "train_step": TrainStep,
     "train_step_amp": TrainStep,
     "train_step_bf16": TrainStepBf16,

@@ -167,13 +167,11 @@ range (on a GPU, without TF32, {LIMIT_GPU:g}; in 16 bits {LIMIT_HALF:g}). Rows t
 that fail, are listed and cost no other row.
 
 A forward pass ends with the logits at the head's resolution; ours is that of the plain modules or
-of the form that `dmnet.optimised` builds from them. The reference's is in float32; on a GPU both
-have PyTorch's default of TF32 in convolutions, and beside ours in bf16 the reference autocasts.
+of the form that `dmnet.cpu` builds from them. Both are in float32; on a GPU both have PyTorch's
+default of TF32 in convolutions.
 Ours runs in a process that keeps large blocks of memory, as `python -m dmnet` does.
 A training step is forward pass, losses, backward pass and SGD; loading and normalising images is in
 neither. In fp16 and bf16 both sides autocast and scale the loss alike; no recipe trains in bf16.
-Ours multiplies less where `dmnet/training/acceleration.py` says so, and rounds otherwise
-there: `python -m bench.gradients` compares its gradients and the plain ones with those in float64.
 An evaluation goes from a decoded picture of that size to its label map: resized to six
 scales, mirrored, predicted, averaged; what is compared are the mean probabilities. A training batch
 is read from PNG files of 1024 x 2048 pixels (generated, and cached by the system), scaled, cropped

@@ -21,7 +21,7 @@ def machines_share(cases: list[Case], report: dict[str, Any]) -> list[str]:
         rate = their_rate = limits.tf32 or limits.fp32
         if case.kind in IN_HALF:
             assert limits.bf16 is not None  # or the case was left out
-            rate, their_rate = limits.bf16, limits.bf16 if limits.tf32 else limits.fp32
+            rate = their_rate = limits.bf16
         ours, theirs = (row["flops"] / row["elapsed"][side] for side in ("ours", "theirs"))
         shares = [f"{ours / rate:.0%}", f"{theirs / their_rate:.0%}"]
         done = [f"{count / 1e9:.0f}" for count in (row["flops"], ours, theirs)]
@@ -38,7 +38,7 @@ def machines_share(cases: list[Case], report: dict[str, Any]) -> list[str]:
         f"Large dense products run at {limits.fp32 / 1e9:.0f} GFLOP/s in float32{tf32}{bf16}, "
         f"measured in this run; memory is copied at {limits.copy / 1e9:.0f} GB/s{disk}. A share "
         "is of the product's rate in the row's precision: TF32 for float32 where there is one, "
-        "bfloat16 for 16 bits (but float32 for the reference on a CPU). Counted are direct "
+        "bfloat16 for 16 bits. Counted are direct "
         "convolutions and matrix products; Winograd's multiply less, so a row with them may pass "
         "100 %.",
         tabulate(rows, headers, tablefmt="pipe", disable_numparse=True),

@@ -68,8 +68,6 @@ class Forward:
     def __init__(self, case: Case, folder: Path, device: torch.device) -> None:
         self.model = build(case, folder).to(device).eval()
         self.images = worker.images(case, device)
-        # On a CPU its users have float32, in which it is faster there.
-        self.half = case.kind in IN_HALF and device.type == "cuda"
 
     def outputs(self) -> dict[str, Tensor]:
         return {"logits": self._forward()}
@@ -79,9 +77,8 @@ class Forward:
 
     @torch.no_grad()
     def _forward(self) -> Tensor:
-        with torch.autocast("cuda", torch.bfloat16, enabled=self.half):
-            logits: Tensor = self.model(self.images, mode="tensor")
-        return logits.float()
+        logits: Tensor = self.model(self.images, mode="tensor")
+        return logits
 
 
 class Evaluation:
@@ -185,7 +182,6 @@ class TrainStep:
 KINDS: dict[str, Callable[[Case, Path, torch.device], worker.Job]] = {
     "forward": Forward,
     "forward_optimised": Forward,
-    "forward_bf16": Forward,
     "train_step": TrainStep,
     "train_step_amp": TrainStep,
     "train_step_bf16": TrainStep,

@@ -16,9 +16,9 @@ from torch import nn
 from dmnet.backbones import build_backbone
 from dmnet.config import ProfileConfig, content_hash
 from dmnet.errors import ConfigError
-from dmnet.flops import CountFlops
 from dmnet.heads import build_head
 from dmnet.heads.multi_branch import MultiBranchHead
+from dmnet.private.counting import CountFlops
 from dmnet.provenance import code_begun, code_ended
 
 

@@ -92,7 +92,7 @@ def environment(device: torch.device) -> dict[str, Any]:
         "device": {"type": device.type, "name": device_name(device), "tf32": tf32(device)},
         "processor": {
             "name": device_name(torch.device("cpu")),
-            # Those that PyTorch uses, which may be fewer than there are; others round otherwise.
+            # Those that PyTorch uses, which may be fewer than there are; others round differently.
             "instructions": torch.backends.cpu.get_cpu_capability(),
             "cores": os.cpu_count(),
             "threads": torch.get_num_threads(),

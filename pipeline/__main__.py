@@ -7,7 +7,7 @@ import sys
 import click
 
 from dmnet.clone import require_own_clone
-from dmnet.collector import collect_rarely
+from dmnet.private.collector import collect_rarely
 from dmnet.errors import DMNetError
 from dmnet.text import all_visible, error_line
 from pipeline.commands import Commands

@@ -4,7 +4,7 @@ of others.
     python -m tests.instruction_sets avx2 [arguments of pytest]       most laptops' (no AVX-512)
     python -m tests.instruction_sets default [arguments of pytest]    what every x86-64 has
 
-PyTorch, oneDNN, MKL, NumPy, OpenBLAS, OpenCV, the C library's exp and our own kernels in C are each
+PyTorch, oneDNN, MKL, NumPy, OpenBLAS, OpenCV and the C library's exp are each
 told in their own way, once, at their start; so the tests run in a process that was begun with these
 variables, and which asks the libraries before the first test whether they keep to it. (MKL and the
 C library do not tell. What of MKL has no instructions of its own on this processor's maker, it
@@ -40,7 +40,6 @@ class InstructionSet:
     opencv_says: str
     ipp: str
     glibc: str
-    compiler: str
 
     def environment(self) -> dict[str, str]:
         disabled = [group for group in numpy_groups() if group not in self.numpy]
@@ -53,7 +52,6 @@ class InstructionSet:
             "OPENCV_CPU_DISABLE": self.opencv,
             "OPENCV_IPP": self.ipp,
             "GLIBC_TUNABLES": f"glibc.cpu.hwcaps={self.glibc}",
-            "CFLAGS": f"-march={self.compiler}",
         }
 
 
@@ -69,7 +67,6 @@ SETS = {
         opencv_says="AVX2, IPP AVX2",
         ipp="avx2",
         glibc="-AVX512F",
-        compiler="x86-64-v3",
     ),
     "default": InstructionSet(
         pytorch="default",
@@ -82,7 +79,6 @@ SETS = {
         opencv_says="SSE4.2, IPP SSE4.2",
         ipp="sse42",
         glibc="-AVX2,-FMA,-FMA4",
-        compiler="x86-64-v2",
     ),
 }
 
@@ -147,7 +143,6 @@ def held() -> dict[str, str]:
         "NumPy": " ".join(numpy_groups()),
         "OpenBLAS": openblas_says(),
         "OpenCV": opencv_says(),
-        "C": os.environ.get("CFLAGS", ""),
     }
 
 
@@ -162,7 +157,6 @@ def main(name: str, arguments: list[str]) -> int:
         "NumPy": " ".join(wanted.numpy),
         "OpenBLAS": wanted.openblas,
         "OpenCV": wanted.opencv_says,
-        "C": f"-march={wanted.compiler}",
     }
     found = held()
     print(f"held to {name}: {', '.join(f'{k} {v}' for k, v in found.items())}", flush=True)

@@ -1,5 +1,7 @@
 """What a run is: closed, frozen schemas that own every default. No torch here."""
 
+# ruff: noqa: F401 - everybody takes them from here
+
 from dmnet.config.data import (
     ArchiveConfig,
     DataIdentity,
@@ -51,48 +53,3 @@ from dmnet.config.sections import (
     parse,
     setting_path,
 )
-
-__all__ = [
-    "EVALUATION_REVISION",
-    "RELEASE_REVISION",
-    "TRAINING_REVISION",
-    "ASPPHeadConfig",
-    "ArchiveConfig",
-    "AuxiliaryConfig",
-    "BackboneConfig",
-    "BiSeNetV2Config",
-    "CheckpointConfig",
-    "DMNetHeadConfig",
-    "DataIdentity",
-    "DatasetConfig",
-    "DatasetRole",
-    "DilatedHeadConfig",
-    "EvaluationConfig",
-    "ExecutionConfig",
-    "FCNHeadConfig",
-    "GenerateConfig",
-    "HeadConfig",
-    "InferenceConfig",
-    "JobConfig",
-    "ModelConfig",
-    "MultiKernelHeadConfig",
-    "OHEMConfig",
-    "ProfileConfig",
-    "PublishedFile",
-    "RecipeConfig",
-    "ReleaseConfig",
-    "ReleaseJob",
-    "ResNetConfig",
-    "RunConfig",
-    "Section",
-    "SectionT",
-    "SpeedConfig",
-    "SplitRole",
-    "WeightsConfig",
-    "canonical_json",
-    "content_hash",
-    "describe",
-    "parse",
-    "parse_job",
-    "setting_path",
-]

@@ -88,6 +88,11 @@ class DatasetConfig(Section):
             generate=self.generate,
         )
 
+    def check(self, data: DataIdentity) -> None:
+        """Raises ValueError unless `data` is a labelled split of this dataset."""
+        if data not in [self.identity_of(role) for role in self.splits if role != "test"]:
+            raise ValueError("`dataset` and `run.data` describe different datasets")
+
 
 class DataIdentity(Section):
     """The part of a dataset that changes trained weights. Class names, for one, do not."""

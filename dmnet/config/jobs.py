@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from dmnet.config.data import DataIdentity, DatasetConfig, DatasetRole
+from dmnet.config.data import DataIdentity, DatasetConfig
 from dmnet.config.model import ModelConfig
 from dmnet.config.recipe import OHEMConfig, RecipeConfig, Size
 from dmnet.config.sections import Section, content_hash
@@ -70,7 +70,7 @@ class ExecutionConfig(Section):
     processes: int = Field(1, ge=1)  # that share a batch, over all nodes; one GPU each
     nodes: int = Field(1, ge=1)
     accumulate: int = Field(1, ge=1)  # parts of a batch, one after the other, before an update
-    accelerated: bool = True  # see dmnet/training/acceleration.py; rounds otherwise
+    accelerated: bool = True  # see dmnet/training/acceleration.py; changes rounding
     deterministic: bool = False  # the same bits again on a GPU, too; dmnet/training/determinism.py
     device: Device = "auto"
 
@@ -121,9 +121,7 @@ class JobConfig(Section):
 
     @model_validator(mode="after")
     def _same_data(self) -> JobConfig:
-        roles: list[DatasetRole] = [role for role in self.dataset.splits if role != "test"]
-        if self.run.data not in [self.dataset.identity_of(role) for role in roles]:
-            raise ValueError("`dataset` and `run.data` describe different datasets")
+        self.dataset.check(self.run.data)
         return self
 
 

@@ -14,7 +14,7 @@ from dmnet.data.standins.pascal_context import generate as generate_pascal_conte
 from dmnet.data.standins.voc2012 import generate as generate_voc2012
 from dmnet.data.standins.voc2012_test import generate as generate_voc2012_test
 from dmnet.errors import ConfigError, DataError, RunError
-from dmnet.training.lock import run_lock
+from dmnet.lock import run_lock
 
 # layout -> preparation of (config, archives, source, folder)
 LAYOUTS: dict[str, Callable[[DatasetConfig, Path, Path | None, Path], None]] = {

@@ -15,8 +15,8 @@ from dmnet.errors import CheckpointError, RunError
 from dmnet.files import atomic_write, open_plain, user_path
 from dmnet.importers.download import BACK_OFF, UnavailableError, UnreachableError, download
 from dmnet.importers.published import Found, identify
+from dmnet.lock import run_lock
 from dmnet.text import reason
-from dmnet.training.lock import run_lock
 
 log = logging.getLogger(__name__)
 

@@ -127,4 +127,3 @@ def metadata(classes: Sequence[str], iterations: int) -> dict[str, Any]:
 
 
 ZOO = Zoo(NAME, name_table, "state_dict", metadata)
-to_ours, to_theirs = ZOO.to_ours, ZOO.to_theirs

@@ -75,4 +75,3 @@ def progress(classes: Sequence[str], iterations: int) -> dict[str, Any]:
 
 
 ZOO = Zoo(NAME, name_table, "model", progress)
-to_ours, to_theirs = ZOO.to_ours, ZOO.to_theirs

@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dmnet.config import InferenceConfig, RecipeConfig
-from dmnet.data.augment import normalise, resize_image, scaled_size
+from dmnet.data.augment import fitted_size, normalise, resize_image, scaled_size
 from dmnet.devices import CPU, upload
 from dmnet.inference.form import PLAIN, Form
 from dmnet.inference.windows import head_logits, head_scores, image_logits, resized
@@ -121,7 +121,7 @@ def view_scores(
     coarse = config.conventions == "sssegmentation"
     twice = config.mode == "whole" and not coarse and between != size
     if twice and form.name == "optimised":
-        from dmnet.optimised.resize import resized_through
+        from dmnet.cpu import resized_through
 
         for view, logits in zip(views, head_logits(model, images).chunk(len(views)), strict=True):
             yield resized_through(logits, between, size, align_corners, view.mirrored)
@@ -174,16 +174,8 @@ def with_mirror(images: Tensor, config: InferenceConfig) -> Iterator[View]:
 def size_at_scale(
     height: int, width: int, scale: float, fit_size: tuple[int, int] | None = None
 ) -> tuple[int, int]:
-    """The picture's size at a test scale, keeping its ratio, as mmsegmentation computes it.
-
-    The target is `fit_size` times `scale`, rounded down, or without `fit_size` the picture's own
-    size times `scale`, rounded half up. The picture takes the largest size of its own ratio that
-    fits into the target, rounded half up. As in both zoos the longer sides are held against each
-    other, so a portrait picture is fitted into the target lying on its side.
-    """
+    """The picture's size at a test scale, keeping its ratio, as mmsegmentation computes it: what
+    fits into `fit_size` times `scale`, or without `fit_size` into its own size times `scale`."""
     if fit_size is None:
-        target = scaled_size(height, width, scale)
-    else:
-        target = int(fit_size[0] * scale), int(fit_size[1] * scale)
-    factor = min(max(target) / max(height, width), min(target) / min(height, width))
-    return scaled_size(height, width, factor)
+        return fitted_size(height, width, scaled_size(height, width, scale))
+    return fitted_size(height, width, fit_size, scale)

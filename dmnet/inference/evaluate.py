@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import numpy as np
 import torch
 
 from dmnet.config import InferenceConfig, RecipeConfig
@@ -14,6 +11,7 @@ from dmnet.inference.ahead import read_ahead
 from dmnet.inference.augmented import label_map, predict_scores
 from dmnet.inference.form import PLAIN, Form
 from dmnet.inference.metrics import ConfusionMatrix
+from dmnet.processes import ALONE, Processes
 from dmnet.segmentor import Segmentor
 
 
@@ -24,28 +22,27 @@ def evaluate(
     recipe: RecipeConfig,
     inference: InferenceConfig,
     device: torch.device,
-    rank: int = 0,
-    processes: int = 1,
-    total: Callable[[np.ndarray], np.ndarray] = lambda counts: counts,
+    processes: Processes = ALONE,
     form: Form = PLAIN,
 ) -> ConfusionMatrix:
     """Images keep their loaded size and go through one at a time, as sizes differ.
 
     `form` is that of `model`: whether of one image several views or windows go through together.
     The next images are read meanwhile.
-    The model is left in the mode (training or evaluation) it came in. Of several processes, each
-    takes every `processes`-th image from `rank` on, and `total` adds up their counts.
+    The model is left in the mode (training or evaluation) it came in. Several processes share the
+    images, and each has the sum of their counts.
     """
     was_training = model.training
     model.eval()
     matrix = ConfusionMatrix.empty(dataset.data.classes)
     try:
-        for image, label in read_ahead(dataset.read, range(rank, len(dataset), processes)):
+        own = range(processes.rank, len(dataset), processes.count)
+        for image, label in read_ahead(dataset.read, own):
             scores = predict_scores(model, image, recipe, inference, form, device)
             matrix.add(label_map(scores), label, dataset.data.ignore_index)
     finally:
         model.train(was_training)
-    matrix = ConfusionMatrix(total(matrix.counts))
+    matrix = ConfusionMatrix(processes.sum_counts(matrix.counts))
     if not matrix.counts.any():
         raise DataError(f"{dataset.pairs[0][1].parent}: no pixel of this split is labelled")
     return matrix

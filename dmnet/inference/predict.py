@@ -27,7 +27,7 @@ from dmnet.inference.ahead import read_ahead
 from dmnet.inference.augmented import label_map, predict_scores
 from dmnet.inference.encoding import Form, encoding_of
 from dmnet.inference.trained import TrainedRun
-from dmnet.training.lock import run_lock
+from dmnet.lock import run_lock
 
 
 def predict(trained: TrainedRun, output: Path, form: Form = "official") -> dict[str, Any]:

@@ -17,8 +17,7 @@ def image_logits(
 
     pixels: what windows may have together to go through at once.
     """
-    if config.mode == "slide":
-        assert config.window is not None and config.stride is not None  # the schema's promise
+    if config.window is not None and config.stride is not None:
         return sliding_window_logits(model, images, config.window, config.stride, pixels=pixels)
     return whole_image_logits(model, images)
 
@@ -31,8 +30,7 @@ def head_scores(
     At the head's own resolution; by windows, at the images'.
     """
     probabilities = config.average == "probabilities"
-    if config.mode == "slide":
-        assert config.window is not None and config.stride is not None  # the schema's promise
+    if config.window is not None and config.stride is not None:
         return sliding_window_logits(
             model, images, config.window, config.stride, probabilities, pixels
         )

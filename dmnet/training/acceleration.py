@@ -1,8 +1,7 @@
-"""What makes a training step faster without computing anything else; it rounds otherwise.
+"""What makes a training step on a GPU faster; what it computes differs by rounding alone.
 
 `execution.accelerated: false` switches it off.
 
-On a GPU
 - channels lie innermost, as tensor cores read them; else cuDNN rearranges every map before and
   after its convolutions (on a CPU that is slower);
 - one kernel updates all parameters, and reads there, not on the host, whether mixed precision has
@@ -10,11 +9,6 @@ On a GPU
 - cuDNN tries its algorithms for each convolution in the first step and keeps the fastest, as in
   mmsegmentation's configurations (`cudnn_benchmark`), as batches have one size. Validations, whose
   images differ in size, do without.
-
-On a CPU
-- wide 3x3 convolutions take fewer multiplications (`dmnet.training.convolution`), where a C
-  compiler is found. The presets that train on CPUs have no layer that wide, so their weights are
-  the same bit for bit.
 """
 
 from __future__ import annotations
@@ -31,7 +25,6 @@ KERNELS = ("fused", "foreach")  # PyTorch's settings of an optimizer that say ho
 class Acceleration(NamedTuple):
     channels_last: bool = False
     fused_update: bool = False
-    fast_convolutions: bool = False
     tried_convolutions: bool = False
 
     @property
@@ -45,7 +38,7 @@ PLAIN = Acceleration()
 def acceleration_on(device: torch.device, deterministic: bool = False) -> Acceleration:
     """deterministic: what is fastest is not tried, as it may be another algorithm next time."""
     on_gpu = device.type == "cuda"
-    return Acceleration(on_gpu, on_gpu, device.type == "cpu", on_gpu and not deterministic)
+    return Acceleration(on_gpu, on_gpu, on_gpu and not deterministic)
 
 
 @contextmanager

@@ -12,11 +12,40 @@ from typing import Any
 
 import torch
 
+from dmnet.config import JobConfig
+from dmnet.data.manifest import Manifest
 from dmnet.errors import DMNetError
 from dmnet.files import is_name, read_json, sha256_bytes, sha256_file, write_bytes, write_json
 from dmnet.segmentor import Segmentor
+from dmnet.training.position import Position
 
 log = logging.getLogger(__name__)
+
+
+def facts_of(
+    job: JobConfig,
+    data: Manifest,
+    position: Position,
+    start_weights: str | None,
+    seconds: float,
+    repeat: str | None,
+) -> dict[str, Any]:
+    """What a manifest says beside its files; of the last attempt code, environment and so on."""
+    last = position.attempts[-1]
+    return {
+        "data_fingerprint": data.fingerprint,
+        "stand_in": data.stand_in,
+        "start_weights": start_weights,
+        "parent": job.run.parent,
+        "seed": job.run.seed,
+        "val_miou": position.val_miou,
+        "bn_parts": job.run.recipe.bn_parts,  # of a batch, each with statistics of its own
+        "processes": position.processes,
+        "seconds": round(seconds, 3),
+        **{name: last[name] for name in ("code", "environment", "acceleration")},
+        "attempts": position.attempts,
+        "repeat": repeat,
+    }
 
 
 def write_finished(

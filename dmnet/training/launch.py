@@ -6,26 +6,20 @@ torchrun did not start it yet. How the processes find each other: dmnet/training
 
 from __future__ import annotations
 
-import logging
 import os
 import secrets
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
 from dmnet.errors import LOST_CONTACT, ConfigError, ProcessesError, RunError
 
-log = logging.getLogger(__name__)
-
 RENDEZVOUS = "DMNET_RENDEZVOUS"  # host:port, set on each of several nodes
 FIRST_PORT, PORTS = 20000, 10000  # of the rendezvous: one per SLURM job
 OF_THE_JOB = ("SLURM_JOB_ID", "SLURM_JOBID", "SLURM_CLUSTER_NAME", "SLURM_CONF")
-# Of one process among several, as schedulers, mpirun's wrappers and torchrun itself set them.
-OF_A_LAUNCHER = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK")
-OF_TORCHRUN = "TORCHELASTIC_RUN_ID"
 # How long processes may take to save a state after SIGTERM before they are killed.
 SHUTDOWN_SECONDS = 120
 
@@ -66,39 +60,6 @@ def of_the_whole_job(environment: Mapping[str, str]) -> dict[str, str]:
         for name, value in environment.items()
         if not name.startswith(("SLURM_", "SRUN_")) or name in OF_THE_JOB
     }
-
-
-def under_torchrun(environment: Mapping[str, str] = os.environ) -> bool:
-    """Whether torchrun started this process. RANK and WORLD_SIZE alone may be of anybody."""
-    numbers = (environment.get(name, "") for name in (*OF_A_LAUNCHER[:3], "MASTER_PORT"))
-    return OF_TORCHRUN in environment and all(text.isdecimal() for text in numbers)
-
-
-def rank_of_this_process(environment: Mapping[str, str] = os.environ) -> int | None:
-    """Among those that torchrun started to train together; None of one that is alone."""
-    if under_torchrun(environment) and environment["WORLD_SIZE"] != "1":
-        return int(environment["RANK"])
-    return None
-
-
-def forget_other_launchers(environment: MutableMapping[str, str] = os.environ) -> None:
-    """Without what a scheduler or mpirun says of processes that are none of ours.
-
-    Waiting for peers that never come would take half an hour, in silence; and torchrun takes every
-    option that is not given from a variable PET_<OPTION>.
-    """
-    if under_torchrun(environment):
-        return
-    others = (*OF_A_LAUNCHER, OF_TORCHRUN)
-    found = sorted(name for name in environment if name in others or name.startswith("PET_"))
-    if found:
-        log.warning(
-            "%s: set, but torchrun did not start this process: not used; execution.processes says "
-            "how many train together",
-            ", ".join(found),
-        )
-    for name in found:
-        del environment[name]
 
 
 def launch(command: Sequence[str], processes: int, nodes: int, run_dir: Path) -> None:

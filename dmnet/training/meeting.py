@@ -17,7 +17,7 @@ import os
 import secrets
 import socket
 import tempfile
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -32,11 +32,11 @@ from torch.distributed.elastic.rendezvous import (
 )
 
 from dmnet.errors import ConfigError, RunError
+from dmnet.processes import MEETING
 
 log = logging.getLogger(__name__)
 
 BACKEND = "dmnet"  # torchrun's --rdzv-backend
-MEETING = "DMNET_MEETING"  # the file where the processes of one machine meet
 SECRET = "DMNET_SECRET"  # of a job on several nodes: tells its store from another's
 OPEN_TIMEOUT = timedelta(minutes=5)  # for the launchers of all nodes to start
 INTERFACES = ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME")
@@ -151,11 +151,3 @@ def on_this_machine(environment: MutableMapping[str, str] = os.environ) -> Itera
         environment[MEETING] = str(Path(folder, "meeting").absolute())
         environment.update(dict.fromkeys(INTERFACES, loopback()))
         yield
-
-
-def store_of_this_machine(
-    count: int, environment: Mapping[str, str] = os.environ
-) -> dist.Store | None:
-    """Where `count` processes of one machine meet; None for what torchrun says."""
-    path = environment.get(MEETING)
-    return None if path is None else dist.FileStore(path, count)

@@ -114,6 +114,5 @@ class ResumeStates:
             if not_finite(state["model"]):  # of before that kept a state from being saved
                 log.warning("%s: has weights that are NaN or infinite; trying an older one", path)
                 continue
-            found: dict[str, Any] = state
-            return found
+            return dict(state)
         return None

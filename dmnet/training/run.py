@@ -20,10 +20,10 @@ from dmnet.config import JobConfig
 from dmnet.data.manifest import Manifest
 from dmnet.devices import in_words, out_of_memory_as, pick_device
 from dmnet.files import remove_unfinished, write_json
+from dmnet.lock import run_lock
+from dmnet.processes import ALONE, Processes
 from dmnet.training.finished import finished_run
-from dmnet.training.lock import run_lock
 from dmnet.training.out_of_memory import out_of_memory
-from dmnet.training.processes import ALONE, Processes
 from dmnet.training.trainer import Trainer
 from dmnet.weights import trained_weights
 

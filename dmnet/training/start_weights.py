@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from dmnet.backbones import ResNet
-from dmnet.config import WeightsConfig
+from dmnet.config import RunConfig, WeightsConfig
 from dmnet.errors import CheckpointError
 from dmnet.importers import mmseg, resnet
 from dmnet.importers.names import rename, translate
@@ -22,6 +22,19 @@ from dmnet.weights import (
     read_trained,
     trained_weights,
 )
+
+
+def load_start(model: Segmentor, run: RunConfig, runs: Path, weights_dir: Path) -> str | None:
+    """What the run starts from, into its model; the file's SHA-256, or None where it is drawn.
+
+    runs: the folder of all runs, its parent's among them. Raises as the two below.
+    """
+    backbone = run.model.backbone
+    if run.parent is not None:
+        return load_parent(model, runs / run.parent)
+    if backbone.weights is not None:
+        return load_start_weights(model.backbone, backbone.weights, weights_dir)
+    return None
 
 
 def load_start_weights(backbone: ResNet, weights: WeightsConfig, folder: Path) -> str:

@@ -13,12 +13,11 @@ from torch import Tensor, nn
 from dmnet.config import RecipeConfig
 from dmnet.devices import upload
 from dmnet.losses import Losses, Shares, count_pixels, segmentation_losses
+from dmnet.private.sgd import SGD
+from dmnet.processes import ALONE, Processes
 from dmnet.segmentor import Segmentor
 from dmnet.training.acceleration import PLAIN, Acceleration, algorithms_tried, load_optimizer
 from dmnet.training.amp import loss_scaler, uses_amp
-from dmnet.training.convolution import use_fast_convolutions
-from dmnet.training.optimizer import SGD
-from dmnet.training.processes import ALONE, Processes
 from dmnet.training.schedule import lr_at
 from dmnet.training.share import Share
 from dmnet.training.shared_layers import set_piece, share_layers
@@ -57,9 +56,7 @@ class Stepper:
             parts = self.ohem.parts // self.share.pieces
             self.ohem = self.ohem.model_copy(update={"parts": parts})
         self.layout, self.tried = acceleration.layout, acceleration.tried_convolutions
-        fast = use_fast_convolutions(model) if acceleration.fast_convolutions else 0
-        # For the run's manifest: what was switched on, and how many layers it found.
-        self.acceleration = acceleration._asdict() | {"fast_convolutions": fast}
+        self.acceleration = acceleration._asdict()  # for the run's manifest
         # Before the optimizer, whose state is laid out like it. PyTorch's stubs lack this form.
         model.to(memory_format=self.layout)  # type: ignore[call-overload]
         self.optimizer = SGD(

@@ -18,7 +18,7 @@ from pathlib import Path
 from dmnet.config import JobConfig, parse
 from dmnet.errors import DMNetError
 from dmnet.files import read_json
-from dmnet.training.lock import open_lock, try_lock
+from dmnet.lock import open_lock, try_lock
 from pipeline.dvc.entries import entry_of
 from pipeline.errors import RecordError
 from pipeline.experiments import PARAMS, Experiment, build_experiment

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dmnet.errors import DMNetError
-from dmnet.training.lock import try_lock
+from dmnet.lock import try_lock
 from pipeline.experiments import Run
 from pipeline.results.failures import Failure, read_failure, train_log
 from pipeline.results.schemas import Progress, Trained, read_if_whole, read_result_file

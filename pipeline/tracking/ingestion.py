@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dmnet.errors import DMNetError
-from dmnet.training.lock import open_lock, try_lock
+from dmnet.lock import open_lock, try_lock
 from pipeline.dvc.entries import printable
 from pipeline.errors import RecordError
 from pipeline.experiments import Experiment, Release, Run

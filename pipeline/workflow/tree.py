@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO
 
 from dmnet.errors import DMNetError
-from dmnet.training.lock import check_locks, holder_of, open_lock, sign, try_lock
+from dmnet.lock import check_locks, holder_of, open_lock, sign, try_lock
 from pipeline.errors import PipelineError
 
 # The folders that the rules write to.

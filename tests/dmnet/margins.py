@@ -1,8 +1,8 @@
 """Where a comparison is of choices: how far each is from falling otherwise.
 
 Which pixels are hard, and which class a pixel has, jumps where two numbers are equal; then their
-last bits decide, which another processor rounds otherwise. Such a choice proves nothing, and none
-may stand in a recording.
+last bits decide, and those another processor may round differently. Such a
+choice proves nothing, and none may stand in a recording.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ from torch import Tensor
 from dmnet.config import RecipeConfig
 from dmnet.importers import ZOOS
 from dmnet.losses import Losses
+from dmnet.processes import Processes
 from dmnet.segmentor import Segmentor
-from dmnet.training.processes import Processes
 from dmnet.training.share import Share
 from dmnet.training.step import Stepper
 from tests.dmnet.margins import margins_of_hard_pixels

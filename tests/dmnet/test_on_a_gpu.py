@@ -10,16 +10,16 @@ import torch
 from torch import Tensor, nn
 
 from dmnet.config import InferenceConfig, ModelConfig, RecipeConfig
+from dmnet.cpu import optimised
 from dmnet.errors import RunError
 from dmnet.inference.augmented import label_map, predict_scores
 from dmnet.inference.form import OPTIMISED, PLAIN, Form
-from dmnet.optimised import Options, optimised
+from dmnet.processes import ALONE
 from dmnet.segmentor import Segmentor
 from dmnet.training.acceleration import acceleration_on
 from dmnet.training.determinism import WORKSPACE, same_bits
-from dmnet.training.processes import ALONE
+from dmnet.training.loss_means import LossMeans
 from dmnet.training.step import Stepper
-from dmnet.training.sums import LossSums
 from tests.pretended_gpu import (
     GPU,
     GPUWaitError,
@@ -143,7 +143,7 @@ def test_an_environment_in_which_bits_may_differ_is_an_error(
 
 
 def test_a_batch_in_two_pieces() -> None:
-    model, sums = build("DMNet"), LossSums(ALONE)
+    model, sums = build("DMNet"), LossMeans(ALONE)
     images, labels = torch.randn(4, 3, *SIZE), torch.randint(CLASSES, (4, *SIZE)).to(torch.uint8)
     # Labelled pixels it would count on the CPU, where a value may be asked for, but has none here.
     whole = recipe(bn_parts=2, loss_average="all")
@@ -168,19 +168,6 @@ def test_an_evaluation(name: str, how: str, form: Form) -> None:
             predicted = label_map(scores)
     assert (scores.shape, scores.device, scores.dtype) == ((CLASSES, *SIZE), GPU, torch.float32)
     assert (predicted.shape, predicted.device) == (SIZE, GPU)
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_the_optimised_form_in_bf16(name: str) -> None:
-    model, types = build(name).eval(), set()
-    with pretended_gpu():
-        model.to(GPU)
-        fast, images = optimised(model, Options(precision="bf16")), torch.randn(1, 3, *SIZE).to(GPU)
-        fast.backbone.register_forward_hook(lambda *call: types.update(x.dtype for x in call[-1]))
-        with NoWaiting():
-            logits = fast(images).main
-    assert types == {torch.bfloat16}
-    assert (logits.device, logits.dtype) == (GPU, torch.float32)
 
 
 # --------------------------------------------------------------------- what the pretended GPU sees

@@ -13,7 +13,7 @@ import torch
 from dmnet.backbones import BiSeNetV2
 from dmnet.config import BiSeNetV2Config, ModelConfig, parse
 from dmnet.errors import ConfigError
-from dmnet.flops import forward_flops
+from dmnet.flops import training_cost
 from dmnet.segmentor import Segmentor
 
 SMALL: dict[str, Any] = {
@@ -91,4 +91,4 @@ def test_any_head_stands_on_it(head: str) -> None:
     assert logits.main.shape == (2, 3, 9, 13)
     sizes = {name: tuple(scores.shape[2:]) for name, scores in logits.auxiliary.items()}
     assert sizes == {"stage2": (17, 25), "stage3": (9, 13), "stage4": (5, 7), "stage5": (3, 4)}
-    assert forward_flops(config, 3, 65, 97) > 0
+    assert training_cost(config, 3, 65, 97).flops > 0

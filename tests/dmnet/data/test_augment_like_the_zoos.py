@@ -4,7 +4,7 @@ The zoos' transforms were given the numbers of one `numpy.random.default_rng(see
 gets the same generator, so it has to draw the same numbers in the same order and do the same with
 them. What the zoos draw on their own is compared as a distribution.
 
-OpenCV, which both zoos and we ask, rounds otherwise when it comes back from HSV with fewer
+OpenCV, which both zoos and we ask, rounds differently when it comes back from HSV with fewer
 instructions than AVX2: by one level of 255, of which contrast and a second time make three at most,
 in up to a seventh of the values. There the limit is three levels.
 """

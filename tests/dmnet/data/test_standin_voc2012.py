@@ -19,7 +19,7 @@ from dmnet.data.prepare import prepare_dataset
 from dmnet.data.standins.voc2012 import draw_scene, generate, sbd_mat
 from dmnet.data.voc2012 import SBD_ARCHIVE, VOC_ARCHIVE, read_sbd_label
 from dmnet.errors import ConfigError
-from dmnet.training.lock import run_lock
+from dmnet.lock import run_lock
 
 MakeConfig = Callable[..., DatasetConfig]
 

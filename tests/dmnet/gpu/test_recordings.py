@@ -20,7 +20,6 @@ from dmnet.config import InferenceConfig, RecipeConfig
 from dmnet.inference.augmented import predict_scores
 from dmnet.inference.form import OPTIMISED, PLAIN, Form, in_form
 from dmnet.inference.windows import sliding_window_logits
-from dmnet.optimised import Options, optimised
 from dmnet.training import acceleration
 from dmnet.training.acceleration import Acceleration, acceleration_on
 from tests.conftest import ROUNDINGS
@@ -95,16 +94,13 @@ def test_rounding_to_tf32() -> None:
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("how", ["autocast", "optimised"])
-def test_logits_in_bf16(recorded: Recorded, how: str, gpu: torch.device, tf32: Tf32) -> None:
+def test_logits_in_bf16(recorded: Recorded, gpu: torch.device, tf32: Tf32) -> None:
     def errors(device: torch.device) -> list[float]:
         model = copy.deepcopy(recorded.model).to(device)
-        if how == "optimised":
-            model = optimised(model, Options(precision="bf16"))
         found = []
         for case in CASES:
             theirs = recorded.content[case]
-            with torch.autocast(device.type, torch.bfloat16, enabled=how == "autocast"):
+            with torch.autocast(device.type, torch.bfloat16):
                 ours = model(theirs["input"].to(device)).main
             found.append(error(ours, theirs["logits"]))
         return found

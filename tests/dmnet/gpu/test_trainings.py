@@ -23,7 +23,7 @@ from dmnet.training.determinism import WORKSPACE, same_bits
 from dmnet.training.history import read_history
 from dmnet.training.run import train
 from dmnet.training.step import Stepper
-from dmnet.training.trainer import InterruptedRunError
+from dmnet.training.stop import InterruptedRunError
 from tests.dmnet.test_on_a_gpu import MODELS, RECIPES, SIZE, build, pairs, recipe
 
 pytestmark = pytest.mark.gpu
@@ -98,7 +98,7 @@ def test_a_run_goes_from_a_cpu_to_a_gpu_and_back(
     for device, last in ((CPU, 2), (gpu, 4), (CPU, 6), (gpu, 8)):
 
         def stops(self: trainer.Trainer, last: int = last) -> None:
-            if self.iteration == last < 8:
+            if self.position.iteration == last < 8:
                 os.kill(os.getpid(), signal.SIGTERM)
             after_step(self)
 
@@ -208,7 +208,7 @@ def test_a_fault_in_a_step_is_found_where_it_is_saved(
     after_step = trainer.Trainer._after_step
 
     def breaks(self: trainer.Trainer) -> None:
-        if self.iteration == 4:
+        if self.position.iteration == 4:
             self.model.state_dict()["head.classifier.bias"].fill_(float("nan"))
         after_step(self)
 

@@ -30,7 +30,7 @@ from dmnet.inference.evaluate import evaluate
 from dmnet.inference.metrics import ConfusionMatrix
 from dmnet.inference.predict import file_names
 from dmnet.inference.trained import open_trained
-from dmnet.training.lock import run_lock
+from dmnet.lock import run_lock
 
 Prepared = tuple[DatasetConfig, Path]
 Predict = Callable[..., Path]

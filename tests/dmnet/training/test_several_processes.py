@@ -26,14 +26,9 @@ from dmnet.config import DatasetConfig, JobConfig
 from dmnet.errors import LOST_CONTACT, TO_BE_CONTINUED, ConfigError
 from dmnet.files import read_json, write_text
 from dmnet.segmentor import Segmentor
+from dmnet.torchrun import forget_other_launchers, rank_of_this_process
 from dmnet.training.history import read_history
-from dmnet.training.launch import (
-    forget_other_launchers,
-    processes_error,
-    rank_of_this_process,
-    srun_command,
-    torchrun_arguments,
-)
+from dmnet.training.launch import processes_error, srun_command, torchrun_arguments
 from dmnet.training.share import Share
 from dmnet.training.shared_layers import (
     PartedBatchNorm,

@@ -10,7 +10,7 @@ pooled branch is normalised over four values.
 In float32 that can be asked of the first step's losses only. These small untrained networks,
 normalised over four images, multiply rounding errors from step to step: in the fourth,
 mmsegmentation in float32 and mmsegmentation in float64 differ by up to 3e-2 in a loss, and another
-processor rounds otherwise. So there the two distances from float64 are compared.
+processor rounds differently. So there the two distances from float64 are compared.
 """
 
 from __future__ import annotations

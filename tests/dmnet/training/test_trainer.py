@@ -31,7 +31,7 @@ from dmnet.segmentor import Segmentor
 from dmnet.training import trainer
 from dmnet.training.history import read_history
 from dmnet.training.run import train
-from dmnet.training.trainer import InterruptedRunError
+from dmnet.training.stop import InterruptedRunError
 from dmnet.weights import load_trained
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -68,7 +68,7 @@ def stop_at(
     after_step = trainer.Trainer._after_step
 
     def step(self: trainer.Trainer) -> None:
-        if self.iteration == iteration:
+        if self.position.iteration == iteration:
             action()
         after_step(self)
 
@@ -413,7 +413,7 @@ def test_weights_that_become_infinite_are_never_saved_validated_or_finished(
     after_step = trainer.Trainer._after_step
 
     def breaks(self: trainer.Trainer) -> None:
-        if self.iteration == iteration:
+        if self.position.iteration == iteration:
             self.model.state_dict()["head.classifier.bias"][0] = math.inf
         after_step(self)
 

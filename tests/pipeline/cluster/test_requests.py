@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dmnet.errors import DMNetError
-from dmnet.flops import forward_flops
+from dmnet.flops import training_cost
 from pipeline.cluster.requests import Requests
 from pipeline.experiments import PARAMS, build_experiment
 from pipeline.spec.params import Params
@@ -34,7 +34,7 @@ def test_the_bound_is_above_the_counted_arithmetic_and_within_three_times(preset
     experiment, some = runs(preset)
     requests = Requests.read(COSTS, experiment.preset.gpus > 0)
     for run in some:
-        flops = forward_flops(run.model, run.data.classes, *run.recipe.crop_size)
+        flops = training_cost(run.model, run.data.classes, *run.recipe.crop_size).flops
         iteration = 3 * flops * run.recipe.batch_size / requests.costs.flops_per_second
         counted = run.recipe.iterations * (iteration + requests.costs.fixed_seconds)
         bound = requests.training_seconds(run)

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from dmnet.training.lock import run_lock
+from dmnet.lock import run_lock
 from pipeline.results.run_status import run_status
 
 
