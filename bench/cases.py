@@ -54,14 +54,15 @@ class Case:
 
 KINDS = {
     "forward": "forward pass",  # image -> logits at the head's resolution, evaluation mode
-    "forward_optimised": "forward pass, optimised",  # ours in the form that dmnet/cpu gives
+    "forward_optimised": "forward pass, optimised",  # ours in the form that dmnet/optimised gives
+    "forward_bf16": "forward pass, optimised, bf16",  # GPUs only; the reference autocasts
     "train_step": "training step",  # forward, losses, backward, SGD; the loader is not in it
     "train_step_amp": "training step, fp16",  # both in mixed precision; GPUs only
     "train_step_bf16": "training step, bf16",  # the same; ours is no recipe's, only to compare
     "evaluation": "6 scales and flip, label map",  # from a decoded picture; ours optimised
     "data": "training batch from disk",  # PNG of 1024x2048, all augmentations; in this process
 }
-IN_HALF = ("train_step_amp", "train_step_bf16")  # in 16 bits; on GPUs only
+IN_HALF = ("forward_bf16", "train_step_amp", "train_step_bf16")  # in 16 bits; on GPUs only
 # Of mixed precision: mmsegmentation's in 16-bit floats; bfloat16 needs none.
 LOSS_SCALE = {"train_step_amp": 512.0, "train_step_bf16": 1.0}
 SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
@@ -108,7 +109,7 @@ FORWARD = tuple(
     Case(model, kind, 1, height, width)
     for model in MODELS
     for height, width in ((512, 512), (512, 1024))
-    for kind in ("forward", "forward_optimised")
+    for kind in ("forward", "forward_optimised", "forward_bf16")
 )
 DATA = Case("dmnet", "data", 4, 512, 1024)
 # On a CPU steps are of a size that takes seconds.
@@ -142,7 +143,9 @@ GPU_CASES = (
 
 def cases_on(device: str) -> tuple[Case, ...]:
     """What is measured on a device of this type."""
-    return GPU_CASES if device == "cuda" else CASES
+    if device == "cuda":
+        return GPU_CASES
+    return tuple(case for case in CASES if case.kind not in IN_HALF)
 
 
 def kinds_on(device: str) -> list[str]:

@@ -24,7 +24,6 @@ from tabulate import tabulate
 from torch import Tensor
 
 from dmnet.config import EvaluationConfig, InferenceConfig
-from dmnet.cpu import optimised
 from dmnet.errors import DMNetError
 from dmnet.files import read_json, write_json
 from dmnet.inference.ahead import read_ahead
@@ -32,6 +31,7 @@ from dmnet.inference.augmented import label_map, predict_scores
 from dmnet.inference.form import OPTIMISED, PLAIN, Form
 from dmnet.inference.metrics import ConfusionMatrix
 from dmnet.inference.trained import TrainedRun, open_trained
+from dmnet.optimised import optimised
 from dmnet.private.memory import keep_large_blocks
 from dmnet.segmentor import Segmentor
 

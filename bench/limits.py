@@ -24,7 +24,7 @@ class Limits(NamedTuple):
 
     fp32: float  # FLOP/s of large dense products; 2 per multiply-accumulate
     tf32: float | None  # of float32 rounded to TF32, which GPUs have
-    bf16: float | None  # of bfloat16, which only training steps on GPUs are timed in
+    bf16: float | None  # of bfloat16, which only GPUs are timed in
     copy: float  # bytes/s read and written
     disk: float | None  # bytes/s of a file that the system does not have in memory; None: unknown
 

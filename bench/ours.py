@@ -20,13 +20,13 @@ from dmnet.config import (
     RecipeConfig,
     RunConfig,
 )
-from dmnet.cpu import optimised
 from dmnet.data.augment import normalise, resize_image, resize_label
 from dmnet.data.dataset import SegmentationDataset, training_batches
 from dmnet.data.manifest import Manifest
 from dmnet.importers import ZOOS
 from dmnet.inference.augmented import label_map, predict_scores
 from dmnet.inference.form import OPTIMISED, in_form
+from dmnet.optimised import Options, optimised
 from dmnet.private.memory import keep_large_blocks
 from dmnet.segmentor import Segmentor
 from dmnet.training.trainer import Trainer
@@ -62,9 +62,15 @@ class Forward:
 class ForwardOptimised(Forward):
     """The same after `optimised`."""
 
+    options = Options()
+
     def __init__(self, case: Case, folder: Path, device: torch.device) -> None:
         super().__init__(case, folder, device)
-        self.model = optimised(self.model)
+        self.model = optimised(self.model, self.options)
+
+
+class ForwardBf16(ForwardOptimised):
+    options = Options(precision="bf16")
 
 
 class Evaluation(Forward):
@@ -206,6 +212,7 @@ def training_job(case: Case) -> JobConfig:
 KINDS: dict[str, Callable[[Case, Path, torch.device], worker.Job]] = {
     "forward": Forward,
     "forward_optimised": ForwardOptimised,
+    "forward_bf16": ForwardBf16,
     "train_step": TrainStep,
     "train_step_amp": TrainStep,
     "train_step_bf16": TrainStepBf16,

@@ -167,9 +167,9 @@ range (on a GPU, without TF32, {LIMIT_GPU:g}; in 16 bits {LIMIT_HALF:g}). Rows t
 that fail, are listed and cost no other row.
 
 A forward pass ends with the logits at the head's resolution; ours is that of the plain modules or
-of the form that `dmnet.cpu` builds from them. Both are in float32; on a GPU both have PyTorch's
-default of TF32 in convolutions.
-Ours runs in a process that keeps large blocks of memory, as `python -m dmnet` does.
+of the form that `dmnet.optimised` builds from them. Both are in float32, on a GPU with PyTorch's
+default of TF32 in convolutions; beside ours in bf16 the reference autocasts. Ours runs in a process
+that keeps large blocks of memory, as `python -m dmnet` does.
 A training step is forward pass, losses, backward pass and SGD; loading and normalising images is in
 neither. In fp16 and bf16 both sides autocast and scale the loss alike; no recipe trains in bf16.
 An evaluation goes from a decoded picture of that size to its label map: resized to six

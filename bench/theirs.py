@@ -68,6 +68,7 @@ class Forward:
     def __init__(self, case: Case, folder: Path, device: torch.device) -> None:
         self.model = build(case, folder).to(device).eval()
         self.images = worker.images(case, device)
+        self.half = case.kind in IN_HALF
 
     def outputs(self) -> dict[str, Tensor]:
         return {"logits": self._forward()}
@@ -77,8 +78,9 @@ class Forward:
 
     @torch.no_grad()
     def _forward(self) -> Tensor:
-        logits: Tensor = self.model(self.images, mode="tensor")
-        return logits
+        with torch.autocast("cuda", torch.bfloat16, enabled=self.half):
+            logits: Tensor = self.model(self.images, mode="tensor")
+        return logits.float()
 
 
 class Evaluation:
@@ -182,6 +184,7 @@ class TrainStep:
 KINDS: dict[str, Callable[[Case, Path, torch.device], worker.Job]] = {
     "forward": Forward,
     "forward_optimised": Forward,
+    "forward_bf16": Forward,
     "train_step": TrainStep,
     "train_step_amp": TrainStep,
     "train_step_bf16": TrainStep,

@@ -7,8 +7,8 @@ import sys
 import click
 
 from dmnet.clone import require_own_clone
-from dmnet.private.collector import collect_rarely
 from dmnet.errors import DMNetError
+from dmnet.private.collector import collect_rarely
 from dmnet.text import all_visible, error_line
 from pipeline.commands import Commands
 

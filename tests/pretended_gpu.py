@@ -32,8 +32,8 @@ from torch._subclasses.fake_tensor import (
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from dmnet.cpu.resize import resizing
 from dmnet.inference import augmented
+from dmnet.optimised.resize import resizing
 
 GPU, aten = torch.device("cuda:0"), torch.ops.aten
 

@@ -32,7 +32,7 @@ FLOORS = (
     "dmnet.profile",
     "dmnet.data",
     "dmnet.importers",
-    "dmnet.cpu",  # arithmetic that is not PyTorch's
+    "dmnet.optimised",  # arithmetic that is not PyTorch's
     "dmnet.inference",
     "dmnet.training",
     "dmnet.speed",

@@ -121,7 +121,7 @@ def view_scores(
     coarse = config.conventions == "sssegmentation"
     twice = config.mode == "whole" and not coarse and between != size
     if twice and form.name == "optimised":
-        from dmnet.cpu import resized_through
+        from dmnet.optimised import resized_through
 
         for view, logits in zip(views, head_logits(model, images).chunk(len(views)), strict=True):
             yield resized_through(logits, between, size, align_corners, view.mirrored)

@@ -1,10 +1,10 @@
 """In which form a trained model predicts: as it was trained, or optimised.
 
 The plain modules (one view or window at a time) are the definition. The optimised form is that of
-`dmnet.cpu`, with several views or windows in one forward pass and the two resizings of a view's
-scores in one. Its scores differ from the plain ones by rounding and are as far from those in
-float64 (tests/dmnet/cpu/test_rounding.py). That can change a label where two classes tie, so the
-form is part of what an evaluation is, and every result says which it was.
+`dmnet.optimised`, with several views or windows in one forward pass and the two resizings of a
+view's scores in one. Its scores differ from the plain ones by rounding and are as far from those in
+float64 (tests/dmnet/optimised/test_rounding.py). That can change a label where two classes tie, so
+the form is part of what an evaluation is, and every result says which it was.
 
 It is for CPUs: what it gives on a GPU has not been measured, so there the plain modules predict.
 """
@@ -48,6 +48,6 @@ def in_form(model: Segmentor, form: Form) -> Segmentor:
     """`model` as it is, or its optimised form on the same device, which cannot be trained."""
     if form.name == "plain":
         return model
-    from dmnet.cpu import optimised
+    from dmnet.optimised import optimised
 
     return optimised(model)

@@ -5,5 +5,5 @@
     memory      glibc's `mallopt`
     sgd         the methods of PyTorch's optimizer below what wraps them
 
-Also private, in a room of their own with their tests: oneDNN's operations (dmnet/cpu).
+Also private, in a room of their own with their tests: oneDNN's operations (dmnet/optimised).
 """

@@ -191,7 +191,8 @@ def test_the_report_says_what_was_measured_where() -> None:
 
 
 @pytest.mark.parametrize(
-    ("device", "absent"), [("cuda", set()), ("cpu", {"train_step_amp", "train_step_bf16"})]
+    ("device", "absent"),
+    [("cuda", set()), ("cpu", {"forward_bf16", "train_step_amp", "train_step_bf16"})],
 )
 def test_a_device_is_measured_in_what_it_has(device: str, absent: set[str]) -> None:
     assert set(KINDS) - set(kinds_on(device)) == absent

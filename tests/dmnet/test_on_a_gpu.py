@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from dmnet.config import InferenceConfig, ModelConfig, RecipeConfig
-from dmnet.cpu import optimised
 from dmnet.errors import RunError
 from dmnet.inference.augmented import label_map, predict_scores
 from dmnet.inference.form import OPTIMISED, PLAIN, Form
+from dmnet.optimised import optimised
 from dmnet.processes import ALONE
 from dmnet.segmentor import Segmentor
 from dmnet.training.acceleration import acceleration_on

@@ -20,6 +20,7 @@ from dmnet.config import InferenceConfig, RecipeConfig
 from dmnet.inference.augmented import predict_scores
 from dmnet.inference.form import OPTIMISED, PLAIN, Form, in_form
 from dmnet.inference.windows import sliding_window_logits
+from dmnet.optimised import Options, optimised
 from dmnet.training import acceleration
 from dmnet.training.acceleration import Acceleration, acceleration_on
 from tests.conftest import ROUNDINGS
@@ -94,19 +95,22 @@ def test_rounding_to_tf32() -> None:
 
 
 @torch.no_grad()
-def test_logits_in_bf16(recorded: Recorded, gpu: torch.device, tf32: Tf32) -> None:
-    def errors(device: torch.device) -> list[float]:
+@pytest.mark.parametrize("how", ["autocast", "optimised"])
+def test_logits_in_bf16(recorded: Recorded, how: str, gpu: torch.device, tf32: Tf32) -> None:
+    def errors(device: torch.device, how: str = "autocast") -> list[float]:
         model = copy.deepcopy(recorded.model).to(device)
+        if how == "optimised":
+            model = optimised(model, Options(precision="bf16"))
         found = []
         for case in CASES:
             theirs = recorded.content[case]
-            with torch.autocast(device.type, torch.bfloat16):
+            with torch.autocast(device.type, torch.bfloat16, enabled=how == "autocast"):
                 ours = model(theirs["input"].to(device)).main
             found.append(error(ours, theirs["logits"]))
         return found
 
     with tf32(True):
-        assert max(errors(gpu)) <= ROUNDINGS * max(errors(torch.device("cpu")))
+        assert max(errors(gpu, how)) <= ROUNDINGS * max(errors(torch.device("cpu")))
 
 
 def model_of(recorded: dict[str, Any], golden: Golden) -> nn.Module:

@@ -15,10 +15,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from dmnet.cpu import optimised
 from dmnet.importers import ZOOS
+from dmnet.optimised import optimised
 from dmnet.segmentor import Segmentor
-from tests.dmnet.cpu.test_optimised import RESNET, images, trained
+from tests.dmnet.optimised.test_optimised import RESNET, images, trained
 from tests.dmnet.reference_models import our_model
 
 TIMES = 3  # as far from float64 as the plain modules

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import pytest
 
-from dmnet.cpu.matrices import POINTS, matrices
+from dmnet.optimised.matrices import POINTS, matrices
 
 
 @pytest.mark.parametrize("m", POINTS)

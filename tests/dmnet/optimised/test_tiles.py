@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dmnet.cpu import tiles
-from dmnet.cpu.tiles import best_tile, padding_saving, saving
+from dmnet.optimised import tiles
+from dmnet.optimised.tiles import best_tile, padding_saving, saving
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from dmnet.cpu.conv import FusedConv
+from dmnet.optimised.conv import FusedConv
 
 
 class FusedResidual(nn.Module):

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dmnet.cpu.conv import FusedConv, concatenated, folded, scale_and_shift
 from dmnet.heads.dmnet import DynamicConvolutionalModule
 from dmnet.layers import same_padding
+from dmnet.optimised.conv import FusedConv, concatenated, folded, scale_and_shift
 
 
 class MergedHead(nn.Module):

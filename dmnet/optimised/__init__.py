@@ -18,11 +18,11 @@ instead of 0.145, without them 0.107. It takes two to three times the memory. At
 layers are too narrow for Winograd, an evaluation with scales and mirror images takes a quarter less
 time.
 
-The plain modules are the definition; these compute the same up to rounding, and tests/dmnet/cpu
-compares them for every backbone and head, and both with float64.
+The plain modules are the definition; these compute the same up to rounding, and
+tests/dmnet/optimised compares them for every backbone and head, and both with float64.
 """
 
-from dmnet.cpu.build import optimised
-from dmnet.cpu.resize import resized_through
+from dmnet.optimised.build import Options, optimised
+from dmnet.optimised.resize import resized_through
 
-__all__ = ["optimised", "resized_through"]
+__all__ = ["Options", "optimised", "resized_through"]

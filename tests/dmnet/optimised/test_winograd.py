@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dmnet.cpu import tiles, winograd
-from dmnet.cpu.conv import folded
-from dmnet.cpu.matrices import TILES
-from dmnet.cpu.winograd import WinogradConv
+from dmnet.optimised import tiles, winograd
+from dmnet.optimised.conv import folded
+from dmnet.optimised.matrices import TILES
+from dmnet.optimised.winograd import WinogradConv
 
 
 def make(inputs: int, outputs: int, dilation: int) -> nn.Conv2d:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dmnet.cpu.resize import resized_through
 from dmnet.inference.windows import resized
+from dmnet.optimised.resize import resized_through
 
 SIZES = [
     ((8, 12), (57, 90), (64, 96)),

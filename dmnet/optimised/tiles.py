@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from dmnet.cpu.matrices import TILES, Tile
+from dmnet.optimised.matrices import TILES, Tile
 
 LEAST_SAVING = 2.0  # products of the direct convolution for one of these, to be worth it
 FILLED = 128  # the number of tiles is made a multiple of this, with zeros

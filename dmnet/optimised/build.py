@@ -3,38 +3,66 @@
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import nn
 
 from dmnet.backbones.bisenetv2 import GatherExpansion
 from dmnet.backbones.resnet import Bottleneck, ResNet
-from dmnet.cpu.conv import FusedConv, Weights, folded
-from dmnet.cpu.heads import DynamicFilters, FixedFilters, MergedHead
-from dmnet.cpu.residual import FusedResidual
-from dmnet.cpu.transforms import fits
-from dmnet.cpu.winograd import WinogradConv
 from dmnet.heads.dmnet import DynamicConvolutionalModule
 from dmnet.heads.fixed_filters import FixedFilterBranch
 from dmnet.heads.multi_branch import MultiBranchHead
+from dmnet.optimised.conv import FusedConv, Weights, folded
+from dmnet.optimised.heads import DynamicFilters, FixedFilters, MergedHead
+from dmnet.optimised.residual import FusedResidual
+from dmnet.optimised.transforms import fits
+from dmnet.optimised.winograd import WinogradConv
 from dmnet.segmentor import Segmentor
 
-WINOGRAD_FROM = 128  # channels; with fewer the transforms cost what they save
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Options:
+    """winograd_from: channels from which on convolutions are Winograd's (on a CPU).
+
+    precision: "bf16" computes in bfloat16 on a GPU and changes predictions; no evaluation does, and
+    `make bench` measures it. A CPU computes in float32.
+    """
+
+    winograd_from: int = 128  # with fewer the transforms cost what they save
+    precision: Literal["fp32", "bf16"] = "fp32"
 
 
 @torch.no_grad()
-def optimised(model: Segmentor, winograd_from: int = WINOGRAD_FROM) -> Segmentor:
+def optimised(model: Segmentor, options: Options | None = None) -> Segmentor:
     """The same function in evaluation mode, faster; `model` is left as it is.
 
     Its logits, (n, classes, h', w') float32 like the model's, differ by rounding, and are as far
     from those of float64 as the model's own. It has no auxiliary heads, no parameters and no
     gradients: for inference only, on the device that `model` is on.
     """
+    options = options or Options()
     result = copy.deepcopy(model).eval()
     result.auxiliary = nn.ModuleDict()
-    Build(winograd_from).replace_children(result)
+    Build(options.winograd_from).replace_children(result)
+    if options.precision == "bf16":
+        _in_bfloat16(result)
     return result.requires_grad_(False)
+
+
+def _in_bfloat16(model: Segmentor) -> None:
+    """Images and logits stay in float32."""
+    if next(model.buffers()).device.type == "cpu":
+        log.warning("bf16 is for GPUs: on a CPU the optimised model computes in float32")
+        return
+    model.to(torch.bfloat16)
+    model.register_forward_pre_hook(lambda _, images: (images[0].bfloat16(),))
+    model.register_forward_hook(lambda _, __, found: found._replace(main=found.main.float()))
 
 
 class Build:
@@ -118,7 +146,7 @@ class Build:
         return FusedResidual(body, last, self.replaced(layer.shortcut))
 
     def multi_branch(self, head: MultiBranchHead) -> MergedHead:
-        """The reductions in one; see `dmnet.cpu.heads`."""
+        """The reductions in one; see `dmnet.optimised.heads`."""
         first: nn.Conv2d | None = None
         weights, biases = [], []
         branches: list[nn.Module] = []

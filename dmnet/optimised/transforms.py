@@ -1,7 +1,7 @@
 """Winograd's transforms of filters and maps.
 
 Maps are (n, h, w, channels), contiguous float32; with dilation d their tiles are numbered as
-(n, down, d, across, d): `dmnet.cpu.winograd`'s (tiles, g, channels).
+(n, down, d, across, d): `dmnet.optimised.winograd`'s (tiles, g, channels).
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dmnet.cpu.matrices import Matrices, Matrix, Tile, matrices
-from dmnet.cpu.tiles import counts, groups
+from dmnet.optimised.matrices import Matrices, Matrix, Tile, matrices
+from dmnet.optimised.tiles import counts, groups
 
 
 def fits(conv: nn.Conv2d) -> bool:

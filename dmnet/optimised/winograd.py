@@ -19,11 +19,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dmnet.cpu import tiles
-from dmnet.cpu.conv import FusedConv, Weights, by_onednn
-from dmnet.cpu.matrices import Tile
-from dmnet.cpu.tiles import FILLED, groups
-from dmnet.cpu.transforms import input_tiles, output_maps, transformed_filters
+from dmnet.optimised import tiles
+from dmnet.optimised.conv import FusedConv, Weights, by_onednn
+from dmnet.optimised.matrices import Tile
+from dmnet.optimised.tiles import FILLED, groups
+from dmnet.optimised.transforms import input_tiles, output_maps, transformed_filters
 
 # Kinds of tiles that a layer has filters for, those of the first images. Each kind takes up to four
 # times the memory of the weights.

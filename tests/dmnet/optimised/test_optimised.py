@@ -10,13 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from dmnet.config import InferenceConfig, ModelConfig, RecipeConfig
-from dmnet.cpu import conv, optimised, tiles, winograd
-from dmnet.cpu.matrices import TILES, Tile
-from dmnet.cpu.winograd import WinogradConv
 from dmnet.inference.augmented import predict_scores
 from dmnet.inference.windows import sliding_window_logits
+from dmnet.optimised import Options, conv, optimised, tiles, winograd
+from dmnet.optimised.matrices import TILES, Tile
+from dmnet.optimised.winograd import WinogradConv
 from dmnet.segmentor import Segmentor
 from tests.dmnet.heads.test_heads import SETTINGS
+from tests.pretended_gpu import GPU, pretended_gpu
 
 CLASSES = 5
 LIMIT = 1e-5  # of the logits' range
@@ -85,7 +86,7 @@ def difference(ours: Tensor, expected: Tensor) -> float:
 @torch.no_grad()
 def compare(model: Segmentor, winograd_from: int, size: tuple[int, int, int]) -> None:
     x = images(*size)
-    expected, got = model(x), optimised(model, winograd_from)(x)
+    expected, got = model(x), optimised(model, Options(winograd_from))(x)
     assert got.auxiliary == {}
     assert difference(got.main, expected.main) <= LIMIT
 
@@ -110,7 +111,7 @@ def test_every_backbone_gives_the_same_logits(
 @pytest.mark.parametrize("align_corners", [False, True])
 def test_sliding_windows_and_aligned_corners(align_corners: bool) -> None:
     model = trained(RESNET, {"name": "dmnet"}, align_corners)
-    fast, x = optimised(model, ALWAYS), images(1, 57, 83)
+    fast, x = optimised(model, Options(ALWAYS)), images(1, 57, 83)
     with torch.no_grad():
         expected = sliding_window_logits(model, x, (40, 40), (24, 24))
         assert difference(sliding_window_logits(fast, x, (40, 40), (24, 24)), expected) <= LIMIT
@@ -118,7 +119,7 @@ def test_sliding_windows_and_aligned_corners(align_corners: bool) -> None:
 
 def test_scales_and_mirror_images() -> None:
     model = trained(RESNET, {"name": "aspp"})
-    fast = optimised(model, ALWAYS)
+    fast = optimised(model, Options(ALWAYS))
     picture = torch.randint(0, 256, (3, 48, 64), dtype=torch.uint8)
     recipe = RecipeConfig(lr=1, weight_decay=0, iterations=1, batch_size=1, crop_size=(8, 8))
     protocol = InferenceConfig(flip=True, scales=(0.75, 1.0, 1.25), average="logits")
@@ -129,7 +130,7 @@ def test_scales_and_mirror_images() -> None:
 def test_one_form_serves_images_of_many_sizes() -> None:
     """What is kept from the first image (oneDNN's layout of the weights) fits the others."""
     model = trained(RESNET, {"name": "dmnet"})
-    fast = optimised(model, ALWAYS)
+    fast = optimised(model, Options(ALWAYS))
     for size in ((1, 64, 64), (1, 41, 77), (3, 24, 24), (1, 64, 64)):
         with torch.no_grad():
             x = images(*size)
@@ -154,7 +155,7 @@ def test_narrow_networks_keep_the_direct_convolution_by_default() -> None:
 
     assert winograds(optimised(model)) == 0
     # Stages 2 to 5 have 3 + 3 + 6 + 3 of stride 1, and the head its bottleneck.
-    assert winograds(optimised(model, ALWAYS)) == 16
+    assert winograds(optimised(model, Options(ALWAYS))) == 16
 
 
 @pytest.mark.parametrize("settings", [{"name": "dmnet"}, {"name": "aspp"}], ids=["dmnet", "aspp"])
@@ -171,7 +172,21 @@ def test_without_onednn_it_is_pytorch_s_own_convolution(
 def test_on_another_device_it_is_folded_and_merged_only(settings: dict[str, Any]) -> None:
     """The device without values stands for a GPU: nothing made for CPUs is built or called."""
     model = trained(RESNET, settings).to("meta")
-    form = optimised(model, ALWAYS)
+    form = optimised(model, Options(ALWAYS))
     assert not any(isinstance(module, WinogradConv) for module in form.modules())
     pictures = torch.empty(2, 3, 33, 49, device="meta")
     assert form(pictures).main.shape == model(pictures).main.shape
+
+
+def test_in_bfloat16_images_and_logits_stay_in_float32_on_a_pretended_gpu() -> None:
+    with pretended_gpu():
+        model = trained(RESNET, {"name": "dmnet"}).to(GPU)
+        fast = optimised(model, Options(precision="bf16"))
+        assert {buffer.dtype for buffer in fast.buffers()} == {torch.bfloat16}
+        assert fast(images(1, 64, 64).to(GPU)).main.dtype == torch.float32
+
+
+def test_on_a_cpu_it_says_that_it_computes_in_float32(caplog: pytest.LogCaptureFixture) -> None:
+    fast = optimised(trained(RESNET, {"name": "dmnet"}), Options(precision="bf16"))
+    assert {buffer.dtype for buffer in fast.buffers()} == {torch.float32}
+    assert "on a CPU the optimised model computes in float32" in caplog.text
