@@ -231,7 +231,8 @@ def pull(arguments: argparse.Namespace) -> None:
     keys = None
     if arguments.target is not None:
         asked = experiment_of(arguments)
-        keys = {*asked.runs, *asked.releases, *asked.profiles, *asked.speeds}
+        measured = (job.key for job in asked.measurements.values())
+        keys = {*asked.runs, *asked.releases, *measured}
     print(pull_runs(keys, results=arguments.results))
 
 

@@ -74,9 +74,9 @@ def submitted_jobs(
             of_run = experiment.runs[evaluation.run_key].job.run
             own = requests.evaluation_minutes(of_run, 1)
         jobs.add(root / evaluation.path, profile.minutes(jobs.rule, own))
-    for count in experiment.profiles.values():
+    for count in experiment.counts:
         profiles.add(root / count.path, profile.minutes("profile", None))
-    for speed in experiment.speeds.values():
+    for speed in experiment.speeds:
         speeds.add(root / speed.path, profile.minutes("speed", None))
     every = (prepare, train, evaluate, released, profiles, speeds)
     return [jobs for jobs in every if jobs.minutes or jobs.done]

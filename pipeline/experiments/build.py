@@ -53,7 +53,7 @@ def build_experiment(
         for row, column, cell in spec.cells():
             if cells is not None and cell.cell not in cells:
                 continue
-            resolver = CellResolver(params, experiment, table, spec, cell)
+            resolver = CellResolver(params, experiment, table, cell)
             experiment.cells.append(resolver.resolve(row, column))
             if spec.submission is not None and spec.submission.cell == cell.cell:
                 resolver.submit(spec.submission, experiment.cells[-1])

@@ -33,7 +33,7 @@ from pipeline.spec.settings import (
     section,
     to_tree,
 )
-from pipeline.spec.tables import CellSpec, TableSpec
+from pipeline.spec.tables import CellSpec
 
 
 class CellConfiguration:
@@ -48,17 +48,16 @@ class CellConfiguration:
         preset_name: str,
         preset: PresetSpec,
         table: str,
-        spec: TableSpec,
         cell: CellSpec,
     ) -> None:
         self.params, self.preset_name, self.preset = params, preset_name, preset
-        self.table, self.spec, self.cell = table, spec, cell
+        self.table, self.cell = table, cell
         self.where = f"{params.folder}/tables/{table}.yaml: cell {cell.cell!r}"
         self.preset_file = f"{params.folder}/presets/{preset_name}.yaml"
 
     def name(self, kind: str) -> str:
         """Of the `kind` (model, dataset, recipe, inference) that the cell or its table names."""
-        name = getattr(self.cell, kind) or getattr(self.spec.defaults, kind)
+        name = getattr(self.cell, kind)
         if name is None:
             raise SpecError(f"{self.where}: no {kind}; name one here or in `defaults`")
         return str(name)
@@ -104,8 +103,7 @@ class CellConfiguration:
         return self._of_the_table(settings | self.params.recipe(self.name("recipe"), self.where))
 
     def _of_the_table(self, settings: Settings) -> Settings:
-        changes = {**self.spec.defaults.settings, **self.cell.settings}
-        return override(settings, changes, "table", self.where)
+        return override(settings, self.cell.settings, "table", self.where)
 
     def settings(self) -> Settings:
         """The published settings, then the preset's numbers."""
@@ -196,12 +194,11 @@ class CellConfiguration:
                         where = setting.source
             raise ConfigError(f"{where}: {describe(error)}") from None
 
-
-@contextmanager
-def named(names: CellConfiguration) -> Iterator[None]:
-    """What several values together are refused for, in one line with the cell and the preset."""
-    try:
-        yield
-    except (ConfigError, ValidationError) as error:
-        text = describe(error) if isinstance(error, ValidationError) else str(error)
-        raise SpecError(f"{names.where}, {names.preset_file}: {text}") from None
+    @contextmanager
+    def checked_together(self) -> Iterator[None]:
+        """What values together are refused for, in one line with the cell and the preset."""
+        try:
+            yield
+        except (ConfigError, ValidationError) as error:
+            text = describe(error) if isinstance(error, ValidationError) else str(error)
+            raise SpecError(f"{self.where}, {self.preset_file}: {text}") from None

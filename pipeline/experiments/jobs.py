@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from dmnet.config import (
     DatasetConfig,
     EvaluationConfig,
+    InferenceConfig,
     JobConfig,
     ProfileConfig,
     ReleaseJob,
@@ -88,29 +91,49 @@ class Submission:
 
 
 @dataclass(frozen=True)
-class Profile:
-    """The cost of one model's multi-scale module at one input size, at full width."""
+class Measurement:
+    """Of a model, without training it."""
 
+    folder: ClassVar[str]
     key: str
-    config: ProfileConfig
+    config: ProfileConfig | SpeedConfig
 
     @property
     def path(self) -> str:
-        return f"counts/{self.key}.json"
+        return f"{self.folder}/{self.key}.json"
+
+    @property
+    def log(self) -> str:
+        return f"logs/{self.folder}/{self.key}.log"
 
 
 @dataclass(frozen=True)
-class Speed:
+class Count(Measurement):
+    """The cost of one model's multi-scale module at one input size, at full width."""
+
+    folder = "counts"
+    config: ProfileConfig
+
+
+@dataclass(frozen=True)
+class Speed(Measurement):
     """Frames a second and memory of one model at the preset's width and sizes, on this device."""
 
-    key: str
+    folder = "speed"
     config: SpeedConfig
-
-    @property
-    def path(self) -> str:
-        return f"speed/{self.key}.json"
 
 
 def evaluation_name(protocol: str, config: EvaluationConfig) -> str:
     """Tells the protocol's name and the split, and changes with all that is measured."""
     return f"{protocol}-{config.split}-{content_hash(config)[:8]}"
+
+
+def protocol_text(inference: InferenceConfig) -> str:
+    """For people."""
+    values = inference.model_dump(mode="json", exclude_none=True)
+    return ", ".join(f"{key} {json.dumps(value)}" for key, value in values.items())
+
+
+def size_text(size: tuple[int, int]) -> str:
+    """For people."""
+    return f"{size[0]} x {size[1]} (height x width)"

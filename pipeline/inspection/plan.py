@@ -31,7 +31,7 @@ def training_seconds(run: Run, costs: Costs, flops: int) -> float:
 def _speeds(experiment: Experiment, root: Path) -> list[str]:
     if not experiment.speeds:
         return []
-    done = sum((root / speed.path).exists() for speed in experiment.speeds.values())
+    done = sum((root / speed.path).exists() for speed in experiment.speeds)
     return [f"{len(experiment.speeds)} measurements of speed and memory, of which {done} done"]
 
 

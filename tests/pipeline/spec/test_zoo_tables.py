@@ -13,7 +13,7 @@ import pytest
 
 from dmnet.inference.augmented import size_at_scale
 from pipeline.errors import SpecError
-from pipeline.experiments import build_experiment
+from pipeline.experiments import TimedCell, build_experiment
 from pipeline.spec.params import Params
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -222,30 +222,30 @@ def test_mini_trains_every_row_by_itself(mini):
 
 
 def test_speed_is_measured_of_the_published_step_and_protocol(paper):
-    cells = {cell.id: cell for cell in paper.cells if cell.speed is not None}
+    cells = {cell.id: cell for cell in paper.cells if isinstance(cell, TimedCell)}
     assert len(cells) == 2 * (6 + 8 + 4)
-    config = cells["mmseg_dmnet/cityscapes-r50-769x769-40k-fps"].speed.config
+    config = cells["mmseg_dmnet/cityscapes-r50-769x769-40k-fps"].job.config
     assert config.image_size == (1024, 2048) and config.classes == 19
     assert (config.inference.mode, config.inference.window) == ("slide", (769, 769))
     assert (config.crop_size, config.batch_size) == ((769, 769), 2)  # of 8 on 4 GPUs
     assert config.model.align_corners and config.model.backbone.weights is None
-    assert cells["mmseg_bisenetv2/4x8-memory"].speed.config.batch_size == 8
-    assert cells["mmseg_bisenetv2/fp16-memory"].speed.config.precision == "amp"
+    assert cells["mmseg_bisenetv2/4x8-memory"].job.config.batch_size == 8
+    assert cells["mmseg_bisenetv2/fp16-memory"].job.config.precision == "amp"
 
 
 def test_both_columns_of_a_row_are_one_measurement(paper):
     keys = defaultdict(set)
     for cell in paper.cells:
-        if cell.speed is not None:
-            keys[cell.table, cell.name.rpartition("-")[0]].add(cell.speed.key)
+        if isinstance(cell, TimedCell):
+            keys[cell.table, cell.name.rpartition("-")[0]].add(cell.job.key)
     assert all(len(found) == 1 for found in keys.values())
     # OHEM chooses pixels in the training step, so its row is measured by itself.
     assert len(paper.speeds) == 6 + 8 + 4
 
 
 def test_a_step_of_one_gpu_has_its_part_of_the_batch_and_its_own_choice_of_pixels(paper):
-    cells = {cell.id: cell for cell in paper.cells if cell.speed is not None}
-    plain, ohem = (cells[f"mmseg_bisenetv2/{n}-memory"].speed.config for n in ("plain", "ohem"))
+    cells = {cell.id: cell for cell in paper.cells if isinstance(cell, TimedCell)}
+    plain, ohem = (cells[f"mmseg_bisenetv2/{n}-memory"].job.config for n in ("plain", "ohem"))
     assert plain.ohem is None
     assert (ohem.ohem.threshold, ohem.ohem.min_kept, ohem.ohem.parts) == (0.7, 10000, 1)
     assert ohem.model_copy(update={"ohem": None}) == plain
