@@ -42,7 +42,7 @@ def mini(params):
 
 
 def keys_of(cells):
-    return {e.run_key for cell in cells for e in cell.evaluations}
+    return {e.run_key for cell in cells for e in cell.measured}
 
 
 def test_labels_hold_no_links(params):
@@ -90,7 +90,7 @@ def test_ohem_as_released_is_the_plain_rows_run_and_as_titled_is_not(paper):
 def test_a_row_is_one_run_and_its_two_mious_two_protocols(paper):
     rows = defaultdict(list)
     for cell in paper.cells:
-        if cell.table.startswith("mmseg") and cell.evaluations:
+        if cell.table.startswith("mmseg") and cell.measured:
             rows[cell.table, cell.name.removesuffix("-ms-flip")].append(cell)
     assert len(rows) == 12 + 16 + 5
     for single, multi in rows.values():
@@ -137,7 +137,7 @@ def test_rows_have_the_test_scales_of_the_releases_that_made_their_numbers(
 def test_the_other_release_s_scales_are_other_evaluations_of_the_same_runs(paper, paper_1x):
     assert list(paper.runs) == list(paper_1x.runs)
     for one, other in zip(paper.cells, paper_1x.cells, strict=True):
-        changed = [e.name for e in one.evaluations] != [e.name for e in other.evaluations]
+        changed = [e.name for e in one.measured] != [e.name for e in other.measured]
         assert changed == (one.table.startswith("mmseg") and one.name.endswith("-ms-flip"))
 
 
@@ -148,7 +148,7 @@ def distinctions(experiment):
     """Row -> what tells it from others; the values do not matter, only which are equal."""
     found = {}
     for cell in experiment.cells:
-        if cell.table in ZOOS and cell.evaluations:
+        if cell.table in ZOOS and cell.measured:
             run = experiment.runs[cell.evaluations[0].run_key].job.run
             recipe, inference = run.recipe, cell.evaluations[0].config.inference
             found[cell.id] = {
@@ -191,7 +191,7 @@ def test_a_batch_has_as_many_parts_as_devices_at_every_scale(params, name):
     parts = Counter()
     experiment = build_experiment(name, params=params)
     for cell in experiment.cells:
-        if cell.table in ZOOS and cell.evaluations:
+        if cell.table in ZOOS and cell.measured:
             devices = cell.settings["recipe.devices"].value
             recipe = experiment.runs[cell.evaluations[0].run_key].job.run.recipe
             ohem = None if recipe.ohem is None else recipe.ohem.parts
@@ -214,7 +214,7 @@ def test_parts_that_no_device_holds_are_refused(tmp_path):
 
 def test_mini_trains_every_row_by_itself(mini):
     assert len(keys_of(cell for cell in mini.cells if cell.table in ZOOS)) == 44
-    names = {cell.dataset.name for cell in mini.cells if cell.table in ZOOS and cell.evaluations}
+    names = {cell.dataset.name for cell in mini.cells if cell.table in ZOOS and cell.measured}
     assert names == {"cityscapes-procedural", "ade20k-procedural", "voc2012-procedural"}
 
 
