@@ -23,6 +23,7 @@ from dmnet.config import (
 from pipeline.errors import SpecError
 from pipeline.spec.checkpoints import FILE, load_checkpoints
 from pipeline.spec.completeness import without_origin
+from pipeline.spec.costs import CostsFile
 from pipeline.spec.official import OfficialResult, load_official
 from pipeline.spec.presets import PresetSpec, load_preset
 from pipeline.spec.settings import Settings, read_settings, section, to_tree
@@ -219,5 +220,6 @@ class Params:
         path = self.folder / FILE
         return load_checkpoints(self.folder) if path.exists() else {}
 
-    def costs(self) -> dict[str, Any]:
-        return load_yaml(self.folder / "costs.yaml")
+    def costs(self) -> CostsFile:
+        path = self.folder / "costs.yaml"
+        return parse(CostsFile, load_yaml(path), str(path))
