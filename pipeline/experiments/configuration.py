@@ -126,7 +126,7 @@ class CellConfiguration:
         """Raises SpecError where a field of its schemas is not among the settings."""
         own = {path: s for path, s in settings.items() if not path.startswith("recipe.")}
         config = self._parse(ModelConfig, own)
-        require_origins(config, own, partial(self.params.model_file, self.name("model")))
+        require_origins(config, own, partial(self.params.file_of, "models", self.name("model")))
         return config
 
     def recipe(self, settings: Settings, dataset: DatasetConfig, role: SplitRole) -> RecipeConfig:
@@ -135,7 +135,7 @@ class CellConfiguration:
         Raises SpecError where a field of its schema is not among the settings.
         """
         recipe = section(settings, "recipe")
-        file_of = partial(self.params.recipe_file, self.name("recipe"))
+        file_of = partial(self.params.file_of, "recipes", self.name("recipe"))
         epochs, drop_last, devices = (recipe.pop(name, None) for name in RECIPE_ONLY)
         if devices is not None:
             self._check_parts(recipe, devices)
