@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pipeline.experiments import Experiment, TrainedCell
+from pipeline.experiments import Experiment
+from pipeline.experiments.cells import TrainedCell
 from pipeline.reports.claims.conditions import Values, lower_bound, margin_of, upper_bound
 from pipeline.reports.claims.file import Claim
 from pipeline.reports.claims.judged import is_refuted, is_shown

@@ -108,10 +108,9 @@ class CellConfiguration:
     def settings(self) -> Settings:
         """The published settings, then the preset's numbers."""
         settings, changes = self.published_settings(), dict(self.preset.settings)
-        for name in self.params.extended_by("models", self.name("model")):
-            changes |= self.preset.models.get(name, {})
-        for name in self.params.extended_by("recipes", self.name("recipe")):
-            changes |= self.preset.recipes.get(name, {})
+        for kind, own in (("model", self.preset.models), ("recipe", self.preset.recipes)):
+            for name in self.params.extended_by(f"{kind}s", self.name(kind)):
+                changes |= own.get(name, {})
         changed = override_where_present(settings, changes, "preset", self.preset_file)
         # A batch in parts, or on processes that share no statistics, gives other weights: shown
         # like every other number that the preset replaces, and part of the key.

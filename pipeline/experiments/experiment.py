@@ -19,7 +19,7 @@ from pipeline.experiments.jobs import (
 from pipeline.spec.official import OfficialResult
 from pipeline.spec.params import PresetSpec
 from pipeline.spec.settings import Setting
-from pipeline.spec.tables import Source, TableSpec
+from pipeline.spec.tables import TableSpec, WeightsSource
 
 
 @dataclass
@@ -30,7 +30,7 @@ class Experiment:
     preset: PresetSpec
     seeds: int
     tables: dict[str, TableSpec]
-    source: Source = "trained"
+    source: WeightsSource = "trained"
     cells: list[Cell] = field(default_factory=list)
     runs: dict[str, Run] = field(default_factory=dict)
     releases: dict[str, Release] = field(default_factory=dict)

@@ -11,7 +11,8 @@ from pydantic import Field
 
 from dmnet.config import DatasetConfig, Section, parse
 from pipeline.errors import SpecError
-from pipeline.experiments import Cell, Evaluation, Experiment, TrainedCell
+from pipeline.experiments import Cell, Evaluation, Experiment
+from pipeline.experiments.cells import TrainedCell
 from pipeline.spec.yaml_files import load_yaml
 
 NAME = r"figure\d+"  # keeps figures and tables apart in reports/

@@ -10,14 +10,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from pipeline.experiments import (
-    Cell,
-    CountedCell,
-    Experiment,
-    TimedCell,
-    TrainedCell,
-    settings_with_origin,
-)
+from pipeline.experiments import Cell, Experiment, settings_with_origin
+from pipeline.experiments.cells import CountedCell, TimedCell, TrainedCell
 from pipeline.reports.claims.bold import bold_places
 from pipeline.reports.ranking import rank_agreements
 from pipeline.reports.verdict import Rules, Verdict, judge

@@ -26,7 +26,8 @@ from pydantic import Field
 
 from dmnet.config import Section, parse
 from pipeline.errors import SpecError
-from pipeline.experiments import Cell, Experiment, TrainedCell
+from pipeline.experiments import Cell, Experiment
+from pipeline.experiments.cells import TrainedCell
 from pipeline.results.of_cells import CellResult
 from pipeline.spec.yaml_files import load_yaml
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from dmnet.errors import DMNetError
 from dmnet.files import read_json
 from pipeline.attempt import mark_of
-from pipeline.experiments import Cell, Experiment, MeasuredCell
+from pipeline.experiments import Cell, Experiment
+from pipeline.experiments.cells import MeasuredCell
 from pipeline.shown import one_line
 
 

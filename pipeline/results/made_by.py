@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pipeline.errors import ResultError
-from pipeline.experiments import MeasuredCell
+from pipeline.experiments.cells import MeasuredCell
 from pipeline.results.of_cells import CellResult, RunResult
 from pipeline.shown import words
 

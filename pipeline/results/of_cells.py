@@ -10,12 +10,10 @@ from typing import Any, assert_never
 
 from dmnet.config import content_hash
 from pipeline.errors import ResultError
-from pipeline.experiments import (
-    Cell,
+from pipeline.experiments import Cell, Evaluation, Experiment
+from pipeline.experiments.cells import (
     CitedCell,
     CountedCell,
-    Evaluation,
-    Experiment,
     MeasuredCell,
     ReleasedCell,
     TimedCell,

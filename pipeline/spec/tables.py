@@ -30,7 +30,7 @@ class SpeedSpec(Section):
 
 
 # What a cell's number is measured on: weights trained here, weights that were released, or both.
-Source = Literal["trained", "released", "both"]
+WeightsSource = Literal["trained", "released", "both"]
 
 
 class HowSpec(Section):
@@ -43,7 +43,7 @@ class HowSpec(Section):
     train_on: SplitRole | None = None
     continues: str | None = None  # the cell whose run's final weights training starts from
     checkpoint: str | None = None  # in checkpoints.yaml: what the source released for this row
-    source: Source | None = None  # over --config source=...
+    source: WeightsSource | None = None  # over --config source=...
     settings: dict[str, Any] = Field({}, alias="with")  # path -> value, over model and recipe
     # Why ours and the published number never measure the same thing, whatever the preset.
     not_comparable: str | None = Field(None, min_length=1)
@@ -110,7 +110,7 @@ def _kind_of_entry(value: Any) -> str:
 
 # A text is a label, a bare number is quoted from the source, a mapping with `cell` is one of ours.
 # The keys `heading` and `defaults` of a row are no columns.
-Entry = Annotated[
+RowEntry = Annotated[
     Annotated[CellSpec, Tag("CellSpec")]
     | Annotated[HowSpec, Tag("HowSpec")]
     | Annotated[str | float | None, Tag("TextSpec")],
@@ -133,7 +133,7 @@ class TableSpec(Section):
     column_decimals: dict[str, int] = {}  # of the columns that are printed to other places
     columns: tuple[str, ...] = Field(min_length=2)
     defaults: HowSpec = HowSpec()
-    rows: tuple[dict[str, Entry], ...] = Field(min_length=1)
+    rows: tuple[dict[str, RowEntry], ...] = Field(min_length=1)
     notes: tuple[str, ...] = ()
     bold: tuple[BoldSpec, ...] = ()
     submission: SubmissionSpec | None = None

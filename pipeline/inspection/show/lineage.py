@@ -7,7 +7,8 @@ import shlex
 from pathlib import Path
 
 from pipeline.errors import SpecError
-from pipeline.experiments import Cell, Experiment, MeasuredCell
+from pipeline.experiments import Cell, Experiment
+from pipeline.experiments.cells import MeasuredCell
 from pipeline.inspection.show.evaluation import evaluation_lines, release_lines
 from pipeline.inspection.show.measurements import measurement_lines
 from pipeline.inspection.show.number import number_lines

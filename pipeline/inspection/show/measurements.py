@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.experiments import Experiment, MeasuredCell
+from pipeline.experiments import Experiment
+from pipeline.experiments.cells import MeasuredCell
 from pipeline.inspection.show.number import metric_name
 from pipeline.inspection.show.text import Lines, code_text, file_here
 from pipeline.reports.build import device_text

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pipeline.experiments import Cell, Experiment, TrainedCell
+from pipeline.experiments import Cell, Experiment
+from pipeline.experiments.cells import TrainedCell
 from pipeline.inspection.show.text import Lines
 from pipeline.results.of_cells import CellResult
 

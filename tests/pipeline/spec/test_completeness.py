@@ -10,7 +10,8 @@ import pytest
 
 from dmnet.config import RecipeConfig, Section
 from pipeline.errors import SpecError
-from pipeline.experiments import MeasuredCell, TrainedCell, build_experiment, configuration
+from pipeline.experiments import build_experiment, configuration
+from pipeline.experiments.cells import MeasuredCell, TrainedCell
 from pipeline.spec.params import Params
 from pipeline.spec.settings import ORIGINS
 

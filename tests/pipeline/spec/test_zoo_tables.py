@@ -13,7 +13,8 @@ import pytest
 
 from dmnet.inference.augmented import size_at_scale
 from pipeline.errors import SpecError
-from pipeline.experiments import TimedCell, build_experiment
+from pipeline.experiments import build_experiment
+from pipeline.experiments.cells import TimedCell
 from pipeline.spec.params import Params
 
 ROOT = Path(__file__).resolve().parents[3]
