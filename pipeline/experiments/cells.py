@@ -12,7 +12,7 @@ from typing import ClassVar, assert_never
 from dmnet.config import DatasetConfig, ProfileConfig, SpeedConfig, content_hash
 from pipeline.errors import SpecError
 from pipeline.experiments.configuration import CellConfiguration
-from pipeline.experiments.jobs import Count, Evaluation, Speed, protocol_text, size_text
+from pipeline.experiments.jobs import Evaluation, protocol_text, size_text
 from pipeline.spec.settings import Settings
 from pipeline.spec.tables import CellSpec, CountSpec, SpeedSpec
 
@@ -81,6 +81,39 @@ class ReleasedCell(_OnData):
 @dataclass(frozen=True)
 class CitedCell(_OnData):
     """Only quoted: nothing is trained, and the source published no checkpoint."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Of a model, without training it."""
+
+    folder: ClassVar[str]
+    key: str
+    config: ProfileConfig | SpeedConfig
+
+    @property
+    def path(self) -> str:
+        return f"{self.folder}/{self.key}.json"
+
+    @property
+    def log(self) -> str:
+        return f"logs/{self.folder}/{self.key}.log"
+
+
+@dataclass(frozen=True)
+class Count(Measurement):
+    """The cost of one model's multi-scale module at one input size, at full width."""
+
+    folder = "counts"
+    config: ProfileConfig
+
+
+@dataclass(frozen=True)
+class Speed(Measurement):
+    """Frames a second and memory of one model at the preset's width and sizes, on this device."""
+
+    folder = "speed"
+    config: SpeedConfig
 
 
 @dataclass(frozen=True)

@@ -6,16 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from dmnet.config import DatasetConfig
-from pipeline.experiments.cells import Cell
-from pipeline.experiments.jobs import (
-    Count,
-    Evaluation,
-    Measurement,
-    Release,
-    Run,
-    Speed,
-    Submission,
-)
+from pipeline.experiments.cells import Cell, Count, Measurement, Speed
+from pipeline.experiments.jobs import Evaluation, Release, Run, Submission
 from pipeline.spec.official import OfficialResult
 from pipeline.spec.params import PresetSpec
 from pipeline.spec.settings import Setting

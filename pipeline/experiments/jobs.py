@@ -1,19 +1,16 @@
-"""What Snakemake makes for cells: trainings, released checkpoints, evaluations, measurements."""
+"""What Snakemake makes for cells: trainings, released checkpoints, evaluations, submissions."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import ClassVar
 
 from dmnet.config import (
     DatasetConfig,
     EvaluationConfig,
     InferenceConfig,
     JobConfig,
-    ProfileConfig,
     ReleaseJob,
-    SpeedConfig,
     content_hash,
 )
 
@@ -88,39 +85,6 @@ class Submission:
     def predictions(self) -> str:
         """The manifest of the predicted images, which lie beside it in a folder of its stem."""
         return f"predictions/{self.run_key}/{self.name}.json"
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """Of a model, without training it."""
-
-    folder: ClassVar[str]
-    key: str
-    config: ProfileConfig | SpeedConfig
-
-    @property
-    def path(self) -> str:
-        return f"{self.folder}/{self.key}.json"
-
-    @property
-    def log(self) -> str:
-        return f"logs/{self.folder}/{self.key}.log"
-
-
-@dataclass(frozen=True)
-class Count(Measurement):
-    """The cost of one model's multi-scale module at one input size, at full width."""
-
-    folder = "counts"
-    config: ProfileConfig
-
-
-@dataclass(frozen=True)
-class Speed(Measurement):
-    """Frames a second and memory of one model at the preset's width and sizes, on this device."""
-
-    folder = "speed"
-    config: SpeedConfig
 
 
 def evaluation_name(protocol: str, config: EvaluationConfig) -> str:

@@ -18,8 +18,8 @@ from pipeline.experiments import (
     build_experiment,
     find_submission,
 )
+from pipeline.experiments.cells import Measurement
 from pipeline.experiments.figures import Figure, figure_names, load_figures
-from pipeline.experiments.jobs import Measurement
 from pipeline.spec.params import Params
 from pipeline.workflow.errors import workflow_error
 from pipeline.workflow.invocation import Invocation
