@@ -231,8 +231,7 @@ def pull(arguments: argparse.Namespace) -> None:
     keys = None
     if arguments.target is not None:
         asked = experiment_of(arguments)
-        measured = (job.key for job in asked.measurements.values())
-        keys = {*asked.runs, *asked.releases, *measured}
+        keys = {*asked.runs, *asked.releases, *(job.key for job in asked.measurements.values())}
     print(pull_runs(keys, results=arguments.results))
 
 
