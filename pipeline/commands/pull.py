@@ -16,5 +16,6 @@ def command(scale: Scale, target: str | None, results: bool) -> None:
     keys = None
     if target is not None:
         asked = scale.experiment(target)
-        keys = {*asked.runs, *asked.releases, *asked.profiles, *asked.speeds}
+        measured = (job.key for job in asked.measurements.values())
+        keys = {*asked.runs, *asked.releases, *measured}
     print(pull(keys, results=results))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.experiments import Cell, Experiment, settings_with_origin
+from pipeline.experiments.cells import CountedCell, TimedCell, TrainedCell
 from pipeline.reports.claims.bold import bold_places
 from pipeline.reports.ranking import rank_agreements
 from pipeline.reports.verdict import Rules, Verdict, judge
@@ -18,7 +19,7 @@ from pipeline.results.made_by import code_notes, measured_by, trained_by
 from pipeline.results.of_cells import CellResult, in_words, read_cell, weights_of
 from pipeline.results.trained_on import trained_on
 from pipeline.spec.official import official_notes
-from pipeline.spec.settings import ORIGINS, Setting, part_of
+from pipeline.spec.settings import ORIGINS, part_of
 from pipeline.spec.tables import DEFAULTS, CellSpec
 
 
@@ -35,7 +36,7 @@ def build_report(
     contents = {
         name: _cell(result, judge(result, experiment, rules)) for name, result in results.items()
     }
-    measured, marks = measured_by(results.values(), root), code_notes(results.values(), root)
+    measured, marks = measured_by(results.values()), code_notes(results.values())
     return {
         "table": table,
         "title": spec.title,
@@ -51,7 +52,7 @@ def build_report(
         },
         "seeds": experiment.seeds,
         # Nothing is, where only released checkpoints are evaluated.
-        "trains": any(cell.evaluations or cell.profile for cell in cells),
+        "trains": any(isinstance(cell, TrainedCell | CountedCell) for cell in cells),
         "datasets": _datasets(cells, results),
         "devices": _devices(results),
         "code": trained_by(results.values()),
@@ -115,9 +116,9 @@ def _cell(result: CellResult, verdict: Verdict | None) -> dict[str, Any]:
         "verdict": verdict.as_json() if verdict else None,
         "source": result.source,
         "official": _official(result),
-        "profile": cell.profile.key if cell.profile else None,
-        "speed": cell.speed.key if cell.speed else None,
-        "metric": _metric(cell),
+        "profile": cell.job.key if isinstance(cell, CountedCell) else None,
+        "speed": cell.job.key if isinstance(cell, TimedCell) else None,
+        "metric": cell.spec.measure,
         "note": cell.spec.note,
         "failed": result.failed_job,
         "released": _released(result),
@@ -161,15 +162,10 @@ def _released(result: CellResult) -> dict[str, Any] | None:
     }
 
 
-def _metric(cell: Cell) -> str:
-    counted = cell.spec.profile or cell.spec.speed
-    return cell.spec.metric if counted is None else counted.measure
-
-
 def _devices(results: dict[str, CellResult]) -> list[str]:
     """What speed and memory were measured on, in words; several after a change of machine."""
-    found = {device_text(result.speed) for result in results.values() if result.speed is not None}
-    return sorted(found)
+    timed = (r.measurement for r in results.values() if isinstance(r.cell, TimedCell))
+    return sorted({device_text(measurement) for measurement in timed if measurement is not None})
 
 
 def device_text(speed: dict[str, Any]) -> str:
@@ -209,7 +205,7 @@ def _datasets(cells: list[Cell], results: dict[str, CellResult]) -> list[dict[st
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for cell in cells:
         if cell.dataset is None or cell.published_dataset is None or not cell.measured:
-            continue  # profiled: no data
+            continue  # nothing is evaluated on it
         entry = found.setdefault(
             (cell.published_dataset, cell.dataset.name),
             {
@@ -242,9 +238,9 @@ def _same_weights(results: dict[str, CellResult]) -> list[list[str]]:
 
 def _settings(cells: list[Cell], origins: tuple[str, ...]) -> list[dict[str, Any]]:
     """Part by part: of the backbone, of the head ..., of the recipe."""
-    found: dict[str, list[Setting]] = settings_with_origin(cells, origins)
+    chosen = settings_with_origin(cells, origins)
     return [
         {"key": path, "value": setting.value, "source": setting.source}
-        for path, settings in sorted(found.items(), key=lambda item: part_of(item[0]))
+        for path, settings in sorted(chosen.items(), key=lambda item: part_of(item[0]))
         for setting in settings
     ]

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
-from dmnet.errors import RunError
 from pipeline.errors import ResultError
+from pipeline.experiments.cells import MeasuredCell
 from pipeline.results.of_cells import CellResult, RunResult
-from pipeline.results.schemas import Counted, read_result_file
 from pipeline.shown import words
 
 COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
@@ -60,7 +58,7 @@ def trained_by(results: Iterable[CellResult]) -> list[Code]:
     return _sorted(code for result in results for run in result.runs for code in _trainers(run))
 
 
-def measured_by(results: Iterable[CellResult], root: Path = Path(".")) -> list[Code]:
+def measured_by(results: Iterable[CellResult]) -> list[Code]:
     """What evaluated, counted or timed, each with its `cells`; none where that is no news: every
     run was evaluated by code that it was trained by.
 
@@ -73,7 +71,7 @@ def measured_by(results: Iterable[CellResult], root: Path = Path(".")) -> list[C
     found: list[Code] = []
     news = False
     for result in results:
-        for path, record, trained in _measurers(result, everywhere, root):
+        for path, record, trained in _measurers(result, everywhere):
             news |= is_news(record, trained)
             code = code_entry(record, path)
             found.append(code)
@@ -97,7 +95,7 @@ def _same_code(code: Any, other: Any) -> bool:
     return _at(code, name) is not None and _at(code, name) == _at(other, name)
 
 
-def code_notes(results: Iterable[CellResult], root: Path = Path(".")) -> list[str]:
+def code_notes(results: Iterable[CellResult]) -> list[str]:
     """A line for every run and measurement of more than one code, in Markdown."""
     found: dict[str, None] = {}
     for result in results:
@@ -105,7 +103,7 @@ def code_notes(results: Iterable[CellResult], root: Path = Path(".")) -> list[st
             folder = f"{run.evaluation.folder}/{run.evaluation.run_key}"
             found |= dict.fromkeys(code_marks(f"{folder}/train.json", run.trained))
             found |= dict.fromkeys(code_marks(run.evaluation.path, run.metrics))
-        for path, content in _others(result, root):
+        for path, content in _others(result):
             found |= dict.fromkeys(code_marks(path, content))
     return [f"**More than one code:** {line}" for line in found]
 
@@ -148,30 +146,22 @@ def training_code(trained: dict[str, Any]) -> list[Any]:
     return [_at(attempt, "code") for attempt in attempts]
 
 
-def _measurers(
-    result: CellResult, trained: list[Any], root: Path
-) -> Iterator[tuple[str, Any, list[Any]]]:
+def _measurers(result: CellResult, trained: list[Any]) -> Iterator[tuple[str, Any, list[Any]]]:
     """(path, what measured, what would be no news: its own run's code, or for counts and speeds
     `trained`, any run's); earlier evaluations and counts say nothing."""
     for run in result.measured:
         if run.metrics.get("code") is not None:
             own = training_code(run.trained) if run in result.runs else []
             yield run.evaluation.path, run.metrics["code"], own
-    for path, content in _others(result, root):
+    for path, content in _others(result):
         if content.get("code") is not None:
             yield path, content["code"], trained
 
 
-def _others(result: CellResult, root: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Counts and speeds: path and content."""
-    cell = result.cell
-    if cell.speed is not None and result.speed is not None:
-        yield cell.speed.path, result.speed
-    if cell.profile is not None and result.profiled is not None:
-        try:
-            yield cell.profile.path, read_result_file(root / cell.profile.path, Counted)
-        except (ResultError, RunError):
-            return  # gone since it was read
+def _others(result: CellResult) -> Iterator[tuple[str, dict[str, Any]]]:
+    """A count or a speed: path and content."""
+    if isinstance(result.cell, MeasuredCell) and result.measurement is not None:
+        yield result.cell.job.path, result.measurement
 
 
 def _sorted(codes: Iterable[Code]) -> list[Code]:

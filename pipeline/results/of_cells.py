@@ -6,11 +6,19 @@ import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
 from dmnet.config import content_hash
 from pipeline.errors import ResultError
 from pipeline.experiments import Cell, Evaluation, Experiment
+from pipeline.experiments.cells import (
+    CitedCell,
+    CountedCell,
+    MeasuredCell,
+    ReleasedCell,
+    TimedCell,
+    TrainedCell,
+)
 from pipeline.results.failures import Failure, failure_of
 from pipeline.results.schemas import Counted, Evaluated, Released, Timed, Trained, read_result_file
 from pipeline.spec.official import OfficialValue, official_value
@@ -45,35 +53,36 @@ def in_words(device: str, form: str | None, tf32: list[str] | None) -> str:
 
 @dataclass(frozen=True)
 class CellResult:
-    """A cell's value: mean (and spread) over its seeds, or a profile; None while pending."""
+    """A cell's value: mean (and spread) over its seeds, or what was measured without training."""
 
     cell: Cell
-    runs: tuple[RunResult, ...]
-    profiled: float | None = None
+    runs: tuple[RunResult, ...] = ()
+    released: RunResult | None = None  # measured on the weights that the source published
+    measurement: dict[str, Any] | None = None  # what the job of a count or a speed wrote
     failure: Failure | None = None
     official: OfficialValue | None = None  # takes the place of what was measured
-    speed: dict[str, Any] | None = None  # what the measurement of speed and memory wrote
-    released: RunResult | None = None  # measured on the weights that the source published
 
     @property
     def source(self) -> str:
         """Where the value comes from: official (a test server), trained, released (a published
-        checkpoint, measured here), profiled, cited (only quoted), pending, failed, or absent (no
-        such class in the data)."""
+        checkpoint, measured here), profiled (counted or timed), cited (only quoted), pending,
+        failed, or absent (no such class in the data)."""
         missing = "pending" if self.failure is None else "failed"
         if self.official is not None:
             return "official"
-        if self.cell.profile is not None:
-            return missing if self.profiled is None else "profiled"
-        if self.cell.speed is not None:
-            return missing if self.speed is None else "profiled"
-        if len(self.runs) < len(self.cell.evaluations):
-            return missing
-        if not self.cell.evaluations:
-            if self.cell.released is None:
+        match self.cell:
+            case CountedCell() | TimedCell():
+                return missing if self.measurement is None else "profiled"
+            case CitedCell():
                 return "cited"
-            return missing if self.released is None else "released"
-        return "trained" if all(run.value is not None for run in self.runs) else "absent"
+            case ReleasedCell():
+                return missing if self.released is None else "released"
+            case TrainedCell():
+                if len(self.runs) < len(self.cell.evaluations):
+                    return missing
+                return "trained" if len(self.values) == len(self.runs) else "absent"
+            case _:
+                assert_never(self.cell)
 
     @property
     def failed_job(self) -> dict[str, str] | None:
@@ -93,16 +102,12 @@ class CellResult:
     def ours(self) -> float | None:
         if self.official is not None:
             return self.official.value
-        if self.source == "profiled":
-            return self.profiled if self.cell.speed is None else self._measured
+        if isinstance(self.cell, MeasuredCell):
+            content = self.measurement
+            return None if content is None else measured_value(self.cell, content)
         if self.source == "released":
             return self.released.value if self.released else None
         return round(statistics.fmean(self.values), 2) if self.source == "trained" else None
-
-    @property
-    def _measured(self) -> float | None:
-        spec = self.cell.spec.speed
-        return None if spec is None or self.speed is None else speed_value(self.speed, spec.measure)
 
     @property
     def spread(self) -> float | None:
@@ -114,9 +119,10 @@ class CellResult:
     @property
     def difference(self) -> float | None:
         """Ours minus published, of the numbers as they are printed; none for two devices."""
-        if self.ours is None or self.cell.spec.published is None or self.cell.speed is not None:
+        ours, published = self.ours, self.cell.spec.published
+        if ours is None or published is None or self.cell.of_one_device:
             return None
-        return round(self.ours - self.cell.spec.published, 2)
+        return round(ours - published, 2)
 
 
 def metric_value(cell: Cell, metrics: dict[str, Any]) -> float | None:
@@ -166,20 +172,6 @@ def check_facts(path: Path, facts: Iterable[tuple[str, object, object]]) -> None
             )
 
 
-def read_profile(cell: Cell, root: Path = Path(".")) -> float | None:
-    """The counted number in the published unit; None while pending. Raises ResultError."""
-    profile, spec = cell.profile, cell.spec.profile
-    if profile is None or spec is None or not (root / profile.path).exists():
-        return None
-    content = read_result_file(root / profile.path, Counted)
-    if content["profile"] != profile.key or content.get(spec.measure) is None:
-        raise ResultError(
-            f"{profile.path}: is of another profile, or has no {spec.measure!r}; delete the file "
-            "and run again"
-        )
-    return round(content[spec.measure] / spec.per, 2)
-
-
 # What a measurement of speed calls it, and the unit of the zoos' tables: their GB are 2^30 bytes.
 SPEED_FIELDS = {
     "frames_per_second": ("frames_per_second", 1),
@@ -187,35 +179,53 @@ SPEED_FIELDS = {
 }
 
 
-def speed_value(content: dict[str, Any], measure: str) -> float:
-    """The measured number in the table's unit: frames a second, or gigabytes of 2^30 bytes."""
-    name, per = SPEED_FIELDS[measure]
-    return round(content[name] / per, 4)
+def measured_value(cell: MeasuredCell, content: dict[str, Any]) -> float:
+    """In the table's unit."""
+    match cell:
+        case CountedCell():
+            return round(content[cell.measurement.measure] / cell.measurement.per, 2)
+        case TimedCell():
+            name, per = SPEED_FIELDS[cell.measurement.measure]
+            return round(content[name] / per, 4)
+        case _:
+            assert_never(cell)
 
 
-def read_speed(cell: Cell, root: Path = Path(".")) -> dict[str, Any] | None:
-    """What was measured and on which device; None while pending. Raises ResultError."""
-    speed, spec = cell.speed, cell.spec.speed
-    if speed is None or spec is None or not (root / speed.path).exists():
+def read_measurement(cell: MeasuredCell, root: Path = Path(".")) -> dict[str, Any] | None:
+    """What was counted or timed; None while pending. Raises ResultError."""
+    path, measure = cell.job.path, cell.measurement.measure
+    if not (root / path).exists():
         return None
-    content = read_result_file(root / speed.path, Timed)
-    if content["speed"] != speed.key:
-        raise ResultError(f"{speed.path}: is of another measurement; delete the file and run again")
+    match cell:
+        case CountedCell():
+            content = read_result_file(root / path, Counted)
+            fits = content["profile"] == cell.job.key and content.get(measure) is not None
+            told = f"profile, or has no {measure!r}"
+        case TimedCell():
+            content = read_result_file(root / path, Timed)
+            fits, told = content["speed"] == cell.job.key, "measurement"
+        case _:
+            assert_never(cell)
+    if not fits:
+        raise ResultError(f"{path}: is of another {told}; delete the file and run again")
     return content
 
 
 def weights_of(cell: Cell, runs: Iterable[RunResult]) -> dict[str, str | None]:
     """Run key -> SHA-256 of the weights that the run ended with, None while it is pending."""
-    pending: dict[str, str | None] = {e.run_key: None for e in cell.evaluations}
+    seeds = cell.evaluations if isinstance(cell, TrainedCell) else ()
+    pending: dict[str, str | None] = {evaluation.run_key: None for evaluation in seeds}
     return pending | {run.evaluation.run_key: run.metrics["weights_sha256"] for run in runs}
 
 
 def read_cell(cell: Cell, experiment: Experiment, root: Path = Path(".")) -> CellResult:
     """What there is of a cell by now; an official figure that is its run's comes first."""
-    results = [read_result(cell, evaluation, root) for evaluation in cell.evaluations]
-    runs = tuple(result for result in results if result is not None)
-    given = official_value(experiment.official, cell.table, cell.name, weights_of(cell, runs))
     failure = failure_of(cell, experiment, root)
-    profiled, speed = read_profile(cell, root), read_speed(cell, root)
-    released = read_result(cell, cell.released, root) if cell.released else None
-    return CellResult(cell, runs, profiled, failure, given, speed, released)
+    if isinstance(cell, MeasuredCell):
+        return CellResult(cell, measurement=read_measurement(cell, root), failure=failure)
+    results = [read_result(cell, evaluation, root) for evaluation in cell.measured]
+    measured = [result for result in results if result is not None]
+    runs = tuple(result for result in measured if result.evaluation.folder == "runs")
+    released = next((r for r in measured if r.evaluation.folder == "released"), None)
+    given = official_value(experiment.official, cell.table, cell.name, weights_of(cell, runs))
+    return CellResult(cell, runs, released, failure=failure, official=given)

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from dmnet.config import InferenceConfig
-from pipeline.experiments import Cell, Evaluation, Experiment
+from pipeline.experiments import Cell, Evaluation, Release
+from pipeline.experiments.jobs import protocol_text
 from pipeline.inspection.show.number import metric_name
 from pipeline.inspection.show.text import UNKNOWN, Lines, code_text, entry_at, file_here, recorded
 from pipeline.results.of_cells import CellResult, RunResult
 from pipeline.results.schemas import Imported, read_result_file
 
 
-def release_lines(experiment: Experiment, cell: Cell, result: CellResult, root: Path) -> Lines:
+def release_lines(release: Release, result: CellResult, root: Path) -> Lines:
     """Which published file was evaluated, and what proves that it is it."""
-    assert cell.released is not None
-    release = experiment.releases[cell.released.run_key]
     lines = [
         ("folder", f"released/{release.key}"),
         ("published by", release.job.run.checkpoint.zoo),
@@ -63,8 +60,3 @@ def evaluation_lines(
         (metric_name(cell), value),
     ]
     return lines
-
-
-def protocol_text(inference: InferenceConfig) -> str:
-    values = inference.model_dump(mode="json", exclude_none=True)
-    return ", ".join(f"{key} {json.dumps(value)}" for key, value in values.items())

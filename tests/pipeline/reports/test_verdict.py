@@ -143,7 +143,8 @@ def test_a_count_is_reproduced_when_it_rounds_to_what_is_printed(ours, published
 def test_counts_are_judged_at_every_preset():
     experiment = build_experiment("mini", tables=["table3"], params=Params(ROOT / "params"))
     cell = next(cell for cell in experiment.cells if cell.name == "dmnet-flops")
-    verdict = judge(CellResult(cell, (), profiled=20.25), experiment, None)
+    content = {cell.measurement.measure: 20.25 * cell.measurement.per}
+    verdict = judge(CellResult(cell, measurement=content), experiment, None)
     assert verdict is not None
     assert (verdict.status, verdict.difference, verdict.interval) == (REPRODUCED, 0.25, None)
 
