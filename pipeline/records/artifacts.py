@@ -12,16 +12,11 @@ from pathlib import Path
 
 from dmnet.errors import DMNetError
 from dmnet.files import write_text
+from pipeline import paths
 from pipeline.dvc.command import dvc
 from pipeline.dvc.entries import (
-    FILES,
-    FOLDERS,
-    RUN,
-    TRAINED,
-    WEIGHTS,
     Entry,
     cached,
-    entry_of,
     is_cached,
     may_name,
     md5_of,
@@ -52,20 +47,20 @@ def track(keys: set[str], root: Path = Path(".")) -> Tracked:
     if reason := why_not_shared(root):
         return Tracked(f"DVC: left out: {reason}; then `python -m pipeline record`")
     finished = [
-        f"{kind}/{key}"
-        for kind in TRAINED
+        paths.run(key, kind)
+        for kind in paths.OF_WEIGHTS
         for key in sorted(keys)
-        if (root / kind / key / "train.json").exists()
+        if (root / paths.trained(key, kind)).exists()
     ]
-    whole = [run for run in finished if (root / run / WEIGHTS).exists()]
+    whole = [run for run in finished if (root / run / paths.WEIGHTS).exists()]
     tracked = {f"{run}.dvc": _run_files(run, root) for run in whole}
     for run in finished:
-        found = sorted((root / run / "evaluations").glob("*.json"))
-        tracked |= {entry_of(path): [path] for path in _relative(found, root)}
+        found = sorted((root / run / paths.EVALUATIONS).glob("*.json"))
+        tracked |= {paths.entry(path): [path] for path in _relative(found, root)}
     beside = _predictions(keys, root)
-    for kind in FILES:
-        found = sorted((root / kind).glob("*.json"))
-        beside |= {entry_of(path): [path] for path in _relative(found, root)}
+    for pattern in (paths.count("*"), paths.speed("*")):
+        found = sorted(root.glob(pattern))
+        beside |= {paths.entry(path): [path] for path in _relative(found, root)}
     partial = len(finished) - len(whole)
     aside = f" ({partial} without weights left as they are)" if partial else ""
     tracked |= beside
@@ -89,21 +84,21 @@ def track(keys: set[str], root: Path = Path(".")) -> Tracked:
 
 
 def _run_files(run: str, root: Path) -> list[str]:
-    return [f"{run}/{name}" for name in RUN if (root / run / name).exists()]
+    return [f"{run}/{name}" for name in paths.SHARED_OF_RUN if (root / run / name).exists()]
 
 
 def _predictions(keys: set[str], root: Path) -> dict[str, list[str]]:
     """Entry -> its manifest and the folder of label maps that goes with it."""
     found = {}
     for key in sorted(keys):
-        for path in _relative(sorted((root / "predictions" / key).glob("*.json")), root):
+        for path in _relative(sorted(root.glob(paths.prediction(key, "*"))), root):
             folder = path.removesuffix(".json")
-            found[entry_of(path)] = [path, folder] if (root / folder).is_dir() else [path]
+            found[paths.entry(path)] = [path, folder] if (root / folder).is_dir() else [path]
     return found
 
 
-def _relative(paths: Iterable[Path], root: Path) -> list[str]:
-    return [path.relative_to(root).as_posix() for path in paths]
+def _relative(found: Iterable[Path], root: Path) -> list[str]:
+    return [path.relative_to(root).as_posix() for path in found]
 
 
 def _changed(
@@ -198,5 +193,5 @@ def _content(path: Path) -> str | None:
 
 def _patterns(root: Path) -> list[str]:
     """What `git add` takes: the entries of every kind that there is."""
-    kinds = (*FOLDERS, *FILES)
-    return [f"{kind}/*.dvc" for kind in kinds if any((root / kind).glob("*.dvc"))] or ["runs/*.dvc"]
+    found = [f"{kind}/*.dvc" for kind in paths.SHARED if any((root / kind).glob("*.dvc"))]
+    return found or [f"{paths.RUNS}/*.dvc"]

@@ -31,6 +31,7 @@ from dmnet.files import (
     write_json,
 )
 from dmnet.text import reason
+from pipeline import paths
 from pipeline.errors import ResultError
 from pipeline.experiments import Experiment, Submission, find_submission
 from pipeline.results.schemas import Predicted, Weights, read_result_file
@@ -106,7 +107,7 @@ def _read_manifest(
     if not path.exists():
         raise ResultError(f"{path}: missing; run `snakemake {submission.predictions}`")
     content = read_result_file(path, Predicted)
-    trained = read_result_file(root / "runs" / submission.run_key / "train.json", Weights)
+    trained = read_result_file(root / paths.trained(submission.run_key), Weights)
     for name, found, expected in (
         ("run", content["run"], submission.run_key),
         ("evaluation", content["evaluation_hash"], content_hash(submission.config)),

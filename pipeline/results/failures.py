@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dmnet.errors import DMNetError
 from dmnet.files import read_json
+from pipeline import paths
 from pipeline.attempt import mark_of
 from pipeline.experiments import Cell, Experiment
 from pipeline.shown import one_line
@@ -25,11 +26,9 @@ class Failure:
 
 def failure_of(cell: Cell, experiment: Experiment, root: Path = Path(".")) -> Failure | None:
     """None when every job of the cell is done, pending or running."""
-    for output, log in _jobs(cell, experiment):
-        if not (root / output).exists():
-            failure = read_failure(log, root)
-            if failure is not None:
-                return failure
+    for output in _outputs(cell, experiment):
+        if not (root / output).exists() and (failure := read_failure(paths.log(output), root)):
+            return failure
     return None
 
 
@@ -44,29 +43,16 @@ def read_failure(log: str, root: Path = Path(".")) -> Failure | None:
         return Failure(log, "no reason was kept")  # the mark itself is damaged
 
 
-def train_log(key: str) -> str:
-    return f"logs/runs/{key}/train.log"
-
-
-def _jobs(cell: Cell, experiment: Experiment) -> list[tuple[str, str]]:
-    """(output, log) of every job that the cell needs, in the order they run; as in rules/*.smk."""
-    jobs = []
+def _outputs(cell: Cell, experiment: Experiment) -> list[str]:
+    """Of every job that the cell needs, in the order they run."""
+    found = []
     if cell.dataset is not None and cell.measured:
-        name = cell.dataset.name
-        jobs.append((f"data/{name}/manifest.json", f"logs/data/{name}.log"))
+        found.append(paths.data_manifest(cell.dataset.name))
     for evaluation in cell.evaluations:
         keys = [evaluation.run_key]
         while (parent := experiment.runs[keys[0]].job.run.parent) is not None:
             keys.insert(0, parent)
-        jobs += [(f"runs/{key}/train.json", train_log(key)) for key in keys]
-        log = f"logs/runs/{evaluation.run_key}/{evaluation.name}.log"
-        jobs.append((evaluation.path, log))
+        found += [*map(paths.trained, keys), evaluation.path]
     if cell.released is not None:
-        logs = f"logs/released/{cell.released.run_key}"
-        jobs.append((cell.released.trained, f"{logs}/import.log"))
-        jobs.append((cell.released.path, f"{logs}/{cell.released.name}.log"))
-    if cell.profile is not None:
-        jobs.append((cell.profile.path, f"logs/counts/{cell.profile.key}.log"))
-    if cell.speed is not None:
-        jobs.append((cell.speed.path, f"logs/speed/{cell.speed.key}.log"))
-    return jobs
+        found += [cell.released.trained, cell.released.path]
+    return found + [job.path for job in (cell.profile, cell.speed) if job is not None]

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from dmnet.errors import DMNetError
 from dmnet.files import read_json, write_text
+from pipeline import paths
 from pipeline.experiments import Experiment, build_experiment
 from pipeline.spec.params import Params
 
@@ -41,12 +42,12 @@ class Hints:
         """What leads to every run, dataset, evaluation, profile and measurement of `experiment`."""
         cells: dict[str, tuple[str, str]] = {}
         for cell in experiment.cells:
-            outputs = [f"data/{cell.dataset.name}"] if cell.dataset is not None else []
+            outputs = [paths.dataset(cell.dataset.name)] if cell.dataset is not None else []
             outputs += [path for evaluation in cell.measured for path in evaluation.paths]
             outputs += [job.path for job in (cell.profile, cell.speed) if job is not None]
             for evaluation in cell.evaluations:
                 if parent := experiment.runs[evaluation.run_key].job.run.parent:
-                    outputs.append(f"runs/{parent}/train.json")
+                    outputs.append(paths.trained(parent))
             for output in outputs:
                 cells.setdefault(output, (cell.table, cell.name))
         served = {key: run.cells for key, run in experiment.runs.items()}

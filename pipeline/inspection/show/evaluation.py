@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from dmnet.config import InferenceConfig
+from pipeline import paths
 from pipeline.experiments import Cell, Evaluation, Experiment
 from pipeline.inspection.show.number import metric_name
 from pipeline.inspection.show.text import UNKNOWN, Lines, code_text, entry_at, file_here, recorded
@@ -18,7 +19,7 @@ def release_lines(experiment: Experiment, cell: Cell, result: CellResult, root: 
     assert cell.released is not None
     release = experiment.releases[cell.released.run_key]
     lines = [
-        ("folder", f"released/{release.key}"),
+        ("folder", paths.run(release.key, paths.RELEASED)),
         ("published by", release.job.run.checkpoint.zoo),
         ("serves", ", ".join(release.cells)),
     ]
@@ -26,7 +27,7 @@ def release_lines(experiment: Experiment, cell: Cell, result: CellResult, root: 
         files = release.job.run.checkpoint.files
         return [*lines, ("file", f"pending; weights/{files[0].file}"), ("from", files[0].urls[0])]
     file = entry_at(result.released.trained, "checkpoint")
-    path = root / "released" / release.key / "imported.json"
+    path = root / paths.run(release.key, paths.RELEASED) / paths.IMPORTED
     imported = read_result_file(path, Imported) if path.exists() else None
     proof = "SHA-256 as published" if entry_at(file, "verified") else "no published hash: unproven"
     return [
@@ -36,7 +37,7 @@ def release_lines(experiment: Experiment, cell: Cell, result: CellResult, root: 
         ("SHA-256", f"{recorded(entry_at(file, 'sha256'))} ({proof})"),
         ("imported by", code_text(imported) if imported else UNKNOWN),
         ("made by", recorded(entry_at(imported, "repeat"))),
-        ("log", file_here(f"logs/released/{release.key}/import.log", root)),
+        ("log", file_here(paths.log(cell.released.trained), root)),
     ]
 
 
@@ -48,10 +49,7 @@ def evaluation_lines(
         ("split", evaluation.config.split),
         ("protocol", protocol_text(evaluation.config.inference)),
         ("result", file_here(evaluation.path, root)),
-        (
-            "its log",
-            file_here(f"logs/{evaluation.folder}/{evaluation.run_key}/{evaluation.name}.log", root),
-        ),
+        ("its log", file_here(paths.log(evaluation.path), root)),
     ]
     if measured is None:
         return [*lines, (metric_name(cell), "pending")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from pipeline import paths
 from pipeline.experiments import Experiment
 from pipeline.inspection.show.evaluation import protocol_text
 from pipeline.inspection.show.number import metric_name
@@ -26,7 +27,7 @@ def profile_lines(experiment: Experiment, result: CellResult, root: Path) -> Lin
         ("measure", spec.measure),
         ("unit", f"{spec.per:,} (the count is divided by it)"),
         ("input", f"{height} x {width} (height x width), full model width at every preset"),
-        ("log", file_here(f"logs/counts/{profile.key}.log", root)),
+        ("log", file_here(paths.log(profile.path), root)),
     ]
     if result.profiled is None:
         return [*lines, ("count", "pending")]
@@ -50,7 +51,7 @@ def speed_lines(experiment: Experiment, result: CellResult, root: Path) -> Lines
             f"{config.batch_size} crops of {_size(config.crop_size)} on one device, "
             f"{config.precision}",
         ),
-        ("log", file_here(f"logs/speed/{speed.key}.log", root)),
+        ("log", file_here(paths.log(speed.path), root)),
     ]
     if result.speed is None:
         return [*lines, (metric_name(result.cell), "pending")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pipeline import paths
 from pipeline.experiments import Cell, Experiment
 from pipeline.inspection.show.text import Lines
 from pipeline.results.of_cells import CellResult
@@ -12,7 +13,7 @@ def number_lines(experiment: Experiment, result: CellResult) -> Lines:
     cell, spec = result.cell, experiment.tables[result.cell.table]
     published = cell.spec.published
     lines = [
-        ("report", f"reports/{cell.table}.md"),
+        ("report", paths.report(cell.table)),
         ("specification", f"params/tables/{cell.table}.yaml"),
         ("table", spec.title),
         ("row", cell.row),
