@@ -76,6 +76,11 @@ class DatasetConfig(Section):
         """What changes weights trained on the training split."""
         return self.identity_of("train")
 
+    def require_trained_on(self, data: DataIdentity) -> None:
+        """Raises ValueError where no training on this dataset has these data."""
+        if data not in [self.identity_of(role) for role in self.splits if role != "test"]:
+            raise ValueError("`dataset` and `run.data` describe different datasets")
+
     def identity_of(self, role: DatasetRole) -> DataIdentity:
         """The same for the split with another role. KeyError when the dataset has none."""
         return DataIdentity(

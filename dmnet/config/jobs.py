@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from dmnet.config.data import DataIdentity, DatasetConfig, DatasetRole
+from dmnet.config.data import DataIdentity, DatasetConfig
 from dmnet.config.model import ModelConfig
 from dmnet.config.recipe import OHEMConfig, RecipeConfig, Size
 from dmnet.config.sections import Section, content_hash
@@ -121,9 +121,7 @@ class JobConfig(Section):
 
     @model_validator(mode="after")
     def _same_data(self) -> JobConfig:
-        roles: list[DatasetRole] = [role for role in self.dataset.splits if role != "test"]
-        if self.run.data not in [self.dataset.identity_of(role) for role in roles]:
-            raise ValueError("`dataset` and `run.data` describe different datasets")
+        self.dataset.require_trained_on(self.run.data)
         return self
 
 

@@ -95,9 +95,7 @@ class ReleaseJob(Section):
 
     @model_validator(mode="after")
     def _same_data(self) -> ReleaseJob:
-        roles = [role for role in self.dataset.splits if role != "test"]
-        if self.run.data not in [self.dataset.identity_of(role) for role in roles]:
-            raise ValueError("`dataset` and `run.data` describe different datasets")
+        self.dataset.require_trained_on(self.run.data)
         return self
 
 

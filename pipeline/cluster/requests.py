@@ -70,9 +70,7 @@ class Requests:
             )
         per_pixel = 1e6 * self.spec.mflops_per_pixel[kind] * scale
         height, width = recipe.crop_size
-        flops = 3 * per_pixel * height * width * recipe.batch_size
-        iteration = self.costs.fixed_seconds + flops / self.costs.flops_per_second
-        return recipe.iterations * iteration + self.costs.per_job_seconds
+        return self.costs.training_seconds(recipe, per_pixel * height * width)
 
     def training_minutes(self, run: RunConfig, attempt: int) -> int:
         return self._minutes(self.training_seconds(run), attempt)

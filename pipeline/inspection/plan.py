@@ -12,21 +12,11 @@ from pipeline.cluster.card_plan import find_card, gpu_gib, preset_share, render_
 from pipeline.cluster.limits import render_cluster_plan
 from pipeline.cluster.profile import Profile, partitions
 from pipeline.cluster.requests import Requests
-from pipeline.experiments import Experiment, Run
+from pipeline.experiments import Experiment
 from pipeline.spec.costs import Costs
 
 if TYPE_CHECKING:
     from dmnet.flops import Cost
-
-
-def training_seconds(run: Run, costs: Costs, flops: int) -> float:
-    """On one device: iterations x (fixed + three forward passes' worth of arithmetic).
-
-    flops: of one image's forward pass.
-    """
-    recipe = run.job.run.recipe
-    iteration = costs.fixed_seconds + 3 * flops * recipe.batch_size / costs.flops_per_second
-    return recipe.iterations * iteration + costs.per_job_seconds
 
 
 def _speeds(experiment: Experiment, root: Path) -> list[str]:
@@ -61,7 +51,7 @@ def render_plan(
     for run in experiment.runs.values():
         config, recipe = run.job.run, run.job.run.recipe
         cost = training_cost(config.model, config.data.classes, *recipe.crop_size)
-        seconds = training_seconds(run, costs, cost.flops)
+        seconds = costs.training_seconds(recipe, cost.flops)
         done = (root / paths.trained(run.key)).exists()
         iterations += recipe.iterations
         total += seconds

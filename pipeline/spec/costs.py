@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from dmnet.config import RecipeConfig
 from pipeline.errors import SpecError
 
 
@@ -17,6 +18,14 @@ class Costs:
     fixed_seconds: float
     per_job_seconds: float
     source: str = ""
+
+    def training_seconds(self, recipe: RecipeConfig, flops: float) -> float:
+        """On one device: iterations x (fixed + three forward passes' worth of arithmetic).
+
+        flops: of one image's forward pass.
+        """
+        iteration = self.fixed_seconds + 3 * flops * recipe.batch_size / self.flops_per_second
+        return recipe.iterations * iteration + self.per_job_seconds
 
     @classmethod
     def of_a_cpu(cls, content: dict[str, Any]) -> Costs:
