@@ -6,7 +6,6 @@ stores the files and adds their md5s.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,13 +53,9 @@ def track(keys: set[str], root: Path = Path(".")) -> Tracked:
     ]
     whole = [run for run in finished if (root / run / paths.WEIGHTS).exists()]
     tracked = {f"{run}.dvc": _run_files(run, root) for run in whole}
-    for run in finished:
-        found = sorted((root / run / paths.EVALUATIONS).glob("*.json"))
-        tracked |= {paths.entry(path): [path] for path in _relative(found, root)}
-    beside = _predictions(keys, root)
-    for pattern in (paths.count("*"), paths.speed("*")):
-        found = sorted(root.glob(pattern))
-        beside |= {paths.entry(path): [path] for path in _relative(found, root)}
+    tracked |= _results([f"{run}/{paths.EVALUATIONS}/*.json" for run in finished], root)
+    predictions = [paths.prediction(key, "*") for key in sorted(keys)]
+    beside = _results([*predictions, paths.count("*"), paths.speed("*")], root)
     partial = len(finished) - len(whole)
     aside = f" ({partial} without weights left as they are)" if partial else ""
     tracked |= beside
@@ -87,18 +82,15 @@ def _run_files(run: str, root: Path) -> list[str]:
     return [f"{run}/{name}" for name in paths.SHARED_OF_RUN if (root / run / name).exists()]
 
 
-def _predictions(keys: set[str], root: Path) -> dict[str, list[str]]:
-    """Entry -> its manifest and the folder of label maps that goes with it."""
+def _results(patterns: list[str], root: Path) -> dict[str, list[str]]:
+    """Entry -> a result, and the folder of label maps that goes with a manifest of predictions."""
     found = {}
-    for key in sorted(keys):
-        for path in _relative(sorted(root.glob(paths.prediction(key, "*"))), root):
-            folder = path.removesuffix(".json")
-            found[paths.entry(path)] = [path, folder] if (root / folder).is_dir() else [path]
+    for path in (path for pattern in patterns for path in sorted(root.glob(pattern))):
+        result, folder = path.relative_to(root).as_posix(), path.with_suffix("")
+        found[paths.entry(result)] = [result]
+        if result.startswith(paths.PREDICTIONS) and folder.is_dir():
+            found[paths.entry(result)].append(folder.relative_to(root).as_posix())
     return found
-
-
-def _relative(found: Iterable[Path], root: Path) -> list[str]:
-    return [path.relative_to(root).as_posix() for path in found]
 
 
 def _changed(

@@ -26,7 +26,7 @@ class Failure:
 
 def failure_of(cell: Cell, experiment: Experiment, root: Path = Path(".")) -> Failure | None:
     """None when every job of the cell is done, pending or running."""
-    for output in _outputs(cell, experiment):
+    for output in outputs_of(cell, experiment):
         if not (root / output).exists() and (failure := read_failure(paths.log(output), root)):
             return failure
     return None
@@ -43,7 +43,7 @@ def read_failure(log: str, root: Path = Path(".")) -> Failure | None:
         return Failure(log, "no reason was kept")  # the mark itself is damaged
 
 
-def _outputs(cell: Cell, experiment: Experiment) -> list[str]:
+def outputs_of(cell: Cell, experiment: Experiment) -> list[str]:
     """Of every job that the cell needs, in the order they run."""
     found = []
     if cell.dataset is not None and cell.measured:

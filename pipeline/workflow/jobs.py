@@ -88,7 +88,7 @@ class Jobs:
         return self.experiment.datasets[name]
 
     def is_drawn(self, dataset: str) -> bool:
-        found = self._find(lambda part: part.datasets.get(dataset), paths.dataset(dataset))
+        found = self._find(lambda part: part.datasets.get(dataset), paths.data_manifest(dataset))
         return found is not None and found.generate is not None
 
     def run(self, key: str) -> Run:

@@ -16,8 +16,8 @@ from pydantic import BaseModel, ValidationError
 
 from dmnet.errors import DMNetError
 from dmnet.files import read_json, write_text
-from pipeline import paths
 from pipeline.experiments import Experiment, build_experiment
+from pipeline.results.failures import outputs_of
 from pipeline.spec.params import Params
 
 FOLDER = Path(".snakemake") / "dmnet"
@@ -42,13 +42,7 @@ class Hints:
         """What leads to every run, dataset, evaluation, profile and measurement of `experiment`."""
         cells: dict[str, tuple[str, str]] = {}
         for cell in experiment.cells:
-            outputs = [paths.dataset(cell.dataset.name)] if cell.dataset is not None else []
-            outputs += [path for evaluation in cell.measured for path in evaluation.paths]
-            outputs += [job.path for job in (cell.profile, cell.speed) if job is not None]
-            for evaluation in cell.evaluations:
-                if parent := experiment.runs[evaluation.run_key].job.run.parent:
-                    outputs.append(paths.trained(parent))
-            for output in outputs:
+            for output in outputs_of(cell, experiment):
                 cells.setdefault(output, (cell.table, cell.name))
         served = {key: run.cells for key, run in experiment.runs.items()}
         write_text(self.path, json.dumps({"cells": cells, "served": served}))

@@ -44,6 +44,9 @@ def answers(study, experiment):
         yield jobs.evaluation_json(key, name)
         kind = paths.RUNS if key in experiment.runs else paths.RELEASED
         yield inputs.evaluation_data(paths.evaluation(key, name, kind), ancient)
+    for cell in experiment.cells:
+        if cell.measured:
+            yield inputs.sources_of(cell.dataset.name)
     for key in experiment.speeds:
         yield jobs.speed_json(key)
     for key in experiment.profiles:
