@@ -62,6 +62,12 @@ def test_no_rule_spells_an_input_an_output_or_a_log(path: Path) -> None:
     assert not [name for name in FILES if name in text]
 
 
+def test_the_names_cost_nothing() -> None:
+    tree = ast.parse(Path(paths.__file__).read_text())
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+    assert [ast.unparse(node) for node in imports] == ["from __future__ import annotations"]
+
+
 def test_dmnet_writes_these_files() -> None:
     assert {*WRITTEN} == {
         *(paths.TRAINED, paths.FINISHED, paths.WEIGHTS, paths.HISTORY, paths.PROGRESS)

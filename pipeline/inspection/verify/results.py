@@ -42,9 +42,8 @@ def verify_prediction(findings: Findings, path: str) -> None:
         findings.lost(trained, path, todo)
     files: dict[str, str] = content["files"]
     folder = path.removesuffix(".json")
-    for extra in sorted(
-        file.name for file in (findings.root / folder).glob("*") if file.name not in files
-    ):
+    here = {file.name for file in (findings.root / folder).glob("*")}
+    for extra in sorted(here - files.keys()):
         findings.add(path, "an image for every file beside it", extra, f"delete {extra}")
     for image_name, digest in files.items():
         image = f"{folder}/{image_name}"
@@ -107,6 +106,4 @@ def verify_data(findings: Findings, quick: bool) -> None:
         for problem in problems:
             name, _, what = problem.partition(": ")
             name = os.path.relpath(name, findings.root)
-            findings.add(
-                name, f"the file of {paths.dataset(file.parent.name)}/checksums.sha256", what, todo
-            )
+            findings.add(name, f"the file of {Path(path).parent}/checksums.sha256", what, todo)
