@@ -35,6 +35,7 @@ from dmnet.collector import collect_rarely
 from dmnet.errors import DMNetError
 from dmnet.files import to_json, write_bytes, write_text
 from dmnet.text import all_visible, error_line
+from pipeline import paths
 from pipeline.errors import SpecError
 from pipeline.experiments import PARAMS, Experiment, build_experiment
 from pipeline.spec.params import Params
@@ -310,7 +311,7 @@ def parser() -> argparse.ArgumentParser:
         elif argument is not None:
             command.add_argument(argument)
         if name in INTO_FOLDER:
-            command.add_argument("--folder", type=Path, default=Path("reports"))
+            command.add_argument("--folder", type=Path, default=Path(paths.REPORTS))
         if name in INTO_FILE:
             command.add_argument("--output", type=Path, required=True)
         if name not in OF_NO_PRESET:
@@ -334,7 +335,7 @@ def parser() -> argparse.ArgumentParser:
     add("--port", type=int, default=5000)
     add("--every", type=float, default=10, help="seconds between looks at the runs; default 10")
     add = commands.choices["data"].add_argument
-    add("--sources", type=Path, default=Path("data/sources"))
+    add("--sources", type=Path, default=Path(paths.SOURCES))
     add("--check", action="store_true", help="read and hash every file")
     add = commands.choices["pull"].add_argument
     add("--results", action="store_true", help="without weights: enough for every report")

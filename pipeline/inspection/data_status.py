@@ -24,7 +24,7 @@ from dmnet.files import user_path
 from pipeline import paths
 from pipeline.experiments import Experiment
 
-SOURCES = Path("data/sources")
+SOURCES = Path(paths.SOURCES)
 PREPARED, DAMAGED, NOT_PREPARED = "prepared", "damaged", "not prepared"
 STATES = (PREPARED, DAMAGED, NOT_PREPARED)
 SHOWN_PROBLEMS = 5

@@ -55,7 +55,7 @@ def hold_tree() -> IO[str]:
     also not where the trainings take theirs, which may be another disk.
     """
     check_locks(Path(paths.lock("")).parent)
-    path = Path(".snakemake") / "dmnet.lock"
+    path = Path(f"{paths.STATE}.lock")
     tree = open_lock(path)
     try:
         if not try_lock(tree, path):

@@ -193,7 +193,7 @@ def _parsed() -> Any:
     for evaluation in jobs.evaluations.values():
         is_settled(evaluation.path, "weights_sha256", evaluation.trained)
         data_of(evaluation.path, "data/drawn/manifest.json", True, str)
-    hints = Hints("tiny", 1, "both", Path(".snakemake/dmnet"))
+    hints = Hints("tiny", 1, "both")
     hints.experiment(next(iter(jobs.evaluations.values())).path, Params(PARAMS))
     return texts
 

@@ -187,7 +187,7 @@ def _run_all() -> None:
     measured = "s\th:m:s\tmax_rss\tio_in\tio_out\tmean_load\n1.5\t0:00:01\t300\t0\t1\t99\n"
     for key in found.runs:
         write_text(Path(f"benchmarks/{key}/train.tsv"), measured)
-    Hints("tiny", 1, "both", Path(".snakemake/dmnet")).write(found)
+    Hints("tiny", 1, "both").write(found)
     failure = {"log": "x", "exit": 1, "error": "out of memory"}
     write_json(Path(f"logs/runs/{failed}/train.failed.json"), failure)
     _start()

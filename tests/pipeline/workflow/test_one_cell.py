@@ -19,7 +19,7 @@ def login():
 @pytest.fixture
 def job(login, tmp_path):
     job = Study({"source": "both", "preset": "paper"}, in_job=True)
-    job.jobs.hints = Hints("paper", 1, "both", tmp_path)
+    job.jobs.hints = Hints("paper", 1, "both", str(tmp_path))
     job.jobs.hints.write(login.jobs.experiment)
     return job
 
