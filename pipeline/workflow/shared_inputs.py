@@ -20,7 +20,9 @@ from typing import Any
 from dmnet.errors import DMNetError
 from dmnet.files import read_json
 
-RECORDS = Path(".snakemake/metadata")  # a file for each output that Snakemake has made here
+# A file for each output that Snakemake has made here. Its `persistence` answers only for objects of
+# its own, which an input function does not have.
+RECORDS = Path(".snakemake/metadata")
 
 Ancient = Callable[[str], Any]  # Snakemake's flag for an input whose time does not count
 
