@@ -65,19 +65,15 @@ class Jobs:
         return figure_names(PARAMS, self._invocation.source)
 
     @cached_property
-    def _figures(self) -> dict[str, Figure]:
+    def known_figures(self) -> dict[str, Figure]:
         return load_figures(PARAMS, self.experiment)
 
-    def read_figures(self) -> None:
-        """So that a mistake in one is told now."""
-        self._figures  # noqa: B018
-
     def figure(self, name: str) -> Figure:
-        if name not in self._figures:
-            expected = ", ".join(self._figures) or "none (params/figures is empty)"
+        if name not in self.known_figures:
+            expected = ", ".join(self.known_figures) or "none (params/figures is empty)"
             output = paths.report(name, "png")
             raise workflow_error(f"{output}: unknown figure; expected one of {expected}")
-        return self._figures[name]
+        return self.known_figures[name]
 
     def dataset(self, name: str) -> DatasetConfig:
         if name not in self.experiment.datasets:

@@ -48,7 +48,7 @@ class Study:
                 rules = load_rules(PARAMS)
                 if self.preset.judged:
                     rules.check(self.jobs.experiment)
-                self.jobs.read_figures()
+                _ = self.jobs.known_figures  # so that a mistake in one is told now
         except DMNetError as error:
             raise workflow_error(error) from None
         # What stands in the rules' commands, whose text Snakemake compares with what it ran.
