@@ -6,21 +6,20 @@
 
 import atexit
 
-from pipeline.workflow import Workflow
+from pipeline import paths
+from pipeline.workflow import Study
 
 
 # Wherever Snakemake was started: all paths are the clone's.
 workdir: workflow.basedir
 
 
-study = Workflow(
-    config, in_job=not workflow.is_main_process, clone=Path(workflow.basedir)
-)
+study = Study(config, in_job=not workflow.is_main_process, clone=Path(workflow.basedir))
 
 
 wildcard_constraints:
     dataset="[^/]+",
-    key="[0-9a-f]{16}",
+    key=paths.KEY,
     evaluation="[^/]+",
     table=r"(?!(claims|index|fidelity|figure\d+)\.)[a-z0-9_]+",
     figure=r"figure\d+",
@@ -33,12 +32,12 @@ resource_scopes:
 
 rule reports:
     input:
-        expand("reports/{table}.md", table=study.jobs.tables),
-        expand("reports/{figure}.png", figure=study.jobs.figures),
-        "reports/claims.md",
-        "reports/index.md",
-        "reports/fidelity.md",
-        "reports/overview.html",
+        [
+            paths.report(name)
+            for name in (*study.jobs.tables, "claims", "index", "fidelity")
+        ],
+        [paths.report(figure, "png") for figure in study.jobs.figures],
+        paths.report("overview", "html"),
     message:
         "All reports are up to date"
 

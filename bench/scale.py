@@ -20,14 +20,16 @@ from bench.commands import Taken, call, machine, write_document
 from bench.peer import ROOT, BenchError
 from bench.study import write_study
 from dmnet.files import write_text
+from pipeline import paths
 
 SIZES = (100, 500, 1000, 2500, 5000)
 LIMITS = {"plan": 10.0, "dry run": 60.0, "job": 4.0}  # seconds, at the largest size
 MEMORY_LIMIT = 1024.0  # MB, of the plan
 PROBE = """
 from pathlib import Path
-from pipeline.workflow import Workflow
-study = Workflow({})
+from pipeline import paths
+from pipeline.workflow import Study
+study = Study({})
 study.jobs.hints.write(study.jobs.experiment)  # as Snakemake does before the first job
 print(next(reversed(study.jobs.experiment.runs)))
 """
@@ -47,11 +49,11 @@ def measure(cells: int, folder: Path) -> dict[str, Taken]:
     )
     key = found.stdout.strip()
     # The files that the job would find; its command is replaced by one that does nothing.
-    for name in (f"runs/{key}/config.json", "data/voc2012-procedural/manifest.json"):
+    for name in (paths.config(key), paths.data_manifest("voc2012-procedural")):
         write_text(folder / name, "{}")
     job = [*snakemake, "--cores", "1", "--mode", "remote", "--target-jobs", f"train:key={key}"]
     options = ["--allowed-rules", "train", "--force", "--nolock", "--no-hooks"]
-    stub = f"touch runs/{key}/train.json #"
+    stub = f"touch {paths.trained(key)} #"
     taken["job"] = call([*job, *options, "--ignore-incomplete"], folder, DMNET_STEP=_shell(stub))
     return taken
 

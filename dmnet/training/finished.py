@@ -1,6 +1,8 @@
 """A finished run on the disk: `weights.pt`, and `finished.json` that vouches for it.
 
-Snakemake deletes `train.json` before it runs the job again; `finished.json` outlives that.
+Snakemake deletes `train.json` before it runs the job again; `finished.json` outlives that. With
+Snakemake's `update()` the old `train.json` would stay in its place, also when the new training is
+killed, and whoever reads it would take the run for finished.
 """
 
 from __future__ import annotations

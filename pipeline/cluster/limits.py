@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
+from pipeline import paths
 from pipeline.cluster.card_plan import card_warnings
 from pipeline.cluster.profile import Partition, Profile
 from pipeline.cluster.requests import Requests
-from pipeline.experiments import Experiment, Run
+from pipeline.experiments import Experiment
 from pipeline.spec.cards import Cards
 
 if TYPE_CHECKING:
@@ -56,19 +57,18 @@ def submitted_jobs(
 ) -> list[Jobs]:
     """What the rules hand to the cluster; configurations, tables and pages need no job."""
     preset = experiment.preset
-    per_node = preset.execution.processes // preset.execution.nodes
     gpus, threads = preset.gpus, preset.cpu_threads
-    prepare, train = Jobs("prepare"), Jobs("train", threads=preset.cpu_threads * per_node)
-    train.gpus = preset.gpus and preset.execution.processes
+    prepare = Jobs("prepare")
+    train = Jobs("train", preset.training_gpus, preset.training_threads)
     evaluate, released = Jobs("evaluate", gpus, threads), Jobs("evaluate_release", gpus, threads)
     profiles, speeds = Jobs("profile"), Jobs("speed", gpus, threads)
     for name in experiment.datasets:
-        prepare.add(root / "data" / name / "manifest.json", profile.minutes("prepare", None))
+        prepare.add(root / paths.data_manifest(name), profile.minutes("prepare", None))
     for run in experiment.runs.values():
         own = requests.training_minutes(run.job.run, 1)
-        train.add(_trained(root, run), profile.minutes("train", own))
+        train.add(root / paths.trained(run.key), profile.minutes("train", own))
     for evaluation in experiment.evaluations.values():
-        if evaluation.folder == "released":
+        if evaluation.folder == paths.RELEASED:
             jobs, own = released, requests.released_minutes(1)
         else:
             jobs = evaluate
@@ -81,10 +81,6 @@ def submitted_jobs(
         speeds.add(root / speed.path, profile.minutes("speed", None))
     every = (prepare, train, evaluate, released, profiles, speeds)
     return [jobs for jobs in every if jobs.minutes or jobs.done]
-
-
-def _trained(root: Path, run: Run) -> Path:
-    return root / "runs" / run.key / "train.json"
 
 
 def time_warnings(

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import click
 
+from pipeline import paths
 from pipeline.commands.scale import Scale, at_scale, target
 
 
 @click.command()
 @target
 @click.option(
-    "--sources", type=click.Path(path_type=Path), default=Path("data/sources"), help="The datasets."
+    "--sources", type=click.Path(path_type=Path), default=Path(paths.SOURCES), help="The datasets."
 )
 @click.option("--check", is_flag=True, help="Read and hash every file.")
 @at_scale

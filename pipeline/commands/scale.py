@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from pipeline import paths
 from pipeline.experiments import Experiment, build_experiment
 
 EVERYTHING = (None, "reports", "all")
@@ -46,6 +47,9 @@ def at_scale(action: Callable[..., None]) -> Callable[..., None]:
 
 target = click.argument("target", required=False)  # a table, e.g. table2; default: all
 into_folder = click.option(
-    "--folder", type=click.Path(path_type=Path), default=Path("reports"), help="Default: reports."
+    "--folder",
+    type=click.Path(path_type=Path),
+    default=Path(paths.REPORTS),
+    help="Default: reports.",
 )
 into_file = click.option("--output", type=click.Path(path_type=Path), required=True)

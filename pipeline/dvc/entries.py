@@ -25,21 +25,15 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from dmnet.files import is_name, open_plain, read_bounded
+from pipeline import paths
 from pipeline.dvc.cache import cache_folder
 from pipeline.errors import RecordError
-
-FOLDERS = ("runs", "released", "predictions")  # a folder for each key
-FILES = ("counts", "speed")  # a file for each key
-# Of a run's folder; its weights are by far the largest, and no report needs them.
-WEIGHTS = "weights.pt"
-RUN = ("config.json", "finished.json", "history.jsonl", "train.json", WEIGHTS)
-TRAINED = ("runs", "released")
 
 LARGEST_ENTRY = 64 * 2**10  # bytes; a run's has 600
 LARGEST_LIST = 64 * 2**20  # bytes of the list of a folder: some 600,000 label maps
 MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?", re.ASCII)
 _ENTRY = re.compile(
-    r"(?P<kind>runs|released|predictions|counts|speed)/(?P<key>[0-9a-f]{16})"
+    rf"(?P<kind>{'|'.join(paths.SHARED)})/(?P<key>{paths.KEY})"
     r"(?:\.(?P<name>[A-Za-z0-9][A-Za-z0-9_.-]*))?\.dvc",
     re.ASCII,
 )
@@ -77,7 +71,7 @@ class Entry:
     @property
     def is_run(self) -> bool:
         """Of a run or an imported checkpoint itself, not of an evaluation of it."""
-        return self.path in (f"runs/{self.key}.dvc", f"released/{self.key}.dvc")
+        return self.path in [f"{paths.run(self.key, kind)}.dvc" for kind in paths.OF_WEIGHTS]
 
     def files(self, root: Path = Path(".")) -> dict[str, str | None]:
         """Path -> md5 of every file; a folder stands for itself, with None, where DVC's list of
@@ -91,16 +85,6 @@ class Entry:
             else:
                 found |= {f"{path}/{name}": digest for name, digest in listed.items()}
         return found
-
-
-def entry_of(path: str) -> str:
-    """The entry that names a result: runs/<key>/evaluations/a.json -> runs/<key>.a.dvc."""
-    kind, *rest = path.split("/")
-    if kind in FILES:
-        return f"{path}.dvc"
-    own = rest[-1 if kind != "predictions" else 1].removesuffix(".json")
-    part = f".{own}" if kind == "predictions" or "evaluations" in rest[1:-1] else ""
-    return f"{kind}/{rest[0]}{part}.dvc"
 
 
 def read_entry(path: str, root: Path = Path(".")) -> Entry:
@@ -133,13 +117,13 @@ def may_name(path: str) -> tuple[str, ...]:
     """
     found = _ENTRY.fullmatch(path)
     kind, key, name = found.group("kind", "key", "name") if found else ("", "", None)
-    if kind in TRAINED and name is None:
-        return tuple(f"{key}/{file}" for file in RUN)
-    if kind in TRAINED:
-        return (f"{key}/evaluations/{name}.json",)
-    if kind == "predictions" and name is not None:
+    if kind in paths.OF_WEIGHTS and name is None:
+        return tuple(f"{key}/{file}" for file in paths.SHARED_OF_RUN)
+    if kind in paths.OF_WEIGHTS:
+        return (f"{key}/{paths.EVALUATIONS}/{name}.json",)
+    if kind == paths.PREDICTIONS and name is not None:
         return (f"{key}/{name}.json", f"{key}/{name}/")
-    if kind in FILES and name == "json":
+    if kind in paths.MEASUREMENTS and name == "json":
         return (f"{key}.json",)
     raise RecordError(
         f"{printable(path)}: no name of an entry (docs/sharing.md lists them), so DVC is not given "
@@ -206,7 +190,7 @@ def printable(text: str) -> str:
 
 def entries(root: Path = Path(".")) -> list[str]:
     """Every entry, such as `runs/<key>.dvc`, whether or not what it names is here."""
-    found = [path for kind in (*FOLDERS, *FILES) for path in sorted((root / kind).glob("*.dvc"))]
+    found = [path for kind in paths.SHARED for path in sorted((root / kind).glob("*.dvc"))]
     return [path.relative_to(root).as_posix() for path in found]
 
 
@@ -215,7 +199,7 @@ def weights_md5(run: str, root: Path = Path(".")) -> str | None:
     path = f"{run}.dvc"
     if not (root / path).exists():
         return None
-    return read_entry(path, root).outs.get(f"{run}/weights.pt")
+    return read_entry(path, root).outs.get(f"{run}/{paths.WEIGHTS}")
 
 
 def cached(md5: str, root: Path = Path(".")) -> Path:

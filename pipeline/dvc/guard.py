@@ -14,8 +14,9 @@ from typing import Any
 import yaml
 
 from dmnet.errors import DMNetError
+from pipeline import paths
 from pipeline.dvc.cache import cache_folder
-from pipeline.dvc.entries import FILES, FOLDERS, Entry, names_only, printable, read_entry
+from pipeline.dvc.entries import Entry, names_only, printable, read_entry
 from pipeline.dvc.shareable import behind_a_link
 from pipeline.errors import RecordError
 from pipeline.spec.yaml_files import load_yaml
@@ -29,7 +30,7 @@ NAMED = 5  # bad files that one error names
 def check_tree(root: Path = Path(".")) -> list[Entry]:
     """All entries. Raises RecordError that names what DVC must not be given."""
     found, problems = [], {}
-    for kind in (*FOLDERS, *FILES):
+    for kind in paths.SHARED:
         if (root / kind).is_symlink():
             raise RecordError(behind_a_link(kind))
     for path in _files(root):
@@ -77,7 +78,7 @@ def _files(root: Path) -> list[str]:
         folder = Path(place)
         if folder != root and ".dvc" in folders:
             inside = folder.relative_to(root)
-            if inside.parts[0] in (*FOLDERS, *FILES):
+            if inside.parts[0] in paths.SHARED:
                 raise RecordError(
                     f"{printable(inside.as_posix())}/.dvc: makes DVC pass over everything beside "
                     "it; look where it came from and delete it"

@@ -6,7 +6,7 @@ from configparser import ConfigParser
 from configparser import Error as ConfigFileError
 from pathlib import Path
 
-from pipeline.dvc.entries import FILES, FOLDERS
+from pipeline import paths
 
 
 def why_not_shared(root: Path = Path(".")) -> str | None:
@@ -18,7 +18,7 @@ def why_not_shared(root: Path = Path(".")) -> str | None:
             f"{here} is no git repository, which DVC needs; `git init`, or tell DVC by "
             "`dvc config --local core.no_scm true`"
         )
-    links = [kind for kind in (*FOLDERS, *FILES) if (root / kind).is_symlink()]
+    links = [kind for kind in paths.SHARED if (root / kind).is_symlink()]
     return behind_a_link(*links) if links else None
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar, assert_never
 
 from dmnet.config import DatasetConfig, ProfileConfig, SpeedConfig, content_hash
+from pipeline import paths
 from pipeline.errors import SpecError
 from pipeline.experiments.configuration import CellConfiguration
 from pipeline.experiments.jobs import Evaluation, protocol_text, size_text
@@ -87,33 +88,34 @@ class CitedCell(_OnData):
 class Measurement:
     """Of a model, without training it."""
 
-    folder: ClassVar[str]
     key: str
     config: ProfileConfig | SpeedConfig
 
     @property
     def path(self) -> str:
-        return f"{self.folder}/{self.key}.json"
-
-    @property
-    def log(self) -> str:
-        return f"logs/{self.folder}/{self.key}.log"
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
 class Count(Measurement):
     """The cost of one model's multi-scale module at one input size, at full width."""
 
-    folder = "counts"
     config: ProfileConfig
+
+    @property
+    def path(self) -> str:
+        return paths.count(self.key)
 
 
 @dataclass(frozen=True)
 class Speed(Measurement):
     """Frames a second and memory of one model at the preset's width and sizes, on this device."""
 
-    folder = "speed"
     config: SpeedConfig
+
+    @property
+    def path(self) -> str:
+        return paths.speed(self.key)
 
 
 @dataclass(frozen=True)

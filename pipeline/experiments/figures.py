@@ -10,6 +10,7 @@ from typing import Annotated
 from pydantic import Field
 
 from dmnet.config import DatasetConfig, Section, parse
+from pipeline import paths
 from pipeline.errors import SpecError
 from pipeline.experiments import Cell, Evaluation, Experiment
 from pipeline.experiments.cells import TrainedCell
@@ -47,7 +48,7 @@ class Column:
     @property
     def path(self) -> str:
         """The manifest of its label maps."""
-        return f"predictions/{self.evaluation.run_key}/{self.evaluation.name}.json"
+        return paths.prediction(self.evaluation.run_key, self.evaluation.name)
 
     @property
     def trained(self) -> str:
@@ -68,8 +69,8 @@ class Figure:
     @property
     def inputs(self) -> list[str]:
         """The files that it is drawn from, apart from those that they name."""
-        paths = [path for column in self.columns for path in (column.path, column.trained)]
-        return list(dict.fromkeys([*paths, f"data/{self.dataset.name}/manifest.json"]))
+        read = [path for column in self.columns for path in (column.path, column.trained)]
+        return list(dict.fromkeys([*read, paths.data_manifest(self.dataset.name)]))
 
 
 def load_figures(folder: Path, experiment: Experiment) -> dict[str, Figure]:

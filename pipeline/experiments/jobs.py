@@ -13,6 +13,7 @@ from dmnet.config import (
     ReleaseJob,
     content_hash,
 )
+from pipeline import paths
 
 
 @dataclass
@@ -51,16 +52,16 @@ class Evaluation:
     run_key: str
     name: str
     config: EvaluationConfig
-    folder: str = "runs"  # or `released`
+    folder: str = paths.RUNS  # or RELEASED
 
     @property
     def path(self) -> str:
-        return f"{self.folder}/{self.run_key}/evaluations/{self.name}.json"
+        return paths.evaluation(self.run_key, self.name, self.folder)
 
     @property
     def trained(self) -> str:
         """The manifest of the weights that it was made on."""
-        return f"{self.folder}/{self.run_key}/train.json"
+        return paths.trained(self.run_key, self.folder)
 
     @property
     def paths(self) -> tuple[str, str]:
@@ -84,7 +85,7 @@ class Submission:
     @property
     def predictions(self) -> str:
         """The manifest of the predicted images, which lie beside it in a folder of its stem."""
-        return f"predictions/{self.run_key}/{self.name}.json"
+        return paths.prediction(self.run_key, self.name)
 
 
 def evaluation_name(protocol: str, config: EvaluationConfig) -> str:

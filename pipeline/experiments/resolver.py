@@ -11,6 +11,7 @@ from dmnet.config import (
     RunConfig,
 )
 from dmnet.training.share import Share
+from pipeline import paths
 from pipeline.errors import SpecError
 from pipeline.experiments.cells import Cell, CitedCell, ReleasedCell, TrainedCell, measured_cell
 from pipeline.experiments.configuration import CellConfiguration
@@ -149,7 +150,7 @@ class CellResolver:
             optimised_from=self.experiment.preset.optimised_from,
         )
         name = evaluation_name(self.configuration.protocol(), config)
-        folder = "runs" if isinstance(run, Run) else "released"
+        folder = paths.RUNS if isinstance(run, Run) else paths.RELEASED
         evaluation = Evaluation(run.key, name, config, folder)
         return self.experiment.evaluations.setdefault((run.key, name), evaluation)
 

@@ -21,9 +21,10 @@ from dmnet.data.camvid import lists_of
 from dmnet.data.manifest import MANIFEST, Manifest, verify
 from dmnet.errors import DataError
 from dmnet.files import user_path
+from pipeline import paths
 from pipeline.experiments import Experiment
 
-SOURCES = Path("data/sources")
+SOURCES = Path(paths.SOURCES)
 PREPARED, DAMAGED, NOT_PREPARED = "prepared", "damaged", "not prepared"
 STATES = (PREPARED, DAMAGED, NOT_PREPARED)
 SHOWN_PROBLEMS = 5
@@ -195,7 +196,7 @@ def _repair_step(
     sources: Path,
     manifest: Manifest | None,
 ) -> str:
-    again = f"delete data/{config.name} and prepare it again"
+    again = f"delete {paths.dataset(config.name)} and prepare it again"
     again += f": `{_prepare_command(experiment, config, sources)}`"
     if missing:
         return f"{_obtain(config, missing, sources)}, then {again}"
@@ -221,7 +222,7 @@ def _obtain(config: DatasetConfig, missing: list[Source], sources: Path) -> str:
 
 
 def _prepare_command(experiment: Experiment, config: DatasetConfig, sources: Path) -> str:
-    command = f"snakemake --cores all data/{config.name}/{MANIFEST}"
+    command = f"snakemake --cores all {paths.data_manifest(config.name)}"
     command += f" --config preset={shlex.quote(experiment.preset_name)}"
     if config.generate is None and sources != SOURCES:
         command += f" sources={shlex.quote(str(sources))}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
+from pipeline import paths
 from pipeline.cluster.card_plan import find_card, gpu_gib, preset_share, render_card
 from pipeline.cluster.limits import render_cluster_plan
 from pipeline.cluster.profile import Profile, partitions
@@ -53,7 +54,7 @@ def render_plan(
         config, recipe = run.job.run, run.job.run.recipe
         cost = training_cost(config.model, config.data.classes, *recipe.crop_size)
         seconds = costs.training_seconds(device, recipe, cost.flops)
-        done = (root / "runs" / run.key / "train.json").exists()
+        done = (root / paths.trained(run.key)).exists()
         iterations += recipe.iterations
         total += seconds
         if not done:

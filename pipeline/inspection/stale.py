@@ -8,6 +8,7 @@ from typing import Any
 from dmnet.checkout import is_package_of
 from dmnet.data.manifest import Manifest
 from dmnet.errors import DataError, DMNetError
+from pipeline import paths
 from pipeline.experiments import Experiment
 from pipeline.inspection.verify.reports import differences, rebuild
 from pipeline.reports.schemas import Report
@@ -18,7 +19,7 @@ def moved_on_lines(experiment: Experiment, root: Path = Path(".")) -> list[str]:
     """A line for each report of this preset and number of seeds that is not of today."""
     lines = []
     for table in experiment.tables:
-        path = root / "reports" / f"{table}.json"
+        path = root / paths.report(table, "json")
         if not path.exists():
             continue
         try:
@@ -30,7 +31,7 @@ def moved_on_lines(experiment: Experiment, root: Path = Path(".")) -> list[str]:
         except DMNetError as error:
             changes = [f"cannot be compared ({error})"]
         if changes:
-            lines.append(f"moved on since reports/{table}.md: {'; '.join(changes)}")
+            lines.append(f"moved on since {paths.report(table)}: {'; '.join(changes)}")
     return lines
 
 
@@ -44,11 +45,11 @@ def moved_on(report: dict[str, Any], root: Path = Path(".")) -> list[str]:
     found += [text for code in report["code"] if (text := _code(code["commit"], root))]
     for dataset in report["datasets"]:
         try:
-            now = Manifest.load(root / "data" / dataset["used"]).fingerprint
+            now = Manifest.load(root / paths.dataset(dataset["used"])).fingerprint
         except DataError:
             continue  # not here, so not another
         if dataset["fingerprint"] not in (None, now):
-            found.append(f"data/{dataset['used']} is another than was measured on")
+            found.append(f"{paths.dataset(dataset['used'])} is another than was measured on")
     return found
 
 

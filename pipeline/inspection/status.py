@@ -8,6 +8,7 @@ from tabulate import tabulate
 
 from dmnet.errors import DMNetError
 from dmnet.text import clock
+from pipeline import paths
 from pipeline.experiments import Experiment
 from pipeline.inspection.stale import moved_on_lines
 from pipeline.results.made_by import code_marks
@@ -52,17 +53,17 @@ def render_status(experiment: Experiment, root: Path = Path(".")) -> str:
             ),
             *_code_lines(experiment, root),
             *moved_on_lines(experiment, root),
-            "Logs: logs/runs/<run>/train.log",
+            f"Logs: {paths.log(paths.trained('<run>'))}",
         ]
     )
 
 
 def _code_lines(experiment: Experiment, root: Path) -> list[str]:
     """A line for each finished run or evaluation whose code changed on the way."""
-    paths: dict[str, type[Part]] = {f"runs/{key}/train.json": Trained for key in experiment.runs}
-    paths |= {evaluation.path: Evaluated for evaluation in experiment.evaluations.values()}
+    files: dict[str, type[Part]] = {paths.trained(key): Trained for key in experiment.runs}
+    files |= {evaluation.path: Evaluated for evaluation in experiment.evaluations.values()}
     lines = []
-    for path, schema in paths.items():
+    for path, schema in files.items():
         if not (root / path).exists():
             continue
         try:

@@ -19,14 +19,14 @@ from dmnet.config import JobConfig, parse
 from dmnet.errors import DMNetError
 from dmnet.files import read_json
 from dmnet.lock import open_lock, try_lock
-from pipeline.dvc.entries import entry_of
+from pipeline import paths
 from pipeline.errors import RecordError
 from pipeline.experiments import PARAMS, Experiment, build_experiment
 from pipeline.experiments.figures import load_figures
 from pipeline.results.run_status import is_training
 from pipeline.spec.params import Params
 
-KEY = re.compile(r"[0-9a-f]{16}")
+KEY = re.compile(paths.KEY)
 
 
 @dataclass(frozen=True)
@@ -54,14 +54,14 @@ def needed(presets: Sequence[str], seeds: int | None, root: Path = Path(".")) ->
     """
     names = tuple(presets) or Params(PARAMS).preset_names
     count = seeds or _seeds_found(root)
-    paths: set[str] = set()
+    asked: set[str] = set()
     for name in names:
-        paths |= _paths(build_experiment(name, count))
+        asked |= _paths(build_experiment(name, count))
         try:
-            paths |= _paths(build_experiment(name, count, source="both"))
+            asked |= _paths(build_experiment(name, count, source="both"))
         except DMNetError:  # checkpoints that know other classes than this preset's data
             continue
-    return Needed(frozenset(paths), names, count)
+    return Needed(frozenset(asked), names, count)
 
 
 def unneeded(needed: Needed, root: Path = Path(".")) -> list[Unneeded]:
@@ -114,8 +114,8 @@ def megabytes(size: int) -> str:
 def _paths(experiment: Experiment) -> set[str]:
     figures = load_figures(PARAMS, experiment).values()
     return {
-        *(f"runs/{key}" for key in experiment.runs),
-        *(f"released/{key}" for key in experiment.releases),
+        *map(paths.run, experiment.runs),
+        *(paths.run(key, paths.RELEASED) for key in experiment.releases),
         *experiment.measurements,
         *(column.path for figure in figures for column in figure.columns),
         *(submission.predictions for submission in experiment.submissions.values()),
@@ -125,7 +125,7 @@ def _paths(experiment: Experiment) -> set[str]:
 def _seeds_found(root: Path) -> int:
     """One more than the largest seed among the configurations in `runs/`."""
     seeds = [0]
-    for path in root.glob("runs/*/config.json"):
+    for path in root.glob(paths.config("*")):
         try:
             seeds.append(parse(JobConfig, read_json(path), str(path)).run.seed)
         except DMNetError:
@@ -134,25 +134,29 @@ def _seeds_found(root: Path) -> int:
 
 
 def _candidates(root: Path) -> Iterator[Unneeded]:
-    for kind in ("runs", "released"):
+    for kind in paths.OF_WEIGHTS:
         keys = {path.name for path in (root / kind).glob("*") if path.is_dir()}
         keys |= {path.name.split(".")[0] for path in (root / kind).glob("*.dvc")}
         for key in sorted(key for key in keys if KEY.fullmatch(key)):
-            if kind == "runs" and is_training(key, root):
+            if kind == paths.RUNS and is_training(key, root):
                 continue
             own = sorted((root / kind).glob(f"{key}.*dvc"))  # the run's entry and its evaluations'
-            logs = root / "logs" / kind / key
-            yield _entry(root / kind / key, *own, logs, root / "benchmarks" / key)
-    for path in sorted(root.glob("predictions/*/*.json")):
+            logs = (root / paths.log(paths.trained(key, kind))).parent
+            times = (root / paths.benchmark(key)).parent
+            yield _entry(root / paths.run(key, kind), *own, logs, times)
+    for path in sorted(root.glob(paths.prediction("*", "*"))):
         if path.parent.is_symlink() or not KEY.fullmatch(path.parent.name):
             continue  # a link leads to files that are none of this tree's
-        log = root / "logs" / path.relative_to(root).with_suffix(".log")
-        tracked = root / entry_of(path.relative_to(root).as_posix())
-        yield _entry(path, path.with_suffix(""), tracked, log)
-    for kind in ("counts", "speed"):
-        for path in sorted(root.glob(f"{kind}/*.json")):
-            entry, log = path.with_name(f"{path.name}.dvc"), root / f"logs/{kind}/{path.stem}.log"
-            yield _entry(path, entry, log)
+        yield _entry(path, path.with_suffix(""), *_beside(path, root))
+    for pattern in (paths.count("*"), paths.speed("*")):
+        for path in sorted(root.glob(pattern)):
+            yield _entry(path, *_beside(path, root))
+
+
+def _beside(path: Path, root: Path) -> tuple[Path, Path]:
+    """DVC's entry of a result, and the log of its job."""
+    result = path.relative_to(root).as_posix()
+    return root / paths.entry(result), root / paths.log(result)
 
 
 def _entry(path: Path, *also: Path) -> Unneeded:
@@ -168,10 +172,10 @@ def _size(path: Path) -> int:
 @contextmanager
 def _not_training(path: Path, root: Path) -> Iterator[bool]:
     """Hold the run's lock, so that no training begins meanwhile; False if one has."""
-    if path.parent != root / "runs":
+    if path.parent != root / paths.RUNS:
         yield True
         return
-    lock = root / "runs" / ".locks" / f"{path.name}.lock"
+    lock = root / paths.lock(path.name)
     with open_lock(lock) as stream:
         if not try_lock(stream, lock):
             yield False

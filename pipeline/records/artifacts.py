@@ -6,22 +6,16 @@ stores the files and adds their md5s.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from dmnet.errors import DMNetError
 from dmnet.files import write_text
+from pipeline import paths
 from pipeline.dvc.command import dvc
 from pipeline.dvc.entries import (
-    FILES,
-    FOLDERS,
-    RUN,
-    TRAINED,
-    WEIGHTS,
     Entry,
     cached,
-    entry_of,
     is_cached,
     may_name,
     md5_of,
@@ -52,20 +46,16 @@ def track(keys: set[str], root: Path = Path(".")) -> Tracked:
     if reason := why_not_shared(root):
         return Tracked(f"DVC: left out: {reason}; then `python -m pipeline record`")
     finished = [
-        f"{kind}/{key}"
-        for kind in TRAINED
+        paths.run(key, kind)
+        for kind in paths.OF_WEIGHTS
         for key in sorted(keys)
-        if (root / kind / key / "train.json").exists()
+        if (root / paths.trained(key, kind)).exists()
     ]
-    whole = [run for run in finished if (root / run / WEIGHTS).exists()]
+    whole = [run for run in finished if (root / run / paths.WEIGHTS).exists()]
     tracked = {f"{run}.dvc": _run_files(run, root) for run in whole}
-    for run in finished:
-        found = sorted((root / run / "evaluations").glob("*.json"))
-        tracked |= {entry_of(path): [path] for path in _relative(found, root)}
-    beside = _predictions(keys, root)
-    for kind in FILES:
-        found = sorted((root / kind).glob("*.json"))
-        beside |= {entry_of(path): [path] for path in _relative(found, root)}
+    tracked |= _results([f"{run}/{paths.EVALUATIONS}/*.json" for run in finished], root)
+    predictions = [paths.prediction(key, "*") for key in sorted(keys)]
+    beside = _results([*predictions, paths.count("*"), paths.speed("*")], root)
     partial = len(finished) - len(whole)
     aside = f" ({partial} without weights left as they are)" if partial else ""
     tracked |= beside
@@ -89,21 +79,18 @@ def track(keys: set[str], root: Path = Path(".")) -> Tracked:
 
 
 def _run_files(run: str, root: Path) -> list[str]:
-    return [f"{run}/{name}" for name in RUN if (root / run / name).exists()]
+    return [f"{run}/{name}" for name in paths.SHARED_OF_RUN if (root / run / name).exists()]
 
 
-def _predictions(keys: set[str], root: Path) -> dict[str, list[str]]:
-    """Entry -> its manifest and the folder of label maps that goes with it."""
+def _results(patterns: list[str], root: Path) -> dict[str, list[str]]:
+    """Entry -> a result, and the folder of label maps that goes with a manifest of predictions."""
     found = {}
-    for key in sorted(keys):
-        for path in _relative(sorted((root / "predictions" / key).glob("*.json")), root):
-            folder = path.removesuffix(".json")
-            found[entry_of(path)] = [path, folder] if (root / folder).is_dir() else [path]
+    for path in (path for pattern in patterns for path in sorted(root.glob(pattern))):
+        result, folder = path.relative_to(root).as_posix(), path.with_suffix("")
+        found[paths.entry(result)] = [result]
+        if result.startswith(paths.PREDICTIONS) and folder.is_dir():
+            found[paths.entry(result)].append(folder.relative_to(root).as_posix())
     return found
-
-
-def _relative(paths: Iterable[Path], root: Path) -> list[str]:
-    return [path.relative_to(root).as_posix() for path in paths]
 
 
 def _changed(
@@ -198,5 +185,5 @@ def _content(path: Path) -> str | None:
 
 def _patterns(root: Path) -> list[str]:
     """What `git add` takes: the entries of every kind that there is."""
-    kinds = (*FOLDERS, *FILES)
-    return [f"{kind}/*.dvc" for kind in kinds if any((root / kind).glob("*.dvc"))] or ["runs/*.dvc"]
+    found = [f"{kind}/*.dvc" for kind in paths.SHARED if any((root / kind).glob("*.dvc"))]
+    return found or [f"{paths.RUNS}/*.dvc"]

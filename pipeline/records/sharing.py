@@ -6,8 +6,9 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
+from pipeline import paths
 from pipeline.dvc.command import LackingError, dvc
-from pipeline.dvc.entries import TRAINED, WEIGHTS, Entry, cached, file_md5, md5_of
+from pipeline.dvc.entries import Entry, cached, file_md5, md5_of
 from pipeline.dvc.guard import check_tree
 from pipeline.dvc.lists import bring_lists
 from pipeline.dvc.shareable import why_not_shared
@@ -45,7 +46,7 @@ def pull(keys: Iterable[str] | None = None, results: bool = False, root: Path = 
     asked = None if keys is None else set(keys)
     wanted = [entry for entry in check_tree(root) if asked is None or entry.key in asked]
     if not wanted:
-        return "DVC: no shared run; `git pull` brings the entries runs/*.dvc of others"
+        return f"DVC: no shared run; `git pull` brings the entries {paths.RUNS}/*.dvc of others"
     unlisted = bring_lists(wanted, root, GO_ON)
     before = {path for entry in wanted for path in _here(entry, root)}
     known = [entry for entry in wanted if not unlisted & {*entry.outs.values()}]
@@ -74,7 +75,7 @@ def pull(keys: Iterable[str] | None = None, results: bool = False, root: Path = 
         )
     runs = [entry for entry in wanted if entry.is_run]
     what = "results (no weights)" if results else "runs"
-    rest = [entry for entry in wanted if entry.kind not in TRAINED]
+    rest = [entry for entry in wanted if entry.kind not in paths.OF_WEIGHTS]
     beside = f" and {len(rest)} predictions and measurements" if rest else ""
     return f"DVC: {len(runs)} {what}{beside} are here; nothing of them is trained or measured again"
 
@@ -89,10 +90,10 @@ def _fetch(wanted: list[Entry], results: bool, root: Path) -> bool:
     """Whether the remote lacks objects; everything else came. Raises RecordError."""
     lacking = False
     by_path = {entry.path: entry for entry in wanted}
-    for paths in _by_kind(wanted):
-        targets = paths
-        if results and by_path[paths[0]].kind in TRAINED:
-            targets = [out for path in paths for out in _absent(by_path[path], results, root)]
+    for group in _by_kind(wanted):
+        targets = group
+        if results and by_path[group[0]].kind in paths.OF_WEIGHTS:
+            targets = [out for path in group for out in _absent(by_path[path], results, root)]
         try:
             if targets:
                 dvc(["pull", *targets], root, GO_ON)
@@ -114,7 +115,7 @@ def _here(entry: Entry, root: Path) -> list[str]:
 
 def _absent(entry: Entry, results: bool, root: Path) -> list[str]:
     files = [path for path in entry.files(root) if not (root / path).exists()]
-    return [path for path in files if not (results and path.endswith(f"/{WEIGHTS}"))]
+    return [path for path in files if not (results and path.endswith(f"/{paths.WEIGHTS}"))]
 
 
 def _drop_damaged(entry: Entry, before: set[str], root: Path) -> list[str]:
@@ -137,8 +138,8 @@ def _drop_damaged(entry: Entry, before: set[str], root: Path) -> list[str]:
     return dropped
 
 
-def _relative(paths: Iterable[Path], root: Path) -> list[str]:
-    return [path.relative_to(root).as_posix() for path in paths]
+def _relative(found: Iterable[Path], root: Path) -> list[str]:
+    return [path.relative_to(root).as_posix() for path in found]
 
 
 def push(root: Path = Path(".")) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-FOLDER = Path(".snakemake") / "dmnet"
+from pipeline import paths
 
 
 def command_of(options: str) -> str:
@@ -32,4 +32,4 @@ def is_marked(options: str, root: Path = Path(".")) -> bool:
 
 def _path(options: str, root: Path) -> Path:
     words = options.replace("--", "").replace("/", "_").split()
-    return root / FOLDER / f"{'-'.join(words)}.unrecorded"
+    return root / paths.STATE / f"{'-'.join(words)}.unrecorded"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dmnet.training.history import read_history
+from pipeline import paths
 from pipeline.reports.build import cells_of
 
 CURVE = ("val_miou", "loss", "lr")
@@ -53,7 +54,7 @@ def curves_of(report: dict[str, Any], root: Path = Path(".")) -> str:
     for cell in cells_of(report):
         for key in dict.fromkeys(run["run"] for run in cell.get("runs") or ()):
             rows: dict[int, dict[str, float]] = {}
-            for row in read_history(root / "runs" / str(key) / "history.jsonl"):
+            for row in read_history(root / paths.history(str(key))):
                 rows.setdefault(row["iteration"], {}).update(row)
             for iteration, row in sorted(rows.items()):
                 values = [row.get(name, "") for name in CURVE]

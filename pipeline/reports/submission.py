@@ -31,8 +31,10 @@ from dmnet.files import (
     write_json,
 )
 from dmnet.text import reason
+from pipeline import paths
 from pipeline.errors import ResultError
 from pipeline.experiments import Experiment, Submission, find_submission
+from pipeline.results.of_cells import check_facts
 from pipeline.results.schemas import Predicted, Weights, read_result_file
 
 if TYPE_CHECKING:
@@ -106,18 +108,14 @@ def _read_manifest(
     if not path.exists():
         raise ResultError(f"{path}: missing; run `snakemake {submission.predictions}`")
     content = read_result_file(path, Predicted)
-    trained = read_result_file(root / "runs" / submission.run_key / "train.json", Weights)
-    for name, found, expected in (
+    trained = read_result_file(root / paths.trained(submission.run_key), Weights)
+    facts = (
         ("run", content["run"], submission.run_key),
         ("evaluation", content["evaluation_hash"], content_hash(submission.config)),
         ("dataset", content["data_fingerprint"], data.fingerprint),
         ("weights", content["weights_sha256"], trained["weights"]["sha256"]),
-    ):
-        if found != expected:
-            raise ResultError(
-                f"{path}: is of other {name} ({str(found)[:16]}, expected {str(expected)[:16]}); "
-                f"delete it and {_UNPREDICTED}"
-            )
+    )
+    check_facts(path, facts)
     return content
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dmnet.errors import DMNetError
 from dmnet.files import read_json
+from pipeline import paths
 from pipeline.attempt import mark_of
 from pipeline.experiments import Cell, Experiment
 from pipeline.experiments.cells import MeasuredCell
@@ -26,11 +27,9 @@ class Failure:
 
 def failure_of(cell: Cell, experiment: Experiment, root: Path = Path(".")) -> Failure | None:
     """None when every job of the cell is done, pending or running."""
-    for output, log in _jobs(cell, experiment):
-        if not (root / output).exists():
-            failure = read_failure(log, root)
-            if failure is not None:
-                return failure
+    for output in outputs_of(cell, experiment):
+        if not (root / output).exists() and (failure := read_failure(paths.log(output), root)):
+            return failure
     return None
 
 
@@ -45,28 +44,16 @@ def read_failure(log: str, root: Path = Path(".")) -> Failure | None:
         return Failure(log, "no reason was kept")  # the mark itself is damaged
 
 
-def train_log(key: str) -> str:
-    return f"logs/runs/{key}/train.log"
-
-
-def _jobs(cell: Cell, experiment: Experiment) -> list[tuple[str, str]]:
-    """(output, log) of every job that the cell needs, in the order they run; as in rules/*.smk."""
-    jobs = []
+def outputs_of(cell: Cell, experiment: Experiment) -> list[str]:
+    """Of every job that the cell needs, in the order they run."""
     if isinstance(cell, MeasuredCell):
-        return [(cell.job.path, cell.job.log)]
-    if cell.measured:
-        name = cell.dataset.name
-        jobs.append((f"data/{name}/manifest.json", f"logs/data/{name}.log"))
+        return [cell.job.path]
+    found = [paths.data_manifest(cell.dataset.name)] if cell.measured else []
     for evaluation in cell.measured:
-        if evaluation.folder == "released":
-            logs = f"logs/released/{evaluation.run_key}"
-            jobs.append((evaluation.trained, f"{logs}/import.log"))
-            jobs.append((evaluation.path, f"{logs}/{evaluation.name}.log"))
-            continue
         keys = [evaluation.run_key]
-        while (parent := experiment.runs[keys[0]].job.run.parent) is not None:
+        run = experiment.runs.get(keys[0])  # none of a released checkpoint
+        while run is not None and (parent := run.job.run.parent) is not None:
             keys.insert(0, parent)
-        jobs += [(f"runs/{key}/train.json", train_log(key)) for key in keys]
-        log = f"logs/runs/{evaluation.run_key}/{evaluation.name}.log"
-        jobs.append((evaluation.path, log))
-    return jobs
+            run = experiment.runs[parent]
+        found += [*map(paths.trained, keys[:-1]), *evaluation.paths]
+    return found

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from pipeline import paths
 from pipeline.errors import ResultError
 from pipeline.experiments.cells import MeasuredCell
 from pipeline.results.of_cells import CellResult, RunResult
@@ -100,8 +101,7 @@ def code_notes(results: Iterable[CellResult]) -> list[str]:
     found: dict[str, None] = {}
     for result in results:
         for run in result.measured:
-            folder = f"{run.evaluation.folder}/{run.evaluation.run_key}"
-            found |= dict.fromkeys(code_marks(f"{folder}/train.json", run.trained))
+            found |= dict.fromkeys(code_marks(run.evaluation.trained, run.trained))
             found |= dict.fromkeys(code_marks(run.evaluation.path, run.metrics))
         for path, content in _others(result):
             found |= dict.fromkeys(code_marks(path, content))
@@ -131,12 +131,11 @@ def code_marks(path: str, content: Any) -> list[str]:
 def _finished(path: str) -> str:
     """Besides train.json, which would be written anew from it."""
     parent, _, name = path.rpartition("/")
-    return f"{parent}/finished.json, and " if name == "train.json" else ""
+    return f"{parent}/{paths.FINISHED}, and " if name == paths.TRAINED else ""
 
 
 def _trainers(run: RunResult) -> list[Code]:
-    where = f"{run.evaluation.folder}/{run.evaluation.run_key}/train.json"
-    return [code_entry(code, where) for code in training_code(run.trained)]
+    return [code_entry(code, run.evaluation.trained) for code in training_code(run.trained)]
 
 
 def training_code(trained: dict[str, Any]) -> list[Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, assert_never
 
 from dmnet.config import content_hash
+from pipeline import paths
 from pipeline.errors import ResultError
 from pipeline.experiments import Cell, Evaluation, Experiment
 from pipeline.experiments.cells import (
@@ -145,7 +146,7 @@ def read_result(cell: Cell, evaluation: Evaluation, root: Path = Path(".")) -> R
     if not path.exists() or not trained_path.exists():
         return None
     metrics = read_result_file(path, Evaluated)
-    schema = Trained if evaluation.folder == "runs" else Released
+    schema = Trained if evaluation.folder == paths.RUNS else Released
     trained = read_result_file(trained_path, schema)
     try:
         value = metric_value(cell, metrics)
@@ -154,7 +155,7 @@ def read_result(cell: Cell, evaluation: Evaluation, root: Path = Path(".")) -> R
             ("evaluation", metrics["evaluation_hash"], content_hash(evaluation.config)),
             ("weights", metrics["weights_sha256"], trained["weights"]["sha256"]),
         ]
-        if evaluation.folder == "runs":  # a released checkpoint was trained on others' files
+        if evaluation.folder == paths.RUNS:  # a released checkpoint was trained on others' files
             facts.append(("data", metrics["data_fingerprint"], trained["data_fingerprint"]))
     except (KeyError, TypeError, IndexError) as error:
         raise ResultError(f"{path}: {error} is missing; delete the file and run again") from error

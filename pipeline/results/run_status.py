@@ -7,8 +7,9 @@ from pathlib import Path
 
 from dmnet.errors import DMNetError
 from dmnet.lock import try_lock
+from pipeline import paths
 from pipeline.experiments import Run
-from pipeline.results.failures import Failure, read_failure, train_log
+from pipeline.results.failures import Failure, read_failure
 from pipeline.results.schemas import Progress, Trained, read_if_whole, read_result_file
 from pipeline.shown import one_line
 
@@ -24,22 +25,22 @@ class RunStatus:
 
 
 def run_status(run: Run, root: Path = Path(".")) -> RunStatus:
-    folder = root / "runs" / run.key
+    manifest, log = root / paths.trained(run.key), paths.log(paths.trained(run.key))
     iterations = run.job.run.recipe.iterations
-    manifest, failure = folder / "train.json", None
+    failure = None
     held = is_training(run.key, root)
     if manifest.exists():
         try:
             trained = read_result_file(manifest, Trained)
             return RunStatus(run, "done", iterations, None, trained.get("val_miou"))
         except DMNetError as error:  # no number of it will stand in a report
-            failure = Failure(train_log(run.key), one_line(error))
+            failure = Failure(log, one_line(error))
     if held:
         failure = None
     elif failure is None:
-        failure = read_failure(train_log(run.key), root)
+        failure = read_failure(log, root)
     stopped = "interrupted" if failure is None else "failed"
-    progress = read_if_whole(folder / "progress.json", Progress)
+    progress = read_if_whole(manifest.with_name(paths.PROGRESS), Progress)
     if progress is not None:
         state, eta = ("running", progress.eta_seconds) if held else (stopped, None)
         return RunStatus(run, state, progress.iteration, eta, progress.val_miou, failure)
@@ -49,7 +50,7 @@ def run_status(run: Run, root: Path = Path(".")) -> RunStatus:
 
 def is_training(key: str, root: Path = Path(".")) -> bool:
     """Whether a training process holds the run's lock (it dies with the process)."""
-    path = root / "runs" / ".locks" / f"{key}.lock"
+    path = root / paths.lock(key)
     try:
         with path.open() as stream:
             return not try_lock(stream, path, shared=True)

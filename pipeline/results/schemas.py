@@ -17,12 +17,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from dmnet.errors import RunError
 from dmnet.files import read_json
 from dmnet.text import CONTROL
+from pipeline import paths
 from pipeline.errors import ResultError
 from pipeline.shown import one_line
 
 MAX_TEXT = 4000  # characters; the longest of ours say how a result is made again
 
-Key = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+Key = Annotated[str, Field(pattern=f"^{paths.KEY}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")]
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}$")]

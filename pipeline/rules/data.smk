@@ -7,7 +7,7 @@ localrules:
 
 rule describe:
     output:
-        "data/{dataset}.json",
+        paths.dataset_config("{dataset}"),
     params:
         content=lambda wildcards: study.hashes.dataset(wildcards.dataset),
     message:
@@ -18,11 +18,11 @@ rule describe:
 
 rule prepare:
     input:
-        "data/{dataset}.json",
+        paths.dataset_config("{dataset}"),
     output:
-        "data/{dataset}/manifest.json",
+        paths.data_manifest("{dataset}"),
     log:
-        "logs/data/{dataset}.log",
+        paths.log(paths.data_manifest("{dataset}")),
     priority: 100  # what is missing is told before anything else is done
     params:
         sources=lambda wildcards: study.inputs.sources_of(wildcards.dataset),

@@ -3,10 +3,10 @@
 
 rule fidelity:
     output:
-        markdown=report("reports/fidelity.md", category="Fidelity"),
-        json="reports/fidelity.json",
+        markdown=report(paths.report("fidelity"), category="Fidelity"),
+        json=paths.report("fidelity", "json"),
     log:
-        "logs/fidelity.log",
+        paths.log(paths.report("fidelity", "json")),
     params:
         code=lambda wildcards: study.hashes.fidelity(),
     message:

@@ -4,22 +4,21 @@
 rule predict:
     input:
         trained=lambda wildcards: study.inputs.weights_of(
-            f"predictions/{wildcards.key}/{wildcards.evaluation}.json",
-            ancient,
+            paths.prediction(wildcards.key, wildcards.evaluation), ancient
         ),
         data=lambda wildcards: study.inputs.prediction_data(
             wildcards.key, wildcards.evaluation, ancient
         ),
     output:
-        "predictions/{key}/{evaluation}.json",  # names the PNGs beside it by SHA-256
+        paths.prediction("{key}", "{evaluation}"),  # names the PNGs beside it by SHA-256
     log:
-        "logs/predictions/{key}/{evaluation}.log",
-    threads: study.resources.cpu_threads
+        paths.log(paths.prediction("{key}", "{evaluation}")),
+    threads: study.preset.cpu_threads
     resources:
-        gpu=study.resources.gpus,
+        gpu=study.preset.gpus,
         mem_mb=lambda wildcards, attempt: study.resources.memory_mb(attempt),
-        runtime=lambda wildcards, attempt: study.resources.evaluation_minutes(
-            wildcards.key, attempt
+        runtime=lambda wildcards, attempt: study.resources.requests.evaluation_minutes(
+            study.jobs.run(wildcards.key).job.run, attempt
         ),
     params:
         config=lambda wildcards: study.jobs.prediction_json(
@@ -37,9 +36,9 @@ rule figure:
     input:
         lambda wildcards: study.jobs.figure(wildcards.figure).inputs,
     output:
-        image="reports/{figure}.png",
-        caption="reports/{figure}.md",
-        json="reports/{figure}.json",
+        image=paths.report("{figure}", "png"),
+        caption=paths.report("{figure}"),
+        json=paths.report("{figure}", "json"),
     params:
         content=lambda wildcards: study.hashes.figure(wildcards.figure),
     message:

@@ -12,12 +12,12 @@ localrules:
 
 rule page:
     input:
-        expand("reports/{table}.json", table=study.jobs.tables),
-        expand("reports/{figure}.png", figure=study.jobs.figures),
-        "reports/claims.json",
+        [paths.report(table, "json") for table in study.jobs.tables],
+        [paths.report(figure, "png") for figure in study.jobs.figures],
+        paths.report("claims", "json"),
     output:
         report(
-            "reports/overview.html",
+            paths.report("overview", "html"),
             caption="../reports/html/templates/overview.rst",
             category="Overview",
             labels={"Page": "Published against ours"},

@@ -9,7 +9,7 @@ localrules:
 
 rule resolve_release:
     output:
-        "released/{key}/config.json",
+        paths.config("{key}", paths.RELEASED),
     params:
         content=lambda wildcards: study.hashes.release(wildcards.key),
     message:
@@ -20,14 +20,16 @@ rule resolve_release:
 
 rule import_release:
     input:
-        config=ancient("released/{key}/config.json"),
+        config=ancient(paths.config("{key}", paths.RELEASED)),
     output:
-        "released/{key}/train.json",
+        paths.trained("{key}", paths.RELEASED),
     log:
-        "logs/released/{key}/import.log",
+        paths.log(paths.trained("{key}", paths.RELEASED)),
     resources:
         downloads=1,
-        checkpoint=lambda wildcards: study.jobs.checkpoint_of(wildcards.key),
+        checkpoint=lambda wildcards: study.jobs.release(
+            wildcards.key
+        ).job.run.checkpoint.name,
     message:
         "Importing {resources.checkpoint}"
     shell:
@@ -39,22 +41,24 @@ rule import_release:
 rule evaluate_release:
     input:
         trained=lambda wildcards: study.inputs.weights_of(
-            f"released/{wildcards.key}/evaluations/{wildcards.evaluation}.json",
+            paths.evaluation(wildcards.key, wildcards.evaluation, paths.RELEASED),
             ancient,
-            kind="released",
         ),
         data=lambda wildcards: study.inputs.evaluation_data(
-            wildcards.key, wildcards.evaluation, ancient, kind="released"
+            paths.evaluation(wildcards.key, wildcards.evaluation, paths.RELEASED),
+            ancient,
         ),
     output:
-        "released/{key}/evaluations/{evaluation}.json",
+        paths.evaluation("{key}", "{evaluation}", paths.RELEASED),
     log:
-        "logs/released/{key}/{evaluation}.log",
-    threads: study.resources.cpu_threads
+        paths.log(paths.evaluation("{key}", "{evaluation}", paths.RELEASED)),
+    threads: study.preset.cpu_threads
     resources:
-        gpu=study.resources.gpus,
+        gpu=study.preset.gpus,
         mem_mb=lambda wildcards, attempt: study.resources.memory_mb(attempt),
-        runtime=lambda wildcards, attempt: study.resources.released_minutes(attempt),
+        runtime=lambda wildcards, attempt: study.resources.requests.released_minutes(
+            attempt
+        ),
     params:
         config=lambda wildcards: study.jobs.evaluation_json(
             wildcards.key, wildcards.evaluation

@@ -11,12 +11,12 @@ rule report:
         lambda wildcards: study.inputs.results_of(wildcards.table),
     output:
         markdown=report(
-            "reports/{table}.md", category="Tables", labels={"Table": "{table}"}
+            paths.report("{table}"), category="Tables", labels={"Table": "{table}"}
         ),
-        json="reports/{table}.json",
-        metrics="reports/metrics/{table}.json",
-        points="reports/metrics/{table}.csv",
-        curves="reports/metrics/{table}-curves.csv",
+        json=paths.report("{table}", "json"),
+        metrics=paths.metrics("{table}", "json"),
+        points=paths.metrics("{table}", "csv"),
+        curves=paths.curves("{table}"),
     params:
         content=lambda wildcards: study.hashes.report(wildcards.table),
     message:
@@ -28,12 +28,12 @@ rule report:
 
 rule summary:
     input:
-        expand("reports/{table}.json", table=study.jobs.tables),
-        expand("reports/{figure}.json", figure=study.jobs.figures),
+        [paths.report(table, "json") for table in study.jobs.tables],
+        [paths.report(figure, "json") for figure in study.jobs.figures],
     output:
-        claims="reports/claims.md",
-        claims_json="reports/claims.json",
-        index="reports/index.md",
+        claims=paths.report("claims"),
+        claims_json=paths.report("claims", "json"),
+        index=paths.report("index"),
     params:
         content=lambda wildcards: study.hashes.summary(),
     message:

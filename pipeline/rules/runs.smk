@@ -8,7 +8,7 @@ localrules:
 
 rule resolve:
     output:
-        "runs/{key}/config.json",
+        paths.config("{key}"),
     params:
         content=lambda wildcards: study.hashes.job(wildcards.key),
     message:
@@ -20,27 +20,27 @@ rule resolve:
 rule train:
     input:
         # Ancient: the key already names all of it that changes weights.
-        config=ancient("runs/{key}/config.json"),
+        config=ancient(paths.config("{key}")),
         data=lambda wildcards: study.inputs.data_of(wildcards.key, ancient),
         parent=lambda wildcards: study.inputs.parent(wildcards.key, ancient),
     output:
-        "runs/{key}/train.json",
+        paths.trained("{key}"),
     log:
-        "logs/runs/{key}/train.log",
+        paths.log(paths.trained("{key}")),
     benchmark:
-        "benchmarks/{key}/train.tsv"
-    threads: study.resources.training_threads
+        paths.benchmark("{key}")
+    threads: study.preset.training_threads
     resources:
-        gpu=study.resources.training_gpus,
-        nodes=study.resources.nodes,
-        tasks=study.resources.nodes,  # one launcher on each
+        gpu=study.preset.training_gpus,
+        nodes=study.preset.execution.nodes,
+        tasks=study.preset.execution.nodes,  # one launcher on each
         tasks_per_gpu=0,  # not said to sbatch: one launcher has several GPUs
         mem_mb=lambda wildcards, attempt: study.resources.memory_mb(attempt),
-        runtime=lambda wildcards, attempt: study.resources.training_minutes(
-            wildcards.key, attempt
+        runtime=lambda wildcards, attempt: study.resources.requests.training_minutes(
+            study.jobs.run(wildcards.key).job.run, attempt
         ),
         # Shown, not tracked: a cell's name may change without a training being out of date.
-        cells=lambda wildcards: study.jobs.cells_of(wildcards.key),
+        cells=lambda wildcards: ", ".join(study.jobs.run(wildcards.key).cells),
     message:
         "Training {wildcards.key}: {resources.cells}"
     shell:
@@ -52,22 +52,21 @@ rule train:
 rule evaluate:
     input:
         trained=lambda wildcards: study.inputs.weights_of(
-            f"runs/{wildcards.key}/evaluations/{wildcards.evaluation}.json",
-            ancient,
+            paths.evaluation(wildcards.key, wildcards.evaluation), ancient
         ),
         data=lambda wildcards: study.inputs.evaluation_data(
-            wildcards.key, wildcards.evaluation, ancient
+            paths.evaluation(wildcards.key, wildcards.evaluation), ancient
         ),
     output:
-        "runs/{key}/evaluations/{evaluation}.json",
+        paths.evaluation("{key}", "{evaluation}"),
     log:
-        "logs/runs/{key}/{evaluation}.log",
-    threads: study.resources.cpu_threads
+        paths.log(paths.evaluation("{key}", "{evaluation}")),
+    threads: study.preset.cpu_threads
     resources:
-        gpu=study.resources.gpus,
+        gpu=study.preset.gpus,
         mem_mb=lambda wildcards, attempt: study.resources.memory_mb(attempt),
-        runtime=lambda wildcards, attempt: study.resources.evaluation_minutes(
-            wildcards.key, attempt
+        runtime=lambda wildcards, attempt: study.resources.requests.evaluation_minutes(
+            study.jobs.run(wildcards.key).job.run, attempt
         ),
     params:
         config=lambda wildcards: study.jobs.evaluation_json(
@@ -82,9 +81,9 @@ rule evaluate:
 
 rule profile:
     output:
-        "counts/{key}.json",
+        paths.count("{key}"),
     log:
-        "logs/counts/{key}.log",
+        paths.log(paths.count("{key}")),
     params:
         config=lambda wildcards: study.jobs.profile_json(wildcards.key),
     message:
@@ -96,12 +95,12 @@ rule profile:
 
 rule speed:
     output:
-        "speed/{key}.json",
+        paths.speed("{key}"),
     log:
-        "logs/speed/{key}.log",
+        paths.log(paths.speed("{key}")),
     threads: lambda wildcards: study.resources.all_cores(workflow)
     resources:
-        gpu=study.resources.gpus,
+        gpu=study.preset.gpus,
         mem_mb=lambda wildcards, attempt: study.resources.memory_mb(attempt),
     params:
         config=lambda wildcards: study.jobs.speed_json(wildcards.key),

@@ -6,7 +6,7 @@ rule submission:
     input:
         predictions=lambda wildcards: study.jobs.submission(wildcards.table).predictions,
     output:
-        "reports/{table}-submission.json",
+        paths.submission("{table}"),
     params:
         content=lambda wildcards: study.hashes.submission(wildcards.table),
     message:

@@ -15,6 +15,7 @@ from typing import Annotated
 from pydantic import Field, field_validator
 
 from dmnet.config import Section, parse
+from pipeline import paths
 from pipeline.errors import SpecError
 from pipeline.spec.tables import TableSpec
 from pipeline.spec.yaml_files import load_yaml
@@ -26,7 +27,7 @@ class OfficialResult(Section):
     """One upload's result; `values` maps cells of the table to per cent."""
 
     table: str
-    run: str = Field(pattern=r"^[0-9a-f]{16}$")
+    run: str = Field(pattern=f"^{paths.KEY}$")
     weights: str | None = Field(None, pattern=r"^[0-9a-f]{12,64}$")  # start of their SHA-256
     source: str = Field(pattern=r"^https?://\S+$")
     date: datetime.date

@@ -40,6 +40,16 @@ class PresetSpec(Section):
     optimised_from: int | None = Field(None, ge=1)
     execution: ExecutionConfig
 
+    @property
+    def training_threads(self) -> int:
+        """Of all processes of a training on one node."""
+        return self.cpu_threads * (self.execution.processes // self.execution.nodes)
+
+    @property
+    def training_gpus(self) -> int:
+        """One for each of a training's processes; evaluations have `gpus`."""
+        return self.gpus and self.execution.processes
+
     @model_validator(mode="after")
     def _gpus(self) -> PresetSpec:
         """What Snakemake is asked for is what the jobs then compute on."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from dmnet.errors import DMNetError
 from dmnet.lock import open_lock, try_lock
+from pipeline import paths
 from pipeline.dvc.entries import printable
 from pipeline.errors import RecordError
 from pipeline.experiments import Experiment, Release, Run
@@ -51,14 +52,14 @@ def ingest(
     """
     everything: list[Run | Release] = [*experiment.runs.values(), *experiment.releases.values()]
     asked = [run for run in everything if run.key in keys]
-    finished = [run for run in asked if (root / folder_of(run) / "train.json").exists()]
+    finished = [run for run in asked if (root / folder_of(run) / paths.TRAINED).exists()]
     training = [
         run
         for run in asked
         if live
         and isinstance(run, Run)
         and run not in finished
-        and (root / folder_of(run) / "history.jsonl").exists()
+        and (root / folder_of(run) / paths.HISTORY).exists()
     ]
     if not finished and not live:  # live: the database is made in any case, by one process alone
         return "MLflow: no finished run to record"

@@ -15,6 +15,7 @@ from typing import Any
 from dmnet.files import MAX_BYTES, read_bounded, sha256_bytes, sha256_file, to_json
 from dmnet.text import reason
 from dmnet.training.history import read_history
+from pipeline import paths
 from pipeline.dvc.entries import weights_md5
 from pipeline.errors import RecordError
 from pipeline.experiments import Evaluation, Experiment, Release, Run
@@ -47,14 +48,14 @@ class TrackedRun:
 
 
 def folder_of(run: Run | Release) -> str:
-    return f"{'runs' if isinstance(run, Run) else 'released'}/{run.key}"
+    return paths.run(run.key, paths.RUNS if isinstance(run, Run) else paths.RELEASED)
 
 
 def read_finished(experiment: Experiment, run: Run | Release, root: Path) -> TrackedRun:
     """Raises DMNetError for a result that cannot be read, or whose curve is not its manifest's."""
     folder = root / folder_of(run)
     schema = Trained if isinstance(run, Run) else Released
-    trained = read_result_file(folder / "train.json", schema)
+    trained = read_result_file(folder / paths.TRAINED, schema)
     _check_history(folder, trained.get("history"))
     evaluations = [e for (key, _), e in experiment.evaluations.items() if key == run.key]
     results = {
@@ -83,13 +84,13 @@ def read_finished(experiment: Experiment, run: Run | Release, root: Path) -> Tra
 
 def _check_history(folder: Path, named: dict[str, Any] | None) -> None:
     """Raises RecordError for a damaged one: points in MLflow are never taken back."""
-    history = folder / "history.jsonl"
+    history = folder / paths.HISTORY
     try:
         fits = named is None or not history.exists() or sha256_file(history) == named["sha256"]
     except OSError as error:
         raise RecordError(f"{history}: cannot be read ({reason(error)}); restore it") from error
     if not fits:
-        raise RecordError(f"{history}: damaged (not of the SHA-256 in train.json); restore it")
+        raise RecordError(f"{history}: damaged (not of the SHA-256 in {paths.TRAINED}); restore it")
 
 
 def read_training(experiment: Experiment, run: Run, root: Path) -> TrackedRun:
@@ -107,7 +108,7 @@ def system_points(key: str, root: Path) -> list[Point]:
         **{"io_in": "read_mib", "io_out": "written_mib"},
     }
     try:
-        text = read_bounded(root / f"benchmarks/{key}/train.tsv", MAX_BYTES).decode()
+        text = read_bounded(root / paths.benchmark(key), MAX_BYTES).decode()
         rows = list(csv.DictReader(text.splitlines(), delimiter="\t"))
     except (OSError, ValueError, csv.Error):
         return []
@@ -124,7 +125,7 @@ def system_points(key: str, root: Path) -> list[Point]:
 def predicted_images(key: str, weights: str, root: Path, count: int = 8) -> list[Path]:
     """The first predicted label maps of these weights that a figure asked for."""
     found: list[Path] = []
-    for manifest in sorted((root / "predictions" / key).glob("*.json")):
+    for manifest in sorted(root.glob(paths.prediction(key, "*"))):
         content = read_result_file(manifest, Predicted)
         if content["weights_sha256"] == weights:
             found += [manifest.with_suffix("") / name for name in sorted(content["files"])]
@@ -155,7 +156,7 @@ def _tags(
 ) -> dict[str, str]:
     code = trained.get("code")  # None for a checkpoint that others trained
     commit = f"{code['commit']}{' modified' if code['modified'] else ''}" if code else None
-    marks = code_marks(f"{folder_of(run)}/train.json", trained)
+    marks = code_marks(f"{folder_of(run)}/{paths.TRAINED}", trained)
     checkpoint = trained.get("checkpoint") or {}
     return _place(experiment, run) | _cut(
         {
@@ -180,7 +181,7 @@ def _cut(tags: dict[str, Any]) -> dict[str, str]:
 
 def _curve(folder: Path) -> list[Point]:
     points = []
-    for row in read_history(folder / "history.jsonl"):
+    for row in read_history(folder / paths.HISTORY):
         for name, value in row.items():
             if name != "iteration":
                 metric = f"train/{name}" if name != "val_miou" else name

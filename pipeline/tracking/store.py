@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dmnet.files import read_json, write_text
+from pipeline import paths
 from pipeline.experiments import Run
 from pipeline.tracking.place import ARTIFACTS, team_server
 from pipeline.tracking.runs import TrackedRun, predicted_images, system_points
@@ -16,7 +17,8 @@ from pipeline.tracking.runs import TrackedRun, predicted_images, system_points
 EXPERIMENT_NAME = "dmnet"
 KIND = "mlflow.experimentKind"  # which of its two faces MLflow shows
 BATCH = 900  # MLflow takes at most 1000 metrics in one call
-TREE = "runs/.locks/clone"  # names this clone among those that train the same run; a random number
+# Names this clone among those that train the same run: a random number.
+TREE = f"{paths.RUNS}/.locks/clone"
 
 
 class Store:
@@ -158,9 +160,9 @@ class Store:
             # As MLflow writes a table, but in the place of an earlier one instead of below it.
             rows = [list(row) for row in zip(*columns.values(), strict=True)]
             self.client.log_dict(run_id, {"columns": list(columns), "data": rows}, path)
-        for name in ("config.json", "train.json"):
+        for name in (paths.CONFIG, paths.TRAINED):
             self.client.log_artifact(run_id, str(tracked.folder / name))
-        trained = read_json(tracked.folder / "train.json")
+        trained = read_json(tracked.folder / paths.TRAINED)
         made_by = {"environment": trained.get("environment"), "code": trained.get("code")}
         self.client.log_dict(run_id, made_by, "environment.json")
 
@@ -171,7 +173,7 @@ class Store:
         images = predicted_images(tracked.run.key, tracked.weights, self.root)
         run_id = old.info.run_id
         for image in images:
-            self.client.log_artifact(run_id, str(image), f"predictions/{image.parent.name}")
+            self.client.log_artifact(run_id, str(image), f"{paths.PREDICTIONS}/{image.parent.name}")
         if images:
             self.client.set_tag(run_id, "dmnet.images", str(len(images)))
         return bool(images)

@@ -3,6 +3,6 @@
 Every cluster job parses the workflow anew, so all of it is cheap and imports no torch.
 """
 
-from pipeline.workflow.study import Workflow
+from pipeline.workflow.study import Study
 
-__all__ = ["Workflow"]
+__all__ = ["Study"]

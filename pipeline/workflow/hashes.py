@@ -8,11 +8,10 @@ from pathlib import Path
 from dmnet.config import canonical_json, content_hash
 from dmnet.errors import DMNetError
 from dmnet.files import sha256_bytes, sha256_file
-from pipeline.experiments import PARAMS, Experiment
+from pipeline.experiments import PARAMS
 from pipeline.reports.claims.file import load_claims
 from pipeline.workflow.code import code_hash
-from pipeline.workflow.errors import workflow_error
-from pipeline.workflow.jobs import Jobs
+from pipeline.workflow.jobs import Jobs, workflow_error
 
 
 class Hashes:
@@ -34,7 +33,14 @@ class Hashes:
         return content_hash(self._jobs.dataset(name))[:16]
 
     def report(self, table: str) -> str:
-        return report_hash(self._jobs.experiment, self._options, table)
+        """Changes with what a report prints beside the results, and with the code that prints."""
+        experiment = self._jobs.experiment
+        spec, preset = experiment.tables[table], experiment.preset
+        settings = [cell.settings for cell in experiment.cells_of(table)]
+        scale = f"{self._options} {content_hash(preset)}"
+        official = [entry for entry in experiment.official if entry.table == table]
+        content = f"{canonical_json(spec)} {scale} {settings} {official}"
+        return _hash(content, "report", [PARAMS / "verdicts.yaml"])
 
     def submission(self, table: str) -> str:
         """Changes with what the archive is to hold, and with the code that checks and packs."""
@@ -65,21 +71,9 @@ class Hashes:
 
         return compared_hash()
 
-        return code_hash()
-
     def page(self) -> str:
         """Changes with the code and the template that write the page."""
         return _hash("", "page")
-
-
-def report_hash(experiment: Experiment, options: str, table: str) -> str:
-    """Changes with what a report prints beside the results, and with the code that prints."""
-    spec, preset = experiment.tables[table], experiment.preset
-    settings = [cell.settings for cell in experiment.cells_of(table)]
-    scale = f"{options} {content_hash(preset)}"
-    official = [entry for entry in experiment.official if entry.table == table]
-    content = f"{canonical_json(spec)} {scale} {settings} {official}"
-    return _hash(content, "report", [PARAMS / "verdicts.yaml"])
 
 
 def _hash(content: str, command: str, files: Iterable[Path] = ()) -> str:

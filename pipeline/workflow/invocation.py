@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline import paths
 from pipeline.errors import SpecError
 
 DEFAULTS: dict[str, Any] = {
     "preset": "mini",
     "seeds": 1,
-    "sources": "data/sources",
+    "sources": paths.SOURCES,
     "source": "trained",
     "mirror": "",
     "record": "yes",

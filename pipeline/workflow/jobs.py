@@ -7,6 +7,8 @@ from functools import cached_property
 from typing import TypeVar
 
 from dmnet.config import DatasetConfig, canonical_json
+from dmnet.text import LONGEST, shortened
+from pipeline import paths
 from pipeline.errors import SpecError
 from pipeline.experiments import (
     PARAMS,
@@ -21,11 +23,17 @@ from pipeline.experiments import (
 from pipeline.experiments.cells import Measurement
 from pipeline.experiments.figures import Figure, figure_names, load_figures
 from pipeline.spec.params import Params
-from pipeline.workflow.errors import workflow_error
 from pipeline.workflow.invocation import Invocation
 from pipeline.workflow.one_cell import Hints
 
 Found = TypeVar("Found")
+
+
+def workflow_error(error: object) -> Exception:
+    """Snakemake prints a WorkflowError as one line, any other exception with its traceback."""
+    from snakemake.exceptions import WorkflowError  # type: ignore[import-untyped,unused-ignore]
+
+    return WorkflowError(shortened(str(error), LONGEST))
 
 
 class Jobs:
@@ -58,86 +66,63 @@ class Jobs:
         return figure_names(PARAMS, self._invocation.source)
 
     @cached_property
-    def _figures(self) -> dict[str, Figure]:
+    def known_figures(self) -> dict[str, Figure]:
         return load_figures(PARAMS, self.experiment)
 
-    def read_figures(self) -> None:
-        """So that a mistake in one is told now."""
-        self._figures  # noqa: B018
-
     def figure(self, name: str) -> Figure:
-        if name not in self._figures:
-            expected = ", ".join(self._figures) or "none (params/figures is empty)"
-            raise workflow_error(
-                SpecError(f"reports/{name}.png: unknown figure; expected one of {expected}")
-            )
-        return self._figures[name]
+        if name not in self.known_figures:
+            expected = ", ".join(self.known_figures) or "none (params/figures is empty)"
+            output = paths.report(name, "png")
+            raise workflow_error(f"{output}: unknown figure; expected one of {expected}")
+        return self.known_figures[name]
 
     def dataset(self, name: str) -> DatasetConfig:
         if name not in self.experiment.datasets:
             raise workflow_error(
-                SpecError(
-                    f"data/{name}: preset {self.experiment.preset_name!r} does not use this "
-                    f"dataset; expected one of {', '.join(self.experiment.datasets)}"
-                )
+                f"{paths.dataset(name)}: preset {self._invocation.preset!r} does not use this "
+                f"dataset; expected one of {', '.join(self.experiment.datasets)}"
             )
         return self.experiment.datasets[name]
 
     def is_drawn(self, dataset: str) -> bool:
-        found = self._find(lambda study: study.datasets.get(dataset), f"data/{dataset}")
+        found = self._find(lambda part: part.datasets.get(dataset), paths.data_manifest(dataset))
         return found is not None and found.generate is not None
 
     def run(self, key: str) -> Run:
-        run = self._find(lambda study: study.runs.get(key), f"runs/{key}/train.json")
-        if run is None:
-            raise workflow_error(
-                SpecError(
-                    f"runs/{key}: no table has this run at preset "
-                    f"{self.experiment.preset_name!r} with {self.experiment.seeds} seed(s)"
-                )
-            )
-        return run
-
-    def cells_of(self, key: str) -> str:
-        return ", ".join(self.run(key).cells)
+        found = self._find(lambda part: part.runs.get(key), paths.trained(key))
+        return _asked_for(
+            found,
+            f"{paths.run(key)}: no table has this run at preset {self._invocation.preset!r} with "
+            f"{self._invocation.seeds} seed(s)",
+        )
 
     def release(self, key: str) -> Release:
-        release = self._find(lambda study: study.releases.get(key), f"released/{key}/train.json")
-        if release is None:
-            raise workflow_error(
-                SpecError(
-                    f"released/{key}: no table has this checkpoint at preset "
-                    f"{self.experiment.preset_name!r}; add --config source=released"
-                )
-            )
-        return release
-
-    def checkpoint_of(self, key: str) -> str:
-        return self.release(key).job.run.checkpoint.name
+        output = paths.trained(key, paths.RELEASED)
+        found = self._find(lambda part: part.releases.get(key), output)
+        return _asked_for(
+            found,
+            f"{paths.run(key, paths.RELEASED)}: no table has this checkpoint at preset "
+            f"{self._invocation.preset!r}; add --config source=released",
+        )
 
     def profile_json(self, key: str) -> str:
-        return self._measurement(f"counts/{key}.json", "profile").config.model_dump_json()
+        found = self._measurement(paths.count(key), "profile")
+        return found.config.model_dump_json()
 
     def speed_json(self, key: str) -> str:
-        return canonical_json(self._measurement(f"speed/{key}.json", "measurement").config)
+        return canonical_json(self._measurement(paths.speed(key), "measurement").config)
 
     def _measurement(self, path: str, kind: str) -> Measurement:
-        measurement = self._find(lambda study: study.measurements.get(path), path)
-        if measurement is None:
-            raise workflow_error(SpecError(f"{path}: no table asks for this {kind}"))
-        return measurement
+        found = self._find(lambda part: part.measurements.get(path), path)
+        return _asked_for(found, f"{path}: no table asks for this {kind}")
 
     def evaluation_json(self, key: str, name: str) -> str:
-        evaluation = self._evaluation(key, name)
-        if evaluation is None:
-            raise workflow_error(SpecError(f"runs/{key}: no table asks for evaluation {name!r}"))
-        return canonical_json(evaluation.config)
+        lacking = f"{paths.run(key)}: no table asks for evaluation {name!r}"
+        return canonical_json(_asked_for(self._evaluation(key, name), lacking).config)
 
     def _evaluation(self, key: str, name: str) -> Evaluation | None:
-        path = f"{key}/evaluations/{name}.json"
-        return self._find(
-            lambda study: study.evaluations.get((key, name)), f"runs/{path}", f"released/{path}"
-        )
+        outputs = (paths.evaluation(key, name, kind) for kind in paths.OF_WEIGHTS)
+        return self._find(lambda part: part.evaluations.get((key, name)), *outputs)
 
     def submission(self, table: str) -> Submission:
         try:
@@ -146,15 +131,20 @@ class Jobs:
             raise workflow_error(error) from None
 
     def prediction(self, key: str, name: str) -> Evaluation | Submission:
-        """What `predictions/<key>/<name>.json` is made by: a cell's protocol, or a submission."""
+        """What stands behind the label maps: a cell's protocol, or a submission."""
         if (evaluation := self._evaluation(key, name)) is not None:
             return evaluation
         for submission in self.experiment.submissions.values():
             if (submission.run_key, submission.name) == (key, name):
                 return submission
-        raise workflow_error(
-            SpecError(f"predictions/{key}/{name}.json: no cell and no submission is measured so")
-        )
+        output = paths.prediction(key, name)
+        raise workflow_error(f"{output}: no cell and no submission is measured so")
 
     def prediction_json(self, key: str, name: str) -> str:
         return canonical_json(self.prediction(key, name).config)
+
+
+def _asked_for(found: Found | None, lacking: str) -> Found:
+    if found is None:
+        raise workflow_error(lacking)
+    return found

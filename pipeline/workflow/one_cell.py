@@ -16,10 +16,10 @@ from pydantic import BaseModel, ValidationError
 
 from dmnet.errors import DMNetError
 from dmnet.files import read_json, write_text
+from pipeline import paths
 from pipeline.experiments import Experiment, build_experiment
+from pipeline.results.failures import outputs_of
 from pipeline.spec.params import Params
-
-FOLDER = Path(".snakemake") / "dmnet"
 
 
 class _Content(BaseModel):
@@ -30,10 +30,10 @@ class _Content(BaseModel):
 class Hints:
     """Of one preset, number of seeds and source."""
 
-    def __init__(self, preset: str, seeds: Any, source: str, folder: Path = FOLDER) -> None:
+    def __init__(self, preset: str, seeds: Any, source: str, folder: str = paths.STATE) -> None:
         self.preset, self.seeds, self.source = preset, seeds, source
         # No setting can lead out of the folder: a name with a slash is not looked for.
-        self.path = folder / f"{preset}-{seeds}-{source}.json".replace("/", "_")
+        self.path = Path(folder) / f"{preset}-{seeds}-{source}.json".replace("/", "_")
         self._content: _Content | None = None
         self._small: dict[tuple[str, str], Experiment] = {}
 
@@ -41,13 +41,7 @@ class Hints:
         """What leads to every run, dataset, evaluation, profile and measurement of `experiment`."""
         cells: dict[str, tuple[str, str]] = {}
         for cell in experiment.cells:
-            outputs = [f"data/{cell.dataset.name}"] if cell.dataset is not None else []
-            outputs += cell.inputs
-            for evaluation in cell.measured:
-                run = experiment.runs.get(evaluation.run_key)  # none of a released checkpoint
-                if run is not None and (parent := run.job.run.parent):
-                    outputs.append(f"runs/{parent}/train.json")
-            for output in outputs:
+            for output in outputs_of(cell, experiment):
                 cells.setdefault(output, (cell.table, cell.name))
         served = {key: run.cells for key, run in experiment.runs.items()}
         write_text(self.path, json.dumps({"cells": cells, "served": served}))

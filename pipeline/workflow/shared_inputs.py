@@ -3,6 +3,11 @@
 DVC gives files whatever times it likes, and data are often prepared here later. So a result that
 this clone did not make is judged by what it says of itself: the hashes of the weights and the
 fingerprint of the data that it was made with. One that was made here is judged by Snakemake.
+
+Its own triggers were tried in place of this: of a file that it has no record of it compares the
+times, which no option turns off. Inputs that are always `ancient`, with the fingerprint among the
+`params`, would leave a colleague's result of other data in its place, as params are compared with a
+record only.
 """
 
 from __future__ import annotations
@@ -15,7 +20,9 @@ from typing import Any
 from dmnet.errors import DMNetError
 from dmnet.files import read_json
 
-RECORDS = Path(".snakemake/metadata")  # a file for each output that Snakemake has made here
+# A file for each output that Snakemake has made here. Its `persistence` answers only for objects of
+# its own, which an input function does not have.
+RECORDS = Path(".snakemake/metadata")
 
 Ancient = Callable[[str], Any]  # Snakemake's flag for an input whose time does not count
 

@@ -15,16 +15,15 @@ from pipeline.experiments import PARAMS
 from pipeline.records.unrecorded import command_of, is_marked, mark
 from pipeline.reports.verdict import load_rules
 from pipeline.spec.params import Params
-from pipeline.workflow.errors import workflow_error
 from pipeline.workflow.hashes import Hashes
 from pipeline.workflow.inputs import Inputs
 from pipeline.workflow.invocation import Invocation
-from pipeline.workflow.jobs import Jobs
+from pipeline.workflow.jobs import Jobs, workflow_error
 from pipeline.workflow.resources import Resources
 from pipeline.workflow.tree import check_writable, hand_on, hold_tree, require_here
 
 
-class Workflow:
+class Study:
     """Reads Snakemake's `config`; every method is cheap, as every cluster job parses anew."""
 
     def __init__(
@@ -40,16 +39,16 @@ class Workflow:
             hand_on(clone)
             check_writable()
             invocation = Invocation.read(config)
-            preset = params.preset(invocation.preset)
+            self.preset = params.preset(invocation.preset)
             self.jobs = Jobs(params, invocation, in_job)
-            self.resources = Resources(invocation.preset, preset, params.costs(), self.jobs)
+            self.resources = Resources(invocation.preset, self.preset, params.costs())
             self.inputs = Inputs(self.jobs, invocation.sources)
             self.hashes = Hashes(self.jobs, invocation.options)
             if not in_job:
                 rules = load_rules(PARAMS)
-                if preset.judged:
+                if self.preset.judged:
                     rules.check(self.jobs.experiment)
-                self.jobs.read_figures()
+                _ = self.jobs.known_figures  # so that a mistake in one is told now
         except DMNetError as error:
             raise workflow_error(error) from None
         # What stands in the rules' commands, whose text Snakemake compares with what it ran.

@@ -9,13 +9,8 @@ from typing import IO
 
 from dmnet.errors import DMNetError
 from dmnet.lock import check_locks, holder_of, open_lock, sign, try_lock
+from pipeline import paths
 from pipeline.errors import PipelineError
-
-# The folders that the rules write to.
-WRITTEN = (
-    *("runs", "released", "reports", "data", "counts", "speed", "predictions", "logs"),
-    "benchmarks",
-)
 
 
 def require_here(clone: Path) -> None:
@@ -37,7 +32,7 @@ def hand_on(clone: Path) -> None:
 
 def check_writable() -> None:
     """Raises PipelineError unless every folder the rules write to is one, or can be made."""
-    for name in WRITTEN:
+    for name in paths.FOLDERS:
         path = Path(name).absolute()
         if path.is_symlink() and not path.exists():
             raise PipelineError(
@@ -59,8 +54,8 @@ def hold_tree() -> IO[str]:
     closed; raises DMNetError that names the process at work here, or where there are no locks:
     also not where the trainings take theirs, which may be another disk.
     """
-    check_locks(Path("runs") / ".locks")
-    path = Path(".snakemake") / "dmnet.lock"
+    check_locks(Path(paths.lock("")).parent)
+    path = Path(f"{paths.STATE}.lock")
     tree = open_lock(path)
     try:
         if not try_lock(tree, path):

@@ -42,6 +42,7 @@ NOT_FOR_STRANGERS = {
     "pipeline.dvc.lists": "in a process of its own, with DVC and a remote (tests/workflow)",
     "pipeline.reports.fidelity": "what this clone's own tests have just written",
     "pipeline.inspection.gpu_status": "what whoever measured put into docs/gpu",
+    "pipeline.workflow.code": "this clone's own code",
     "pipeline.tracking.store": "with an MLflow store (tests/workflow)",
 }
 

@@ -49,7 +49,7 @@ from pipeline.records.sharing import pull, push
 from pipeline.spec.checkpoints import fetch_checkpoints
 from pipeline.spec.params import Params
 from pipeline.tracking.runs import predicted_images, read_finished, read_training, system_points
-from pipeline.workflow import Workflow
+from pipeline.workflow import Study
 from pipeline.workflow.one_cell import Hints
 from pipeline.workflow.shared_inputs import data_of, is_settled
 from tests.hostile.mutate import remove
@@ -178,9 +178,9 @@ def _fetched() -> None:
     fetch_checkpoints(PARAMS, "narrow*", Path("fetched"), mirror="weights")
 
 
-def _started(values: dict[str, Any]) -> Workflow:
+def _started(values: dict[str, Any]) -> Study:
     try:
-        return Workflow(values, clone=Path())
+        return Study(values, clone=Path())
     except WorkflowError as error:  # how Snakemake wants to be told
         raise SpecError(str(error.args[0])) from error
 
@@ -193,7 +193,7 @@ def _parsed() -> Any:
     for evaluation in jobs.evaluations.values():
         is_settled(evaluation.path, "weights_sha256", evaluation.trained)
         data_of(evaluation.path, "data/drawn/manifest.json", True, str)
-    hints = Hints("tiny", 1, "both", Path(".snakemake/dmnet"))
+    hints = Hints("tiny", 1, "both")
     hints.experiment(next(iter(jobs.evaluations.values())).path, Params(PARAMS))
     return texts
 

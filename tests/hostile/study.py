@@ -27,8 +27,9 @@ from dmnet.files import sha256_file, write_json, write_text
 from dmnet.importers import mmseg, resnet
 from dmnet.importers.names import translate
 from dmnet.training.trainer import Trainer
+from pipeline import paths
 from pipeline.__main__ import main as pipeline
-from pipeline.dvc.entries import entry_of, md5_of, without_md5s
+from pipeline.dvc.entries import md5_of, without_md5s
 from pipeline.experiments import Experiment, build_experiment
 from pipeline.experiments.figures import load_figures
 from pipeline.workflow.one_cell import Hints
@@ -186,7 +187,7 @@ def _run_all() -> None:
     measured = "s\th:m:s\tmax_rss\tio_in\tio_out\tmean_load\n1.5\t0:00:01\t300\t0\t1\t99\n"
     for key in found.runs:
         write_text(Path(f"benchmarks/{key}/train.tsv"), measured)
-    Hints("tiny", 1, "both", Path(".snakemake/dmnet")).write(found)
+    Hints("tiny", 1, "both").write(found)
     failure = {"log": "x", "exit": 1, "error": "out of memory"}
     write_json(Path(f"logs/runs/{failed}/train.failed.json"), failure)
     _start()
@@ -293,9 +294,9 @@ def _record(root: Path) -> None:
     made = ("runs/*/train.json", "released/*/train.json")
     outs = {f"{path.parent}.dvc": sorted(_own(path.parent)) for kind in made for path in _at(kind)}
     for kind in ("runs/*/evaluations/*.json", "counts/*.json", "speed/*.json"):
-        outs |= {entry_of(path.as_posix()): [path.as_posix()] for path in _at(kind)}
+        outs |= {paths.entry(path.as_posix()): [path.as_posix()] for path in _at(kind)}
     for path in _at("predictions/*/*.json"):
-        outs[entry_of(path.as_posix())] = [path.as_posix(), path.with_suffix("").as_posix()]
+        outs[paths.entry(path.as_posix())] = [path.as_posix(), path.with_suffix("").as_posix()]
     for entry, files in outs.items():
         lines = without_md5s(files).splitlines()
         text = [lines[0]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pipeline import paths
 from pipeline.experiments import Cell, Evaluation, Release
 from pipeline.experiments.jobs import protocol_text
 from pipeline.inspection.show.number import metric_name
@@ -15,7 +16,7 @@ from pipeline.results.schemas import Imported, read_result_file
 def release_lines(release: Release, result: CellResult, root: Path) -> Lines:
     """Which published file was evaluated, and what proves that it is it."""
     lines = [
-        ("folder", f"released/{release.key}"),
+        ("folder", paths.run(release.key, paths.RELEASED)),
         ("published by", release.job.run.checkpoint.zoo),
         ("serves", ", ".join(release.cells)),
     ]
@@ -23,7 +24,7 @@ def release_lines(release: Release, result: CellResult, root: Path) -> Lines:
         files = release.job.run.checkpoint.files
         return [*lines, ("file", f"pending; weights/{files[0].file}"), ("from", files[0].urls[0])]
     file = entry_at(result.released.trained, "checkpoint")
-    path = root / "released" / release.key / "imported.json"
+    path = root / paths.run(release.key, paths.RELEASED) / paths.IMPORTED
     imported = read_result_file(path, Imported) if path.exists() else None
     proof = "SHA-256 as published" if entry_at(file, "verified") else "no published hash: unproven"
     return [
@@ -33,7 +34,7 @@ def release_lines(release: Release, result: CellResult, root: Path) -> Lines:
         ("SHA-256", f"{recorded(entry_at(file, 'sha256'))} ({proof})"),
         ("imported by", code_text(imported) if imported else UNKNOWN),
         ("made by", recorded(entry_at(imported, "repeat"))),
-        ("log", file_here(f"logs/released/{release.key}/import.log", root)),
+        ("log", file_here(paths.log(paths.trained(release.key, paths.RELEASED)), root)),
     ]
 
 
@@ -45,10 +46,7 @@ def evaluation_lines(
         ("split", evaluation.config.split),
         ("protocol", protocol_text(evaluation.config.inference)),
         ("result", file_here(evaluation.path, root)),
-        (
-            "its log",
-            file_here(f"logs/{evaluation.folder}/{evaluation.run_key}/{evaluation.name}.log", root),
-        ),
+        ("its log", file_here(paths.log(evaluation.path), root)),
     ]
     if measured is None:
         return [*lines, (metric_name(cell), "pending")]

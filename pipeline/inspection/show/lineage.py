@@ -6,6 +6,7 @@ import difflib
 import shlex
 from pathlib import Path
 
+from pipeline import paths
 from pipeline.errors import SpecError
 from pipeline.experiments import Cell, Experiment
 from pipeline.experiments.cells import MeasuredCell
@@ -73,6 +74,6 @@ def find_cell(experiment: Experiment, cell_id: str) -> Cell:
 
 def _command(experiment: Experiment, cell: Cell) -> str:
     return (
-        f"snakemake --cores all reports/{cell.table}.md "
+        f"snakemake --cores all {paths.report(cell.table)} "
         f"--config preset={shlex.quote(experiment.preset_name)} seeds={experiment.seeds}"
     )

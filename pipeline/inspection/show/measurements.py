@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pipeline import paths
 from pipeline.experiments import Experiment
 from pipeline.experiments.cells import MeasuredCell
 from pipeline.inspection.show.number import metric_name
@@ -21,7 +22,7 @@ def measurement_lines(
         ("cells", ", ".join(sharing)),
         (cell.titles[1], file_here(cell.job.path, root)),
         *cell.described,
-        ("log", file_here(cell.job.log, root)),
+        ("log", file_here(paths.log(cell.job.path), root)),
     ]
     content = result.measurement
     if content is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pipeline import paths
 from pipeline.experiments import Cell, Experiment
 from pipeline.experiments.cells import TrainedCell
 from pipeline.inspection.show.text import Lines
@@ -13,7 +14,7 @@ def number_lines(experiment: Experiment, result: CellResult) -> Lines:
     cell, spec = result.cell, experiment.tables[result.cell.table]
     published = cell.spec.published
     lines = [
-        ("report", f"reports/{cell.table}.md"),
+        ("report", paths.report(cell.table)),
         ("specification", f"params/tables/{cell.table}.yaml"),
         ("table", spec.title),
         ("row", cell.row),

@@ -8,6 +8,7 @@ from typing import Any
 from dmnet.data.manifest import Manifest
 from dmnet.errors import DataError
 from dmnet.text import clock
+from pipeline import paths
 from pipeline.experiments import Cell, Experiment, Run
 from pipeline.inspection.show.text import UNKNOWN, Lines, code_text, entry_at, file_here, recorded
 from pipeline.results.of_cells import in_words
@@ -18,20 +19,20 @@ from pipeline.results.trained_on import trained_on
 
 def run_lines(experiment: Experiment, cell: Cell, run: Run, root: Path) -> Lines:
     """What was trained, on what, by what; of a pending run what is known by now."""
-    folder, config = f"runs/{run.key}", run.job.run
+    folder, config = paths.run(run.key), run.job.run
     status = run_status(run, root)
-    path = root / folder / "train.json"
+    path = root / paths.trained(run.key)
     trained = read_result_file(path, Trained) if path.exists() else None
     lines = [
         ("cells", ", ".join(run.cells)),
         ("training", f"{status.state}, iteration {status.iteration}/{config.recipe.iterations}"),
         ("iterations", _iterations(cell, run)),
         ("seed", str(config.seed)),
-        ("configuration", file_here(f"{folder}/config.json", root)),
+        ("configuration", file_here(paths.config(run.key), root)),
         ("starts from", _start(experiment, run, trained, root)),
         ("dataset", _dataset(cell, run)),
         ("fingerprint", _fingerprint(run, trained, root)),
-        ("log", file_here(f"logs/runs/{run.key}/train.log", root)),
+        ("log", file_here(paths.log(paths.trained(run.key)), root)),
     ]
     return lines if trained is None else lines + _trained(folder, trained, root)
 
@@ -112,16 +113,16 @@ def _dataset(cell: Cell, run: Run) -> str:
 
 def _fingerprint(run: Run, trained: Any, root: Path) -> str:
     """The data that the run was trained on; else those that lie here now."""
-    name = run.job.dataset.name
+    folder = paths.dataset(run.job.dataset.name)
     try:
-        here: str | None = Manifest.load(root / "data" / name).fingerprint
+        here: str | None = Manifest.load(root / folder).fingerprint
     except DataError:
         here = None
     used = entry_at(trained, "data_fingerprint")
     if trained is None:
-        return f"{here} (prepared)" if here else f"pending (data/{name} is not prepared or damaged)"
+        return f"{here} (prepared)" if here else f"pending ({folder} is not prepared or damaged)"
     if used and here and used != here:
-        return f"{used} (data/{name} is now another: {here})"
+        return f"{used} ({folder} is now another: {here})"
     return recorded(used)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pipeline import paths
 from pipeline.inspection.verify.findings import Findings
 from pipeline.inspection.verify.records import verify_records
 from pipeline.inspection.verify.reports import verify_reports
@@ -25,7 +26,7 @@ def verify(root: Path = Path("."), quick: bool = False) -> Findings:
     """
     findings = Findings(root)
     verify_reports(findings)
-    verify_runs(findings, "runs")
+    verify_runs(findings, paths.RUNS)
     verify_runs(findings, "released")
     verify_predictions(findings)
     verify_measurements(findings)

@@ -14,7 +14,8 @@ from pydantic import BaseModel
 from dmnet.errors import DMNetError
 from dmnet.files import read_json, sha256_file
 from dmnet.text import reason
-from pipeline.dvc.entries import entry_of, printable
+from pipeline import paths
+from pipeline.dvc.entries import printable
 from pipeline.errors import ResultError
 from pipeline.results.made_by import code_marks
 from pipeline.results.schemas import Weights, fault_of
@@ -122,11 +123,11 @@ class Findings:
 
     def todo(self, path: str, otherwise: str) -> str:
         """What to do about a damaged file: never to delete what leads to its good copy."""
-        return REPAIR if self.there(entry_of(path)) else otherwise
+        return REPAIR if self.there(paths.entry(path)) else otherwise
 
     def lost(self, path: str, needed_by: str, todo: str) -> None:
         """A file of a run is missing: not pulled if it has a DVC entry, else lost."""
-        if self.there(entry_of(path)):
+        if self.there(paths.entry(path)):
             self.missing(path, bring(path))
         else:
             self.add(path, f"the file that {needed_by} names", "none", todo)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 
+from pipeline import paths
 from pipeline.dvc.entries import (
     Entry,
     cached,
     entries,
-    entry_of,
     file_md5,
     printable,
     read_entry,
@@ -36,10 +36,10 @@ def verify_records(findings: Findings) -> None:
             _verify_cached(findings, md5)
         if not (entry.is_run and is_training(entry.key, findings.root)):
             _verify_files(findings, entry, files)
-    made = ("*/train.json", "*/evaluations/*.json")
-    for kind in ("runs", "released"):
-        for file in sorted(path for each in made for path in (findings.root / kind).glob(each)):
-            named = entry_of(file.relative_to(findings.root).as_posix())
+    for kind in paths.OF_WEIGHTS:
+        made = (paths.trained("*", kind), paths.evaluation("*", "*", kind))
+        for file in sorted(path for each in made for path in findings.root.glob(each)):
+            named = paths.entry(file.relative_to(findings.root).as_posix())
             if not findings.there(named):
                 findings.missing(named, f"not shared; {RECORD}")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dmnet.errors import DMNetError
 from dmnet.files import atomic_write, open_plain, read_json, sha256_file
+from pipeline import paths
 from pipeline.dvc.command import dvc
 from pipeline.dvc.entries import Entry, cached, file_md5, is_cached
 from pipeline.dvc.guard import check_tree
@@ -103,7 +104,7 @@ def _check_recorded(entry: Entry, root: Path) -> None:
     """Raises RecordError if damage was recorded: weights that its own train.json does not name."""
     run = entry.path.removesuffix(".dvc")
     recorded = {Path(out).name: cached(md5, root) for out, md5 in entry.outs.items()}
-    trained = read_json(recorded["train.json"]) if "train.json" in recorded else None
+    trained = read_json(recorded[paths.TRAINED]) if paths.TRAINED in recorded else None
     for name in ("weights", "history"):
         file = at(trained, name, "file")
         copy = recorded.get(file) if isinstance(file, str) else None

@@ -7,6 +7,7 @@ from typing import Any
 
 from dmnet.errors import DMNetError
 from dmnet.files import MAX_BYTES, read_bounded, to_json
+from pipeline import paths
 from pipeline.errors import ResultError
 from pipeline.experiments import PARAMS, Experiment, build_experiment
 from pipeline.inspection.verify.findings import Findings, at
@@ -26,8 +27,8 @@ NAMED = 5  # differences of one report that are told; the others are counted
 def verify_reports(findings: Findings) -> None:
     """All tables of `reports/`, the claims, the figures' predictions, the archives to be sent."""
     tables = {}
-    for file in sorted((findings.root / "reports").glob("*.json")):
-        path = f"reports/{file.name}"
+    for file in sorted((findings.root / paths.REPORTS).glob("*.json")):
+        path = paths.report(file.stem, "json")
         if file.stem in ("claims", "fidelity"):
             continue  # lists; the claims follow below
         content = findings.json(path, f"delete it and run `snakemake {path}`")
@@ -87,12 +88,12 @@ def _verify_table(findings: Findings, path: str, report: dict[str, Any]) -> None
             findings.add(path, "what results and params of now give", more, todo)
     for name, expected in (
         (target, markdown),
-        (f"reports/metrics/{report['table']}.json", views[0]),
-        (f"reports/metrics/{report['table']}.csv", views[1]),
+        (paths.metrics(report["table"], "json"), views[0]),
+        (paths.metrics(report["table"], "csv"), views[1]),
     ):
         _same_text(findings, name, path, expected, todo)
     if curves is not None:
-        name = f"reports/metrics/{report['table']}-curves.csv"
+        name = paths.curves(report["table"])
         _same_text(findings, name, path, curves, todo)
 
 
@@ -100,17 +101,17 @@ def _absent_runs(findings: Findings, report: dict[str, Any]) -> bool:
     """Whether results that the report rests on are missing; each is told."""
     absent = False
     for cell in cells_of(report):
-        kinds = [("runs", run) for run in cell["runs"]]
-        kinds += [("released", cell["released"])] if cell.get("released") else []
+        kinds = [(paths.RUNS, run) for run in cell["runs"]]
+        kinds += [(paths.RELEASED, cell["released"])] if cell.get("released") else []
         for kind, run in kinds:
-            folder = f"{kind}/{run['run']}"
-            for path in (f"{folder}/train.json", f"{folder}/evaluations/{run['evaluation']}.json"):
+            result = paths.evaluation(run["run"], run["evaluation"], kind)
+            for path in (paths.trained_of(result), result):
                 if not findings.there(path):
-                    report_name = f"reports/{report['table']}.json"
+                    report_name = paths.report(report["table"], "json")
                     findings.lost(path, report_name, f"`snakemake {path}`")
                     absent = True
-        for kind, folder in (("profile", "counts"), ("speed", "speed")):
-            path = f"{folder}/{cell.get(kind)}.json"
+        for kind, path_of in (("profile", paths.count), ("speed", paths.speed)):
+            path = path_of(str(cell.get(kind)))
             counted = cell.get(kind) and cell["source"] == "profiled"
             if counted and not findings.there(path):
                 findings.missing(path, f"`snakemake {path}` makes it, on this machine")
@@ -150,10 +151,10 @@ def plain(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _verify_claims(findings: Findings, tables: dict[str, dict[str, Any]]) -> None:
-    path = "reports/claims.json"
+    path, text = paths.report("claims", "json"), paths.report("claims")
     if not findings.there(path):
         return
-    todo = "delete it and run `snakemake reports/claims.md` at the same preset and seeds"
+    todo = f"delete it and run `snakemake {text}` at the same preset and seeds"
     claims = findings.json(path, todo, list)
     if claims is None:
         return
@@ -163,7 +164,7 @@ def _verify_claims(findings: Findings, tables: dict[str, dict[str, Any]]) -> Non
         everything = build_experiment(experiment.preset_name, experiment.seeds)
         lacking = [name for name in everything.tables if name not in tables]
         if lacking:
-            findings.missing(f"reports/{lacking[0]}.json", "the claims rest on all reports")
+            findings.missing(paths.report(lacking[0], "json"), "the claims rest on all reports")
             return
         reports = {name: tables[name] for name in everything.tables}
         known, rules = load_claims(PARAMS, everything.tables), load_rules(PARAMS)
@@ -171,7 +172,7 @@ def _verify_claims(findings: Findings, tables: dict[str, dict[str, Any]]) -> Non
         for where, found, expected in list(differences({"claims": claims}, now))[:NAMED]:
             findings.same(path, f"{where} (by the reports)", expected, found, todo)
         preset = next(iter(reports.values()))["preset"]
-        _same_text(findings, "reports/claims.md", path, render_claims(claims, preset), todo)
+        _same_text(findings, text, path, render_claims(claims, preset), todo)
     except (DMNetError, StopIteration, KeyError, TypeError) as error:
         findings.add(path, "claims that these reports and params give", str(error), todo)
 
@@ -179,7 +180,7 @@ def _verify_claims(findings: Findings, tables: dict[str, dict[str, Any]]) -> Non
 def _verify_figure(findings: Findings, path: str, figure: dict[str, Any]) -> None:
     findings.checked["figures"] += 1
     name = figure["figure"]
-    todo = f"delete it and run `snakemake reports/{name}.png`"
+    todo = f"delete it and run `snakemake {paths.report(name, 'png')}`"
     columns = figure.get("columns")
     for column in columns if isinstance(columns, list) else []:
         if not isinstance(column, dict):
@@ -196,7 +197,7 @@ def _verify_figure(findings: Findings, path: str, figure: dict[str, Any]) -> Non
 
 def _verify_archive(findings: Findings, path: str, content: dict[str, Any]) -> None:
     todo = f"delete it and run `snakemake {path}`"
-    name = f"reports/{Path(str(at(content, 'archive', 'file'))).name}"
+    name = f"{paths.REPORTS}/{Path(str(at(content, 'archive', 'file'))).name}"
     if findings.there(name):
         findings.hashed(name, at(content, "archive", "sha256"), "submissions", todo)
     else:
@@ -205,7 +206,7 @@ def _verify_archive(findings: Findings, path: str, content: dict[str, Any]) -> N
 
 
 def _same_weights(findings: Findings, path: str, key: str, digest: Any, todo: str) -> None:
-    trained = f"runs/{key}/train.json"
+    trained = paths.trained(key)
     if not findings.there(trained):
         findings.lost(trained, path, todo)
         return

@@ -10,21 +10,22 @@ from dmnet.config import ProfileConfig, SpeedConfig, content_hash, parse
 from dmnet.data.manifest import Manifest
 from dmnet.data.manifest import verify as verify_samples
 from dmnet.errors import ConfigError
+from pipeline import paths
 from pipeline.inspection.verify.findings import MALFORMED, Findings
 from pipeline.results.schemas import Counted, Predicted, Timed
 
 
 def verify_predictions(findings: Findings) -> None:
     """Every label map by its hash; run and weights."""
-    for file in sorted((findings.root / "predictions").glob("*/*.json")):
-        path = f"predictions/{file.parent.name}/{file.name}"
+    for file in sorted(findings.root.glob(paths.prediction("*", "*"))):
+        path = paths.prediction(file.parent.name, file.stem)
         with findings.reading(path, findings.todo(path, f"delete {path} and run again")):
             verify_prediction(findings, path)
 
 
 def verify_prediction(findings: Findings, path: str) -> None:
     """One set of label maps by its manifest."""
-    _, key, name = path.split("/")
+    _, key, _ = path.split("/")
     todo = findings.todo(path, f"delete {path} and run again")
     content = findings.json(path, todo, schema=Predicted)
     if content is None:
@@ -32,7 +33,7 @@ def verify_prediction(findings: Findings, path: str) -> None:
     findings.checked["sets of predictions"] += 1
     findings.by_one_code(path, content)
     findings.same(path, "run", key, content.get("run"), todo)
-    trained = f"runs/{key}/train.json"
+    trained = paths.trained_of(path)
     if findings.there(trained):
         weights = findings.weights_of(trained)
         digest = content.get("weights_sha256")
@@ -40,11 +41,12 @@ def verify_prediction(findings: Findings, path: str) -> None:
     else:
         findings.lost(trained, path, todo)
     files: dict[str, str] = content["files"]
-    folder = findings.root / "predictions" / key / Path(name).stem
-    for extra in sorted(file.name for file in folder.glob("*") if file.name not in files):
+    folder = path.removesuffix(".json")
+    here = {file.name for file in (findings.root / folder).glob("*")}
+    for extra in sorted(here - files.keys()):
         findings.add(path, "an image for every file beside it", extra, f"delete {extra}")
     for image_name, digest in files.items():
-        image = f"predictions/{key}/{Path(name).stem}/{image_name}"
+        image = f"{folder}/{image_name}"
         if findings.there(image):
             findings.hashed(image, digest, "predicted images", todo)
         else:
@@ -54,12 +56,12 @@ def verify_prediction(findings: Findings, path: str) -> None:
 def verify_measurements(findings: Findings) -> None:
     """Counts and speeds: each is of the configuration that its name is the hash of."""
     kinds = (
-        ("counts", "profile", ProfileConfig, Counted),
-        ("speed", "speed", SpeedConfig, Timed),
+        (paths.count, "profile", ProfileConfig, Counted),
+        (paths.speed, "speed", SpeedConfig, Timed),
     )
-    for folder, name, config, schema in kinds:
-        for file in sorted((findings.root / folder).glob("*.json")):
-            path = f"{folder}/{file.name}"
+    for path_of, name, config, schema in kinds:
+        for file in sorted(findings.root.glob(path_of("*"))):
+            path = path_of(file.stem)
             todo = findings.todo(path, "delete the file and run again")
             with findings.reading(path, todo):
                 content = findings.json(path, todo, schema=schema)
@@ -89,8 +91,8 @@ def _verify_measurement(
 
 def verify_data(findings: Findings, quick: bool) -> None:
     """Lists, checksums and fingerprint of every prepared dataset, and, unless quick, its files."""
-    for file in sorted((findings.root / "data").glob("*/manifest.json")):
-        path = f"data/{file.parent.name}/manifest.json"
+    for file in sorted(findings.root.glob(paths.data_manifest("*"))):
+        path = paths.data_manifest(file.parent.name)
         todo = f"restore the files, or delete {path} and prepare the dataset again"
         findings.checked["datasets" + (" (images not read)" if quick else "")] += 1
         try:
@@ -104,4 +106,4 @@ def verify_data(findings: Findings, quick: bool) -> None:
         for problem in problems:
             name, _, what = problem.partition(": ")
             name = os.path.relpath(name, findings.root)
-            findings.add(name, f"the file of data/{file.parent.name}/checksums.sha256", what, todo)
+            findings.add(name, f"the file of {Path(path).parent}/checksums.sha256", what, todo)

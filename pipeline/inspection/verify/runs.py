@@ -8,11 +8,12 @@ from typing import Any
 
 from dmnet.config import EvaluationConfig, JobConfig, ReleaseJob, content_hash, parse, parse_job
 from dmnet.errors import ConfigError
+from pipeline import paths
 from pipeline.inspection.verify.findings import Findings, at
 from pipeline.results.run_status import is_training
 from pipeline.results.schemas import Evaluated, Released, Trained
 
-KEY = re.compile(r"[0-9a-f]{16}")
+KEY = re.compile(paths.KEY)
 
 
 def verify_runs(findings: Findings, kind: str) -> None:
@@ -20,24 +21,22 @@ def verify_runs(findings: Findings, kind: str) -> None:
     for folder in sorted((findings.root / kind).glob("*")):
         if KEY.fullmatch(folder.name) and folder.is_dir():
             if is_training(folder.name, findings.root):
-                findings.missing(f"{kind}/{folder.name}", "it is being trained")
-            elif (folder / "train.json").exists():
-                path = f"{kind}/{folder.name}/train.json"
+                findings.missing(paths.run(folder.name, kind), "it is being trained")
+            elif findings.there(path := paths.trained(folder.name, kind)):
                 todo = findings.todo(path, f"delete {path} and run again")
                 with findings.reading(path, todo):
                     _verify_run(findings, kind, folder.name)
-            elif any(folder.glob("evaluations/*.json")):
+            elif any(folder.glob(f"{paths.EVALUATIONS}/*.json")):
                 _no_manifest(findings, kind, folder.name)
 
 
 def _no_manifest(findings: Findings, kind: str, key: str) -> None:
-    path = f"{kind}/{key}/train.json"
+    path = paths.trained(key, kind)
     findings.lost(path, "evaluations", f"`snakemake {path}` makes it again")
 
 
 def _verify_run(findings: Findings, kind: str, key: str) -> None:
-    run = f"{kind}/{key}"
-    findings.checked["finished runs" if kind == "runs" else "released checkpoints"] += 1
+    findings.checked["finished runs" if kind == paths.RUNS else "released checkpoints"] += 1
     trained = verify_files(findings, kind, key)
     if trained is None:
         return
@@ -46,35 +45,34 @@ def _verify_run(findings: Findings, kind: str, key: str) -> None:
         _verify_checkpoint(findings, key, trained)
     elif job is not None:
         _verify_start(findings, key, job.run.parent, job.run.model.backbone.weights, trained)
-        _verify_fingerprint(findings, f"runs/{key}/train.json", job.dataset.name, trained)
-    for evaluation in sorted((findings.root / run / "evaluations").glob("*.json")):
-        path = f"{run}/evaluations/{evaluation.name}"
+        _verify_fingerprint(findings, paths.trained(key), job.dataset.name, trained)
+    for evaluation in sorted(findings.root.glob(paths.evaluation(key, "*", kind))):
+        path = paths.evaluation(key, evaluation.stem, kind)
         with findings.reading(path, findings.todo(path, "delete the file and run again")):
             result = verify_evaluation(findings, path, key, kind, trained)
-            if kind == "released" and result is not None:
+            if kind == paths.RELEASED and result is not None:
                 name = parse(EvaluationConfig, result["evaluation"], path).data.name
                 _verify_fingerprint(findings, path, name, result)
 
 
 def verify_files(findings: Findings, kind: str, key: str) -> dict[str, Any] | None:
     """The run's own files by the hashes of its manifest, which is returned if it is one."""
-    run = f"{kind}/{key}"
-    manifest = f"{run}/train.json"
+    run, manifest = paths.run(key, kind), paths.trained(key, kind)
     again = findings.todo(manifest, f"delete {manifest} and run again")
-    schema = Trained if kind == "runs" else Released
+    schema = Trained if kind == paths.RUNS else Released
     trained: dict[str, Any] | None = findings.json(manifest, again, schema=schema)
     if trained is None:
         return None
     findings.same(manifest, "key", key, trained.get("key"), again)
-    finished = f"{run}/finished.json"
+    finished = f"{run}/{paths.FINISHED}"
     if findings.there(finished):
         todo = findings.todo(finished, f"delete {finished} and {manifest}, and run again")
         if findings.json(finished, todo) not in (None, trained):
-            findings.add(finished, "the content of train.json", "other content", todo)
+            findings.add(finished, f"the content of {paths.TRAINED}", "other content", todo)
     for name, label in (("weights", "weights files"), ("history", "histories")):
         entry = trained.get(name)
         if not isinstance(entry, dict):
-            if name == "weights" or kind == "runs":
+            if name == "weights" or kind == paths.RUNS:
                 findings.add(manifest, f"an entry `{name}`", "none", again)
             continue
         path = f"{run}/{Path(str(entry.get('file'))).name}"  # never outside the run's folder
@@ -88,7 +86,7 @@ def verify_files(findings: Findings, kind: str, key: str) -> dict[str, Any] | No
 
 def verify_config(findings: Findings, kind: str, key: str) -> JobConfig | ReleaseJob | None:
     """The configuration, which gives the key, if it is one."""
-    path = f"{kind}/{key}/config.json"
+    path = paths.config(key, kind)
     todo = findings.todo(path, "delete it, Snakemake writes it anew")
     if not findings.there(path):
         findings.lost(path, "its folder", f"`snakemake {path}`")
@@ -109,10 +107,10 @@ def verify_config(findings: Findings, kind: str, key: str) -> JobConfig | Releas
 def _verify_start(
     findings: Findings, key: str, parent: str | None, weights: Any, trained: dict[str, Any]
 ) -> None:
-    run, start = f"runs/{key}/train.json", trained.get("start_weights")
+    run, start = paths.trained(key), trained.get("start_weights")
     again = f"delete {run} and run again"
     if parent is not None:
-        path = f"runs/{parent}/train.json"
+        path = paths.trained(parent)
         if not findings.there(path):
             findings.lost(path, run, f"`snakemake {path}` trains it again")
             return
@@ -122,10 +120,10 @@ def _verify_start(
     elif weights is not None:
         path = f"weights/{Path(weights.file).name}"
         if findings.there(path):
-            todo = f"`python -m dmnet fetch --config runs/{key}/config.json` brings the right file"
+            todo = f"`python -m dmnet fetch --config {paths.config(key)}` brings the right file"
             findings.hashed(path, start, "start weights", todo)
         else:
-            todo = f"`python -m dmnet fetch --config runs/{key}/config.json` brings it"
+            todo = f"`python -m dmnet fetch --config {paths.config(key)}` brings it"
             findings.missing(path, todo)
     elif start is not None:
         findings.same(run, "start weights", None, start, again)
@@ -146,7 +144,7 @@ def _verify_fingerprint(
     findings: Findings, path: str, dataset: str, content: dict[str, Any]
 ) -> None:
     """The data that lie here now are those that the file was made with."""
-    manifest = f"data/{dataset}/manifest.json"
+    manifest = paths.data_manifest(dataset)
     if not findings.there(manifest):
         findings.missing(manifest, f"`snakemake {manifest}` prepares it")
         return
@@ -179,7 +177,7 @@ def verify_evaluation(
     digest = content_hash(config)
     findings.same(path, "protocol", digest, result.get("evaluation_hash"), todo)
     findings.same(path, "protocol", digest[:8], Path(path).stem.rpartition("-")[2], todo)
-    if kind == "runs":
+    if kind == paths.RUNS:
         data = trained.get("data_fingerprint")
         findings.same(path, "data", data, result.get("data_fingerprint"), todo)
     for name, expected in _recounted(result).items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pipeline import paths
 from pipeline.inspection.verify.findings import Findings
 from pipeline.inspection.verify.results import verify_prediction
 from pipeline.inspection.verify.runs import verify_config, verify_evaluation, verify_files
@@ -25,13 +26,13 @@ def damage(outs: list[str], root: Path = Path(".")) -> list[str]:
 
 def _verify(findings: Findings, outs: list[str]) -> None:
     kind, key, *rest = outs[0].split("/")
-    if kind == "predictions":
+    if kind == paths.PREDICTIONS:
         verify_prediction(findings, outs[0])
-    elif kind not in ("runs", "released"):
-        schema = Counted if kind == "counts" else Timed
+    elif kind in paths.MEASUREMENTS:
+        schema = Counted if kind == paths.COUNTS else Timed
         findings.json(outs[0], "delete the file and run again", schema=schema)
-    elif rest[0] == "evaluations":
-        manifest = f"{kind}/{key}/train.json"
+    elif rest[0] == paths.EVALUATIONS:
+        manifest = paths.trained_of(outs[0])
         trained = findings.json(
             manifest, findings.todo(manifest, f"delete {manifest}"), schema=Weights
         )

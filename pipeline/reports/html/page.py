@@ -17,6 +17,7 @@ from typing import Any
 from dmnet.files import MAX_BYTES, read_bounded
 from dmnet.text import reason
 from dmnet.training.history import read_history
+from pipeline import paths
 from pipeline.errors import ResultError
 from pipeline.reports.build import cells_of, decimals_of, is_bold
 from pipeline.reports.html.plots import (
@@ -99,7 +100,7 @@ def read_histories(reports: Mapping[str, Any], root: Path = Path(".")) -> dict[s
         for cell in cells_of(report)
         for run in cell["runs"]
     }
-    return {key: read_history(root / "runs" / key / "history.jsonl") for key in sorted(keys)}
+    return {key: read_history(root / paths.history(key)) for key in sorted(keys)}
 
 
 def render_page(

@@ -7,6 +7,7 @@ from typing import Any
 
 from tabulate import tabulate
 
+from pipeline import paths
 from pipeline.reports.build import cells_of, count_sources, decimals_of, is_bold
 from pipeline.reports.markdown.verdicts import (
     count_verdicts,
@@ -250,8 +251,8 @@ def _origins(report: dict[str, Any]) -> str:
             run = f"`{official['run']}`"
             rows.append([cell["cell"], "official", run, "", _value(cell["ours"]), given, "", ""])
         elif not cell["runs"] and not cell["released"]:
-            profile = f"`counts/{cell['profile']}`" if cell["profile"] else ""
-            profile = f"`speed/{cell['speed']}`" if cell["speed"] else profile
+            profile = f"`{paths.COUNTS}/{cell['profile']}`" if cell["profile"] else ""
+            profile = f"`{paths.SPEED}/{cell['speed']}`" if cell["speed"] else profile
             rows.append([cell["cell"], cell["source"], profile, "", number_text(cell), "", "", ""])
         for run in cell["runs"]:
             rows.append(

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from pipeline import paths
 from pipeline.dvc.cache import cache_folder
 from pipeline.dvc.entries import (
     entries,
-    entry_of,
     md5_of,
     names_only,
     parse_listing,
@@ -37,7 +37,7 @@ from pipeline.errors import RecordError
     ],
 )
 def test_every_result_has_one_entry_beside_its_runs_folder(path, entry):
-    assert entry_of(path) == entry
+    assert paths.entry(path) == entry
 
 
 KEY = "0123456789abcdef"

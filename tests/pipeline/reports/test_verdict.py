@@ -28,7 +28,7 @@ from pipeline.reports.verdict import (
 )
 from pipeline.results.of_cells import CellResult, read_cell
 from pipeline.spec.params import Params
-from pipeline.workflow import Workflow
+from pipeline.workflow import Study
 
 ROOT = Path(__file__).parents[3]
 RULE = Threshold(margin=1.0, prior_sd=0.3, prior_df=8, confidence=0.95)
@@ -267,9 +267,9 @@ def checkout(tmp_path, monkeypatch):
 
 
 def test_another_rule_makes_the_reports_out_of_date(checkout):
-    before = Workflow({"preset": "paper"}).hashes.report("table2")
+    before = Study({"preset": "paper"}).hashes.report("table2")
     checkout("prior_sd: {value: 0.3,", "prior_sd: {value: 0.4,")
-    assert Workflow({"preset": "paper"}).hashes.report("table2") != before
+    assert Study({"preset": "paper"}).hashes.report("table2") != before
 
 
 def test_a_rule_that_lacks_is_told_before_anything_is_trained(checkout):
@@ -281,5 +281,5 @@ def test_a_rule_that_lacks_is_told_before_anything_is_trained(checkout):
         "      prior_df: *df\n  cityscapes",
     )
     with pytest.raises(Exception, match=r"verdicts\.yaml: key `rules\.ade20k\.miou` is missing"):
-        Workflow({"preset": "paper"})
-    Workflow({"preset": "mini"})  # where nothing is judged nothing lacks
+        Study({"preset": "paper"})
+    Study({"preset": "mini"})  # where nothing is judged nothing lacks

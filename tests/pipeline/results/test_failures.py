@@ -6,11 +6,12 @@ import json
 
 import pytest
 
+from pipeline import paths
 from pipeline.inspection.show import render_show
 from pipeline.inspection.status import render_status
 from pipeline.reports.build import build_report
 from pipeline.reports.markdown.table import render_markdown
-from pipeline.results.failures import failure_of, train_log
+from pipeline.results.failures import failure_of
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def test_the_first_failed_job_on_the_way_is_named(experiment, fail, tmp_path):
 
 def test_a_result_that_is_there_outweighs_an_old_mark(experiment, fail, finish, tmp_path):
     cell = experiment.cells[0]
-    fail(train_log(cell.evaluations[0].run_key))
+    fail(paths.log(paths.trained(cell.evaluations[0].run_key)))
     finish(cell.evaluations[0], 0.7)
     assert build_report(experiment, "toy", tmp_path)["rows"][0]["A"]["source"] == "trained"
 
@@ -55,7 +56,9 @@ def test_a_partial_table_says_failed_and_where_the_log_is(experiment, fail, fini
     """One cell is there, one failed, one is pending."""
     done, failed, _ = experiment.cells
     finish(done.evaluations[0], 0.7)
-    log = fail(train_log(failed.evaluations[0].run_key), "loss is nan at iteration 3")
+    log = fail(
+        paths.log(paths.trained(failed.evaluations[0].run_key)), "loss is nan at iteration 3"
+    )
     text = render_markdown(build_report(experiment, "toy", tmp_path))
     assert "**partial**: 1 failed, 1 pending, 1 trained" in text
     assert f"**toy/deep failed**: loss is nan at iteration 3 (log: `{log}`)" in text
@@ -64,20 +67,20 @@ def test_a_partial_table_says_failed_and_where_the_log_is(experiment, fail, fini
 
 
 def test_the_status_names_the_failure(experiment, fail, tmp_path):
-    log = fail(train_log(experiment.cells[0].evaluations[0].run_key), "no memory")
+    log = fail(paths.log(paths.trained(experiment.cells[0].evaluations[0].run_key)), "no memory")
     text = render_status(experiment, tmp_path)
     assert "1 failed" in text
     assert f"no memory (log: {log})" in text
 
 
 def test_show_names_it_as_well(experiment, fail, tmp_path):
-    log = fail(train_log(experiment.cells[0].evaluations[0].run_key), "no memory")
+    log = fail(paths.log(paths.trained(experiment.cells[0].evaluations[0].run_key)), "no memory")
     text = render_show(experiment, "toy/wide", tmp_path)
     assert "no memory" in text
     assert log in text
 
 
 def test_a_damaged_mark_is_still_a_failure(experiment, fail, tmp_path):
-    log = fail(train_log(experiment.cells[0].evaluations[0].run_key))
+    log = fail(paths.log(paths.trained(experiment.cells[0].evaluations[0].run_key)))
     (tmp_path / log).with_suffix(".failed.json").write_text("{")
     assert failure_of(experiment.cells[0], experiment, tmp_path).error == "no reason was kept"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from dmnet.errors import DMNetError
@@ -10,7 +12,7 @@ from pipeline.inspection.show import render_show
 from pipeline.reports.build import build_report, cells_of
 from pipeline.reports.markdown.table import render_markdown
 from pipeline.spec.params import Params
-from pipeline.workflow.hashes import report_hash
+from pipeline.workflow.hashes import Hashes
 
 URL = "http://host.robots.ox.ac.uk:8080/anonymous/ABC.html"
 ENTRY = """\
@@ -150,7 +152,8 @@ def test_two_figures_for_one_number_are_refused(official):
 
 def test_a_reports_hash_follows_its_own_entries(official, build, folder):
     def hashes(experiment):
-        return [report_hash(experiment, "--preset full", table) for table in ("toy", "twin")]
+        hashes = Hashes(SimpleNamespace(experiment=experiment), "--preset full")
+        return [hashes.report(table) for table in ("toy", "twin")]
 
     def both():
         return build_experiment("full", 1, ("toy", "twin"), Params(folder))

@@ -6,19 +6,20 @@ import json
 
 import pytest
 
-from pipeline.workflow import Workflow
+from pipeline import paths
+from pipeline.workflow import Study
 from pipeline.workflow.one_cell import Hints
 
 
 @pytest.fixture(scope="module")
 def login():
-    return Workflow({"source": "both", "preset": "paper"})
+    return Study({"source": "both", "preset": "paper"})
 
 
 @pytest.fixture
 def job(login, tmp_path):
-    job = Workflow({"source": "both", "preset": "paper"}, in_job=True)
-    job.jobs.hints = Hints("paper", 1, "both", tmp_path)
+    job = Study({"source": "both", "preset": "paper"}, in_job=True)
+    job.jobs.hints = Hints("paper", 1, "both", str(tmp_path))
     job.jobs.hints.write(login.jobs.experiment)
     return job
 
@@ -35,14 +36,17 @@ def answers(study, experiment):
     """What rules ask about every run, evaluation, release and measurement of `experiment`."""
     jobs, inputs = study.jobs, study.inputs
     for key in experiment.runs:  # with the parents of fine-tuned runs
-        yield jobs.cells_of(key)
+        yield jobs.run(key).cells
         yield inputs.parent(key, ancient)
-        yield study.resources.training_minutes(key, 2)
+        yield study.resources.requests.training_minutes(jobs.run(key).job.run, 2)
         yield inputs.data_of(key, ancient)
     for key, name in experiment.evaluations:
         yield jobs.evaluation_json(key, name)
-        kind = "runs" if key in experiment.runs else "released"
-        yield inputs.evaluation_data(key, name, ancient, kind)
+        kind = paths.RUNS if key in experiment.runs else paths.RELEASED
+        yield inputs.evaluation_data(paths.evaluation(key, name, kind), ancient)
+    for cell in experiment.cells:
+        if cell.measured:
+            yield inputs.sources_of(cell.dataset.name)
     for speed in experiment.speeds:
         yield jobs.speed_json(speed.key)
     for count in experiment.counts:
@@ -78,5 +82,5 @@ def test_it_resolves_everything_when_its_hint_does_not_help(login, job, what):
         damaged = '{"cells": ' if what == "damaged hints" else '{"cells": [], "served": [1]}'
         job.jobs.hints.path.write_text(damaged)
     assert job.jobs.evaluation_json(key, name) == login.jobs.evaluation_json(key, name)
-    assert job.jobs.cells_of(key) == login.jobs.cells_of(key)
+    assert job.jobs.run(key).cells == login.jobs.run(key).cells
     assert resolved_everything(job)

@@ -12,7 +12,7 @@ import pytest
 from snakemake.exceptions import WorkflowError
 
 from pipeline.experiments import PARAMS
-from pipeline.workflow import Workflow
+from pipeline.workflow import Study
 from tests.workflow.conftest import TABLE as CELL
 
 TABLE = "params/tables/one.yaml"
@@ -47,13 +47,13 @@ def folder(tmp_path, monkeypatch):
 def refusal(**config):
     """What Snakemake would print of this `--config`."""
     with pytest.raises(WorkflowError) as told:
-        Workflow({"preset": "tiny", **config})
+        Study({"preset": "tiny", **config})
     assert "\n" not in str(told.value)
     return str(told.value)
 
 
 def test_the_tree_is_fine_before_anything_is_wrong_in_it(folder):
-    assert list(Workflow({"preset": "tiny"}).jobs.experiment.cells)
+    assert list(Study({"preset": "tiny"}).jobs.experiment.cells)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_a_file_that_is_no_mapping_in_yaml(folder, content):
 
 @pytest.mark.parametrize("change", ["missing", "claims: [", "claims: []\n"])
 def test_claims_that_cannot_be_judged_are_told_when_they_are_asked_for(folder, change):
-    study = Workflow({"preset": "tiny"})
+    study = Study({"preset": "tiny"})
     claims = folder / "params" / "claims.yaml"
     claims.unlink() if change == "missing" else claims.write_text(change)
     with pytest.raises(WorkflowError, match=r"^params/claims\.yaml: "):

@@ -9,8 +9,6 @@ from snakemake.resources import Resources as SnakemakeResources
 from pipeline.errors import SpecError
 from pipeline.experiments import PARAMS
 from pipeline.spec.params import Params
-from pipeline.workflow.invocation import Invocation
-from pipeline.workflow.jobs import Jobs
 from pipeline.workflow.resources import Resources
 
 
@@ -18,13 +16,12 @@ from pipeline.workflow.resources import Resources
 def resources():
     """At preset `mini` with this execution and number of GPUs."""
     params = Params(PARAMS)
-    jobs = Jobs(params, Invocation.read({}), in_job=False)
 
     def at(gpus=0, **execution):
         preset = params.preset("mini")
         changed = preset.execution.model_copy(update=execution)
         preset = preset.model_copy(update={"execution": changed, "gpus": gpus})
-        return Resources("mini", preset, params.costs(), jobs)
+        return Resources("mini", preset, params.costs())
 
     return at
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dmnet.config import EvaluationConfig, content_hash
 from pipeline.records.unrecorded import unmark
-from pipeline.workflow import Workflow
+from pipeline.workflow import Study
 
 HEAVY = ("torch", "numpy", "scipy", "matplotlib")
 
@@ -21,7 +21,7 @@ def test_parsing_the_workflow_imports_nothing_heavy():
 
 
 def test_the_workflow_can_form_the_prediction_job():
-    study = Workflow({})
+    study = Study({})
     submission = study.jobs.submission("table7")
     name = f"predictions/{submission.run_key}/{submission.name}.json"
     assert submission.predictions == name
@@ -39,8 +39,8 @@ def test_a_record_that_a_workflow_owes_is_said_where_nothing_is_left_to_do(
 ):
     (tmp_path / "params").symlink_to(Path("params").absolute())
     monkeypatch.chdir(tmp_path)
-    Workflow({}).begin([])  # and is killed before it has recorded
-    again = Workflow({})
+    Study({}).begin([])  # and is killed before it has recorded
+    again = Study({})
     capsys.readouterr()
     again.end()
     said = capsys.readouterr().out
