@@ -10,9 +10,10 @@ from dmnet.errors import DMNetError
 from dmnet.text import clock
 from pipeline.experiments import Experiment
 from pipeline.inspection.stale import moved_on_lines
+from pipeline.results.files import read_result_file
 from pipeline.results.made_by import code_marks
 from pipeline.results.run_status import run_status
-from pipeline.results.schemas import Evaluated, Part, Trained, read_result_file
+from pipeline.results.schemas import Evaluated, Made, Trained
 
 
 def render_status(experiment: Experiment, root: Path = Path(".")) -> str:
@@ -59,7 +60,7 @@ def render_status(experiment: Experiment, root: Path = Path(".")) -> str:
 
 def _code_lines(experiment: Experiment, root: Path) -> list[str]:
     """A line for each finished run or evaluation whose code changed on the way."""
-    paths: dict[str, type[Part]] = {f"runs/{key}/train.json": Trained for key in experiment.runs}
+    paths: dict[str, type[Made]] = {f"runs/{key}/train.json": Trained for key in experiment.runs}
     paths |= {evaluation.path: Evaluated for evaluation in experiment.evaluations.values()}
     lines = []
     for path, schema in paths.items():

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from pipeline.experiments import Experiment
 from pipeline.inspection.show.evaluation import protocol_text
 from pipeline.inspection.show.number import metric_name
-from pipeline.inspection.show.text import Lines, code_text, file_here
+from pipeline.inspection.show.text import Lines, file_here, measured_by
 from pipeline.reports.build import device_text
-from pipeline.results.of_cells import CellResult
-from pipeline.results.schemas import Counted, read_result_file
+from pipeline.results.cells import CellResult
 
 
 def profile_lines(experiment: Experiment, result: CellResult, root: Path) -> Lines:
@@ -28,10 +26,10 @@ def profile_lines(experiment: Experiment, result: CellResult, root: Path) -> Lin
         ("input", f"{height} x {width} (height x width), full model width at every preset"),
         ("log", file_here(f"logs/counts/{profile.key}.log", root)),
     ]
-    if result.profiled is None:
+    counted = result.counted
+    if counted is None:
         return [*lines, ("count", "pending")]
-    content = read_result_file(root / profile.path, Counted)
-    return [*lines, ("count", f"{content[spec.measure]:,}"), *_code(content)]
+    return [*lines, ("count", f"{counted.number(spec.measure):,}"), *measured_by(counted.code)]
 
 
 def speed_lines(experiment: Experiment, result: CellResult, root: Path) -> Lines:
@@ -52,14 +50,9 @@ def speed_lines(experiment: Experiment, result: CellResult, root: Path) -> Lines
         ),
         ("log", file_here(f"logs/speed/{speed.key}.log", root)),
     ]
-    if result.speed is None:
+    if result.timed is None:
         return [*lines, (metric_name(result.cell), "pending")]
-    return [*lines, ("measured on", device_text(result.speed)), *_code(result.speed)]
-
-
-def _code(content: dict[str, Any]) -> Lines:
-    """Not recorded by earlier versions."""
-    return [("measured by", code_text(content))] if "code" in content else []
+    return [*lines, ("measured on", device_text(result.timed)), *measured_by(result.timed.code)]
 
 
 def _size(size: tuple[int, int]) -> str:

@@ -9,15 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
-
 from dmnet.errors import DMNetError
 from dmnet.files import read_json, sha256_file
 from dmnet.text import reason
 from pipeline.dvc.entries import entry_of, printable
 from pipeline.errors import ResultError
+from pipeline.results.files import FileT, checked
 from pipeline.results.made_by import code_marks
-from pipeline.results.schemas import Weights, fault_of
+from pipeline.results.schemas import Made, Weights
 from pipeline.shown import one_line
 
 # What reading raises where a stranger or a rotten disk wrote the content.
@@ -78,11 +77,8 @@ class Findings:
             )
             self.add(path, "content as it is written here", text[:300], todo)
 
-    def json(
-        self, path: str, todo: str, kind: type = dict, schema: type[BaseModel] | None = None
-    ) -> Any:
-        """The file's JSON, an object or another `kind`, by its schema if one is given; None, with
-        a finding, if it is not."""
+    def json(self, path: str, todo: str, kind: type = dict) -> Any:
+        """The file's JSON, an object or another `kind`; None, with a finding, if it is not."""
         try:
             content = read_json(self.root / path)
         except (DMNetError, RecursionError) as error:
@@ -92,23 +88,26 @@ class Findings:
         if not isinstance(content, kind):
             self.add(path, f"JSON with a {kind.__name__}", type(content).__name__, todo)
             return None
-        if schema is not None and (fault := fault_of(content, schema)):
-            self.add(path, "content as it is written here", fault, todo)
-            return None
         return content
 
-    def weights_of(self, manifest: str) -> Any:
+    def result(self, path: str, todo: str, schema: type[FileT]) -> FileT | None:
+        """The file by its schema; None, with a finding, if it is other."""
+        content = self.json(path, todo)
+        try:
+            return None if content is None else checked(content, schema)
+        except ResultError as error:
+            self.add(path, "content as it is written here", str(error), todo)
+            return None
+
+    def weights_of(self, manifest: str) -> str | None:
         """The SHA-256 of the weights that this train.json names."""
         todo = self.todo(manifest, f"delete {manifest} and run again")
-        return at(self.json(manifest, todo, schema=Weights), "weights", "sha256")
+        trained = self.result(manifest, todo, Weights)
+        return None if trained is None else trained.weights.sha256
 
-    def by_one_code(self, path: str, content: Any) -> None:
+    def by_one_code(self, path: str, made: Made) -> None:
         """Notes a result whose code changed on the way, which its record says and reports mark."""
-        try:
-            self.noted += code_marks(path, content)
-        except ResultError as error:
-            found = str(error).removeprefix(f"{path}: ")
-            self.add(path, "the code that made it", found, "delete it and run again")
+        self.noted += code_marks(path, made)
 
     def hashed(self, path: str, sha256: Any, kind: str, todo: str) -> None:
         """Compare the file, which exists, with its SHA-256."""

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 from dmnet.config import ProfileConfig, SpeedConfig, content_hash, parse
 from dmnet.data.manifest import Manifest
 from dmnet.data.manifest import verify as verify_samples
 from dmnet.errors import ConfigError
 from pipeline.inspection.verify.findings import MALFORMED, Findings
-from pipeline.results.schemas import Counted, Predicted, Timed
+from pipeline.results.schemas import Counted, Measurement, Predicted, Timed
 
 
 def verify_predictions(findings: Findings) -> None:
@@ -26,24 +25,22 @@ def verify_prediction(findings: Findings, path: str) -> None:
     """One set of label maps by its manifest."""
     _, key, name = path.split("/")
     todo = findings.todo(path, f"delete {path} and run again")
-    content = findings.json(path, todo, schema=Predicted)
+    content = findings.result(path, todo, Predicted)
     if content is None:
         return
     findings.checked["sets of predictions"] += 1
     findings.by_one_code(path, content)
-    findings.same(path, "run", key, content.get("run"), todo)
+    findings.same(path, "run", key, content.run, todo)
     trained = f"runs/{key}/train.json"
     if findings.there(trained):
         weights = findings.weights_of(trained)
-        digest = content.get("weights_sha256")
-        findings.same(path, f"weights of {trained}:", weights, digest, todo)
+        findings.same(path, f"weights of {trained}:", weights, content.weights_sha256, todo)
     else:
         findings.lost(trained, path, todo)
-    files: dict[str, str] = content["files"]
     folder = findings.root / "predictions" / key / Path(name).stem
-    for extra in sorted(file.name for file in folder.glob("*") if file.name not in files):
+    for extra in sorted(file.name for file in folder.glob("*") if file.name not in content.files):
         findings.add(path, "an image for every file beside it", extra, f"delete {extra}")
-    for image_name, digest in files.items():
+    for image_name, digest in content.files.items():
         image = f"predictions/{key}/{Path(name).stem}/{image_name}"
         if findings.there(image):
             findings.hashed(image, digest, "predicted images", todo)
@@ -53,34 +50,35 @@ def verify_prediction(findings: Findings, path: str) -> None:
 
 def verify_measurements(findings: Findings) -> None:
     """Counts and speeds: each is of the configuration that its name is the hash of."""
-    kinds = (
-        ("counts", "profile", ProfileConfig, Counted),
-        ("speed", "speed", SpeedConfig, Timed),
+    kinds: tuple[
+        tuple[str, str, type[ProfileConfig] | type[SpeedConfig], type[Measurement]], ...
+    ] = (
+        ("counts", "counts", ProfileConfig, Counted),
+        ("speed", "measurements of speed", SpeedConfig, Timed),
     )
-    for folder, name, config, schema in kinds:
+    for folder, kind, config, schema in kinds:
         for file in sorted((findings.root / folder).glob("*.json")):
             path = f"{folder}/{file.name}"
             todo = findings.todo(path, "delete the file and run again")
             with findings.reading(path, todo):
-                content = findings.json(path, todo, schema=schema)
+                content = findings.result(path, todo, schema)
                 if content is not None:
-                    _verify_measurement(findings, path, name, config, content)
+                    findings.checked[kind] += 1
+                    _verify_measurement(findings, path, config, content)
 
 
 def _verify_measurement(
     findings: Findings,
     path: str,
-    name: str,
     schema: type[ProfileConfig] | type[SpeedConfig],
-    content: dict[str, Any],
+    content: Measurement,
 ) -> None:
     todo = findings.todo(path, "delete the file and run again")
-    findings.checked["counts" if name == "profile" else "measurements of speed"] += 1
     findings.by_one_code(path, content)
     key = Path(path).stem
-    findings.same(path, "key", key, content.get(name), todo)
+    findings.same(path, "key", key, content.key, todo)
     try:
-        config = parse(schema, content.get("config") or {}, path)
+        config = parse(schema, content.config, path)
     except ConfigError as error:
         findings.add(path, "a configuration of this version of the code", str(error), todo)
         return

@@ -6,8 +6,13 @@ from pathlib import Path
 
 from pipeline.inspection.verify.findings import Findings
 from pipeline.inspection.verify.results import verify_prediction
-from pipeline.inspection.verify.runs import verify_config, verify_evaluation, verify_files
-from pipeline.results.schemas import Counted, Timed, Weights
+from pipeline.inspection.verify.runs import (
+    manifest_of,
+    verify_config,
+    verify_evaluation,
+    verify_files,
+)
+from pipeline.results.schemas import Counted, Measurement, Timed
 
 
 def damage(outs: list[str], root: Path = Path(".")) -> list[str]:
@@ -28,15 +33,15 @@ def _verify(findings: Findings, outs: list[str]) -> None:
     if kind == "predictions":
         verify_prediction(findings, outs[0])
     elif kind not in ("runs", "released"):
-        schema = Counted if kind == "counts" else Timed
-        findings.json(outs[0], "delete the file and run again", schema=schema)
+        schema: type[Measurement] = Counted if kind == "counts" else Timed
+        findings.result(outs[0], "delete the file and run again", schema)
     elif rest[0] == "evaluations":
         manifest = f"{kind}/{key}/train.json"
-        trained = findings.json(
-            manifest, findings.todo(manifest, f"delete {manifest}"), schema=Weights
+        trained = findings.result(
+            manifest, findings.todo(manifest, f"delete {manifest}"), manifest_of(kind)
         )
         if trained is not None:
-            verify_evaluation(findings, outs[0], key, kind, trained)
+            verify_evaluation(findings, outs[0], key, trained)
     else:
         verify_files(findings, kind, key)
         verify_config(findings, kind, key)

@@ -26,7 +26,8 @@ from pipeline.reports.verdict import (
     judge_trained,
     load_rules,
 )
-from pipeline.results.of_cells import CellResult, read_cell
+from pipeline.results.cells import CellResult, read_cell
+from pipeline.results.schemas import Counted
 from pipeline.spec.params import Params
 from pipeline.workflow import Workflow
 
@@ -143,7 +144,9 @@ def test_a_count_is_reproduced_when_it_rounds_to_what_is_printed(ours, published
 def test_counts_are_judged_at_every_preset():
     experiment = build_experiment("mini", tables=["table3"], params=Params(ROOT / "params"))
     cell = next(cell for cell in experiment.cells if cell.name == "dmnet-flops")
-    verdict = judge(CellResult(cell, (), profiled=20.25), experiment, None)
+    count = {cell.spec.profile.measure: round(20.25 * cell.spec.profile.per)}
+    counted = Counted.model_validate({"profile": cell.profile.key} | count)
+    verdict = judge(CellResult(cell, (), counted), experiment, None)
     assert verdict is not None
     assert (verdict.status, verdict.difference, verdict.interval) == (REPRODUCED, 0.25, None)
 

@@ -8,7 +8,7 @@ import pytest
 
 from dmnet.errors import DMNetError
 from pipeline.errors import ResultError
-from pipeline.results.of_cells import read_cell
+from pipeline.results.cells import read_cell
 
 
 @pytest.fixture
