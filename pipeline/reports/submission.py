@@ -34,6 +34,7 @@ from dmnet.text import reason
 from pipeline.errors import ResultError
 from pipeline.experiments import Experiment, Submission, find_submission
 from pipeline.reports.model.submission import Archive
+from pipeline.results.cells import check_facts
 from pipeline.results.files import read_result_file
 from pipeline.results.schemas import File, Predicted, Weights
 
@@ -106,17 +107,13 @@ def _read_manifest(submission: Submission, path: Path, data: Manifest, root: Pat
         raise ResultError(f"{path}: missing; run `snakemake {submission.predictions}`")
     content = read_result_file(path, Predicted)
     trained = read_result_file(root / "runs" / submission.run_key / "train.json", Weights)
-    for name, found, expected in (
+    facts = (
         ("run", content.run, submission.run_key),
         ("evaluation", content.evaluation_hash, content_hash(submission.config)),
         ("dataset", content.data_fingerprint, data.fingerprint),
         ("weights", content.weights_sha256, trained.weights.sha256),
-    ):
-        if found != expected:
-            raise ResultError(
-                f"{path}: is of other {name} ({str(found)[:16]}, expected {str(expected)[:16]}); "
-                f"delete it and {_UNPREDICTED}"
-            )
+    )
+    check_facts(path, facts)
     return content
 
 

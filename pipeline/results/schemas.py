@@ -76,7 +76,6 @@ class Environment(Part):
     processor: Processor | None = None
     packages: dict[str, str] | None = None
     python: str | None = None
-    platform: str | None = None
     cuda: str | None = None
 
 
@@ -132,13 +131,11 @@ class Trained(Weights):
     iterations: Count
     data_fingerprint: Sha256
     start_weights: Sha256 | None = None
-    parent: Key | None = None
     val_miou: Fraction | None = None
     seconds: Seconds | None = None
     repeat: str | None = None
     code: Code
     environment: Environment
-    parameters: Parameters | None = None
     acceleration: Acceleration | None = None
     processes: list[Annotated[int, Field(ge=1, le=2**20)]] = [1]
     bn_parts: Annotated[int, Field(ge=1, le=2**20)] = 1
@@ -155,7 +152,6 @@ class PublishedFile(Part):
 class Released(Weights):
     """`released/<key>/train.json`; nobody knows by which code it was trained."""
 
-    iterations: Count | None = None
     checkpoint: PublishedFile
 
 
@@ -163,7 +159,6 @@ class Imported(Part):
     """`released/<key>/imported.json`: by which code a checkpoint was imported here."""
 
     code: Code
-    environment: Environment | None = None
     repeat: str | None = None
 
 

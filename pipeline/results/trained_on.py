@@ -11,7 +11,7 @@ def trained_on(trained: Trained) -> str:
     A GPU's do with `execution: {deterministic: true}`: "cuda, deterministic".
     """
     known = [(a.environment, a.parameters) for a in trained.attempts if a.environment is not None]
-    known = known or [(trained.environment, trained.parameters)]
+    known = known or [(trained.environment, None)]
     places = [environment.device for environment, _ in known]
     kinds = list(dict.fromkeys(place.type for place in places))
     if kinds == ["cpu"]:

@@ -8,17 +8,15 @@ from pathlib import Path
 from dmnet.config import ProfileConfig, SpeedConfig, content_hash, parse
 from dmnet.data.manifest import Manifest
 from dmnet.data.manifest import verify as verify_samples
-from dmnet.errors import ConfigError
-from pipeline.inspection.verify.findings import MALFORMED, Findings
+from dmnet.errors import ConfigError, DataError
+from pipeline.inspection.verify.findings import Findings
 from pipeline.results.schemas import Counted, Measurement, Predicted, Timed
 
 
 def verify_predictions(findings: Findings) -> None:
     """Every label map by its hash; run and weights."""
     for file in sorted((findings.root / "predictions").glob("*/*.json")):
-        path = f"predictions/{file.parent.name}/{file.name}"
-        with findings.reading(path, findings.todo(path, f"delete {path} and run again")):
-            verify_prediction(findings, path)
+        verify_prediction(findings, f"predictions/{file.parent.name}/{file.name}")
 
 
 def verify_prediction(findings: Findings, path: str) -> None:
@@ -50,35 +48,30 @@ def verify_prediction(findings: Findings, path: str) -> None:
 
 def verify_measurements(findings: Findings) -> None:
     """Counts and speeds: each is of the configuration that its name is the hash of."""
-    kinds: tuple[
-        tuple[str, str, type[ProfileConfig] | type[SpeedConfig], type[Measurement]], ...
-    ] = (
-        ("counts", "counts", ProfileConfig, Counted),
-        ("speed", "measurements of speed", SpeedConfig, Timed),
-    )
-    for folder, kind, config, schema in kinds:
-        for file in sorted((findings.root / folder).glob("*.json")):
-            path = f"{folder}/{file.name}"
-            todo = findings.todo(path, "delete the file and run again")
-            with findings.reading(path, todo):
-                content = findings.result(path, todo, schema)
-                if content is not None:
-                    findings.checked[kind] += 1
-                    _verify_measurement(findings, path, config, content)
+    for file in sorted((findings.root / "counts").glob("*.json")):
+        _verify_measurement(findings, f"counts/{file.name}", "counts", Counted, ProfileConfig)
+    for file in sorted((findings.root / "speed").glob("*.json")):
+        path, kind = f"speed/{file.name}", "measurements of speed"
+        _verify_measurement(findings, path, kind, Timed, SpeedConfig)
 
 
 def _verify_measurement(
     findings: Findings,
     path: str,
-    schema: type[ProfileConfig] | type[SpeedConfig],
-    content: Measurement,
+    kind: str,
+    schema: type[Measurement],
+    of: type[ProfileConfig] | type[SpeedConfig],
 ) -> None:
     todo = findings.todo(path, "delete the file and run again")
+    content = findings.result(path, todo, schema)
+    if content is None:
+        return
+    findings.checked[kind] += 1
     findings.by_one_code(path, content)
     key = Path(path).stem
     findings.same(path, "key", key, content.key, todo)
     try:
-        config = parse(schema, content.config, path)
+        config = parse(of, content.config, path)
     except ConfigError as error:
         findings.add(path, "a configuration of this version of the code", str(error), todo)
         return
@@ -94,7 +87,7 @@ def verify_data(findings: Findings, quick: bool) -> None:
         try:
             manifest = Manifest.load(file.parent)
             problems = [] if quick else verify_samples(file.parent)
-        except MALFORMED as error:
+        except DataError as error:
             findings.add(path, "a whole dataset", str(error), todo)
             continue
         if not quick:

@@ -5,21 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from dmnet.config import (
-    EvaluationConfig,
-    JobConfig,
-    ReleaseJob,
-    WeightsConfig,
-    content_hash,
-    parse,
-    parse_job,
-)
+from dmnet.config import EvaluationConfig, JobConfig, ReleaseJob, content_hash, parse, parse_job
 from dmnet.errors import ConfigError
 from pipeline.inspection.verify.findings import Findings
 from pipeline.results.run_status import is_training
 from pipeline.results.schemas import Evaluated, PublishedFile, Released, Trained
 
 KEY = re.compile(r"[0-9a-f]{16}")
+MANIFESTS: dict[str, type[Trained] | type[Released]] = {"runs": Trained, "released": Released}
 
 
 def verify_runs(findings: Findings, kind: str) -> None:
@@ -29,17 +22,10 @@ def verify_runs(findings: Findings, kind: str) -> None:
             if is_training(folder.name, findings.root):
                 findings.missing(f"{kind}/{folder.name}", "it is being trained")
             elif (folder / "train.json").exists():
-                path = f"{kind}/{folder.name}/train.json"
-                todo = findings.todo(path, f"delete {path} and run again")
-                with findings.reading(path, todo):
-                    _verify_run(findings, kind, folder.name)
+                _verify_run(findings, kind, folder.name)
             elif any(folder.glob("evaluations/*.json")):
-                _no_manifest(findings, kind, folder.name)
-
-
-def _no_manifest(findings: Findings, kind: str, key: str) -> None:
-    path = f"{kind}/{key}/train.json"
-    findings.lost(path, "evaluations", f"`snakemake {path}` makes it again")
+                path = f"{kind}/{folder.name}/train.json"
+                findings.lost(path, "evaluations", f"`snakemake {path}` makes it again")
 
 
 def _verify_run(findings: Findings, kind: str, key: str) -> None:
@@ -52,21 +38,15 @@ def _verify_run(findings: Findings, kind: str, key: str) -> None:
     if isinstance(trained, Released):
         _verify_checkpoint(findings, trained.checkpoint)
     elif isinstance(job, JobConfig):
-        start = trained.start_weights
-        _verify_start(findings, key, job.run.parent, job.run.model.backbone.weights, start)
-        path, data = f"runs/{key}/train.json", trained.data_fingerprint
-        _verify_fingerprint(findings, path, job.dataset.name, data)
+        _verify_start(findings, key, job, trained.start_weights)
+        manifest = f"{run}/train.json"
+        _verify_fingerprint(findings, manifest, job.dataset.name, trained.data_fingerprint)
     for evaluation in sorted((findings.root / run / "evaluations").glob("*.json")):
         path = f"{run}/evaluations/{evaluation.name}"
-        with findings.reading(path, findings.todo(path, "delete the file and run again")):
-            measured = verify_evaluation(findings, path, key, trained)
-            if measured is not None and isinstance(trained, Released):
-                result, protocol = measured
-                _verify_fingerprint(findings, path, protocol.data.name, result.data_fingerprint)
-
-
-def manifest_of(kind: str) -> type[Trained] | type[Released]:
-    return Trained if kind == "runs" else Released
+        measured = verify_evaluation(findings, path, key, trained)
+        if measured is not None and isinstance(trained, Released):
+            result, protocol = measured
+            _verify_fingerprint(findings, path, protocol.data.name, result.data_fingerprint)
 
 
 def verify_files(findings: Findings, kind: str, key: str) -> Trained | Released | None:
@@ -74,14 +54,14 @@ def verify_files(findings: Findings, kind: str, key: str) -> Trained | Released 
     run = f"{kind}/{key}"
     manifest = f"{run}/train.json"
     again = findings.todo(manifest, f"delete {manifest} and run again")
-    trained = findings.result(manifest, again, manifest_of(kind))
+    trained = findings.result(manifest, again, MANIFESTS[kind])
     if trained is None:
         return None
     findings.same(manifest, "key", key, trained.key, again)
     finished = f"{run}/finished.json"
     if findings.there(finished):
         todo = findings.todo(finished, f"delete {finished} and {manifest}, and run again")
-        if findings.result(finished, todo, manifest_of(kind)) not in (None, trained):
+        if findings.result(finished, todo, MANIFESTS[kind]) not in (None, trained):
             findings.add(finished, "the content of train.json", "other content", todo)
     for label, entry in (("weights files", trained.weights), ("histories", trained.history)):
         if entry is None:
@@ -117,14 +97,10 @@ def verify_config(findings: Findings, kind: str, key: str) -> JobConfig | Releas
     return job
 
 
-def _verify_start(
-    findings: Findings,
-    key: str,
-    parent: str | None,
-    weights: WeightsConfig | None,
-    start: str | None,
-) -> None:
+def _verify_start(findings: Findings, key: str, job: JobConfig, start: str | None) -> None:
+    parent, weights = job.run.parent, job.run.model.backbone.weights
     run = f"runs/{key}/train.json"
+    fetch = f"`python -m dmnet fetch --config runs/{key}/config.json`"
     again = f"delete {run} and run again"
     if parent is not None:
         path = f"runs/{parent}/train.json"
@@ -137,11 +113,9 @@ def _verify_start(
     elif weights is not None:
         path = f"weights/{Path(weights.file).name}"
         if findings.there(path):
-            todo = f"`python -m dmnet fetch --config runs/{key}/config.json` brings the right file"
-            findings.hashed(path, start, "start weights", todo)
+            findings.hashed(path, start, "start weights", f"{fetch} brings the right file")
         else:
-            todo = f"`python -m dmnet fetch --config runs/{key}/config.json` brings it"
-            findings.missing(path, todo)
+            findings.missing(path, f"{fetch} brings it")
     elif start is not None:
         findings.same(run, "start weights", None, start, again)
 

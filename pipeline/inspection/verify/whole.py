@@ -7,12 +7,12 @@ from pathlib import Path
 from pipeline.inspection.verify.findings import Findings
 from pipeline.inspection.verify.results import verify_prediction
 from pipeline.inspection.verify.runs import (
-    manifest_of,
+    MANIFESTS,
     verify_config,
     verify_evaluation,
     verify_files,
 )
-from pipeline.results.schemas import Counted, Measurement, Timed
+from pipeline.results.schemas import Counted, Timed
 
 
 def damage(outs: list[str], root: Path = Path(".")) -> list[str]:
@@ -23,25 +23,19 @@ def damage(outs: list[str], root: Path = Path(".")) -> list[str]:
     others by now is not asked: that is no damage of this result.
     """
     findings = Findings(root)
-    with findings.reading(outs[0], findings.todo(outs[0], "delete the file and run again")):
-        _verify(findings, outs)
-    return findings.wrong
-
-
-def _verify(findings: Findings, outs: list[str]) -> None:
     kind, key, *rest = outs[0].split("/")
     if kind == "predictions":
         verify_prediction(findings, outs[0])
     elif kind not in ("runs", "released"):
-        schema: type[Measurement] = Counted if kind == "counts" else Timed
-        findings.result(outs[0], "delete the file and run again", schema)
+        todo = "delete the file and run again"
+        findings.result(outs[0], todo, Counted if kind == "counts" else Timed)
     elif rest[0] == "evaluations":
         manifest = f"{kind}/{key}/train.json"
-        trained = findings.result(
-            manifest, findings.todo(manifest, f"delete {manifest}"), manifest_of(kind)
-        )
+        todo = findings.todo(manifest, f"delete {manifest}")
+        trained = findings.result(manifest, todo, MANIFESTS[kind])
         if trained is not None:
             verify_evaluation(findings, outs[0], key, trained)
     else:
         verify_files(findings, kind, key)
         verify_config(findings, kind, key)
+    return findings.wrong

@@ -114,7 +114,7 @@ def build_figure(
         figure=figure.name,
         title=figure.spec.title,
         source=figure.spec.source,
-        notes=[*figure.spec.notes, *_code_notes(columns)],
+        notes=[*figure.spec.notes, *notes_of(made for column in columns for made in column.made)],
         rule=RULE,
         preset=Scale(name=experiment.preset_name, title=preset.title, shows=preset.shows.strip()),
         dataset=FigureDataset(
@@ -194,12 +194,3 @@ def _predictor(predictions: Predictions) -> MadeBy | None:
     code = predictions.manifest.code  # not recorded by earlier versions
     news = code is not None and is_news(code, predictions.trained.codes)
     return reported(code) if news else None
-
-
-def _code_notes(predictions: Sequence[Predictions]) -> list[str]:
-    made = ((e.column, e.trained, e.manifest) for e in predictions)
-    return notes_of(
-        pair
-        for column, trained, manifest in made
-        for pair in ((column.trained, trained), (column.path, manifest))
-    )

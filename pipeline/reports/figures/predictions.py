@@ -17,7 +17,7 @@ from pipeline.errors import ResultError
 from pipeline.experiments.figures import Column
 from pipeline.results.cells import check_facts
 from pipeline.results.files import read_result_file
-from pipeline.results.schemas import Predicted, Trained
+from pipeline.results.schemas import Made, Predicted, Trained
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,11 @@ class Predictions:
     manifest: Predicted
     trained: Trained
     encoding: Encoding
+
+    @property
+    def made(self) -> list[tuple[str, Made]]:
+        """What code made, by its path."""
+        return [(self.column.trained, self.trained), (self.column.path, self.manifest)]
 
     def labels(self, stem: str) -> npt.NDArray[np.uint8]:
         """Class indices (h, w), whatever stands for them in the file.

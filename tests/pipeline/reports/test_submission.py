@@ -230,10 +230,10 @@ def test_a_prediction_of_no_test_image_is_named(predict, submit, name, words):
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"run": "0123456789abcdef"}, "is of other run (0123456789abcdef"),
-        ({"weights_sha256": "6" * 64}, "is of other weights (6666"),
-        ({"evaluation_hash": "0" * 64}, "is of other evaluation ("),
-        ({"data_fingerprint": "0" * 64}, "is of other dataset ("),
+        ({"run": "0123456789abcdef"}, "is of another run (0123456789abcdef"),
+        ({"weights_sha256": "6" * 64}, "is of another weights (6666"),
+        ({"evaluation_hash": "0" * 64}, "is of another evaluation ("),
+        ({"data_fingerprint": "0" * 64}, "is of another dataset ("),
         ({"files": []}, "`files` = []: "),
         ({"encoding": LABEL_IDS}, "written in label ids, expected PASCAL VOC 2012 class indices"),
         ({"encoding": 5}, "`encoding` is damaged"),
