@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from dmnet.config import content_hash
 from pipeline.errors import ResultError
@@ -18,6 +18,9 @@ from pipeline.results.trained_on import in_words
 from pipeline.spec.official import OfficialValue, official_value
 
 WeightsT = TypeVar("WeightsT", Trained, Released)
+Source = Literal[
+    "official", "trained", "released", "profiled", "cited", "pending", "failed", "absent"
+]
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,9 @@ class RunResult(Generic[WeightsT]):
         return in_words(found.device or "unknown device", found.form, found.tf32)
 
 
+Measured = RunResult[Trained] | RunResult[Released]
+
+
 @dataclass(frozen=True)
 class CellResult:
     """A cell's value: mean (and spread) over its seeds, or a profile; None while pending."""
@@ -49,11 +55,11 @@ class CellResult:
     released: RunResult[Released] | None = None  # measured on the weights that the source published
 
     @property
-    def source(self) -> str:
+    def source(self) -> Source:
         """Where the value comes from: official (a test server), trained, released (a published
         checkpoint, measured here), profiled, cited (only quoted), pending, failed, or absent (no
         such class in the data)."""
-        missing = "pending" if self.failure is None else "failed"
+        missing: Source = "pending" if self.failure is None else "failed"
         if self.official is not None:
             return "official"
         if self.cell.profile is not None:
@@ -74,7 +80,7 @@ class CellResult:
         return self.failure if self.source == "failed" else None
 
     @property
-    def measured(self) -> tuple[RunResult[Trained] | RunResult[Released], ...]:
+    def measured(self) -> tuple[Measured, ...]:
         """All that was measured for it, on trained and on released weights."""
         return self.runs if self.released is None else (*self.runs, self.released)
 

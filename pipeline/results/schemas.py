@@ -197,25 +197,17 @@ class Predicted(_WithWeights):
 class Measurement(Made):
     """What needs no training."""
 
+    key: Key  # of the configuration, and the file's name
     config: dict[str, JsonValue] = {}  # of the version that measured
-
-    @property
-    def key(self) -> str:
-        """Of the configuration, and the file's name."""
-        raise NotImplementedError
 
 
 class Counted(Measurement):
     """`counts/<key>.json`."""
 
-    profile: Key
+    key: Key = Field(alias="profile")
     convolution_weights: Count | None = None
     parameters: Count | None = None
     macs: Count | None = None
-
-    @property
-    def key(self) -> str:
-        return self.profile
 
     def number(self, measure: Literal["convolution_weights", "parameters", "macs"]) -> int | None:
         counts = {
@@ -229,17 +221,13 @@ class Counted(Measurement):
 class Timed(Measurement):
     """`speed/<key>.json`."""
 
-    speed: Key
+    key: Key = Field(alias="speed")
     frames_per_second: Positive
     memory_bytes: Annotated[int, Field(gt=0, lt=2**63)]
     memory_kind: str | None = None
     form: Literal["plain", "optimised"] | None = None
     amp: bool | None = None
     device: Device | None = None
-
-    @property
-    def key(self) -> str:
-        return self.speed
 
     def number(self, measure: Literal["frames_per_second", "memory"]) -> float:
         """In the zoos' units: their gigabytes are 2^30 bytes."""

@@ -9,9 +9,9 @@ from dmnet.config import InferenceConfig
 from pipeline.experiments import Cell, Evaluation, Experiment
 from pipeline.inspection.show.number import metric_name
 from pipeline.inspection.show.text import UNKNOWN, Lines, code_text, file_here, measured_by
-from pipeline.results.cells import CellResult, RunResult
+from pipeline.results.cells import CellResult, Measured
 from pipeline.results.files import read_result_file
-from pipeline.results.schemas import Imported, Released, Trained
+from pipeline.results.schemas import Imported
 
 
 def release_lines(experiment: Experiment, cell: Cell, result: CellResult, root: Path) -> Lines:
@@ -42,10 +42,7 @@ def release_lines(experiment: Experiment, cell: Cell, result: CellResult, root: 
 
 
 def evaluation_lines(
-    cell: Cell,
-    evaluation: Evaluation,
-    measured: RunResult[Trained] | RunResult[Released] | None,
-    root: Path,
+    cell: Cell, evaluation: Evaluation, measured: Measured | None, root: Path
 ) -> Lines:
     lines = [
         ("evaluation", evaluation.name),
