@@ -6,21 +6,18 @@ import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, Literal, TypeVar
+from typing import Generic, TypeVar
 
 from dmnet.config import content_hash
 from pipeline.errors import ResultError
 from pipeline.experiments import Cell, Evaluation, Experiment
 from pipeline.results.failures import Failure, failure_of
 from pipeline.results.files import read_result_file
-from pipeline.results.schemas import Counted, Evaluated, Released, Timed, Trained
+from pipeline.results.schemas import CellSource, Counted, Evaluated, Released, Timed, Trained
 from pipeline.results.trained_on import in_words
 from pipeline.spec.official import OfficialValue, official_value
 
 WeightsT = TypeVar("WeightsT", Trained, Released)
-Source = Literal[
-    "official", "trained", "released", "profiled", "cited", "pending", "failed", "absent"
-]
 
 
 @dataclass(frozen=True)
@@ -55,11 +52,11 @@ class CellResult:
     released: RunResult[Released] | None = None  # measured on the weights that the source published
 
     @property
-    def source(self) -> Source:
+    def source(self) -> CellSource:
         """Where the value comes from: official (a test server), trained, released (a published
         checkpoint, measured here), profiled, cited (only quoted), pending, failed, or absent (no
         such class in the data)."""
-        missing: Source = "pending" if self.failure is None else "failed"
+        missing: CellSource = "pending" if self.failure is None else "failed"
         if self.official is not None:
             return "official"
         if self.cell.profile is not None:

@@ -33,6 +33,12 @@ class File(Part):
     sha256: Sha256
 
 
+# Where a cell's value comes from (CellResult.source).
+CellSource = Literal[
+    "official", "trained", "released", "profiled", "cited", "pending", "failed", "absent"
+]
+
+
 def _is_empty(value: object) -> bool:
     return not value
 
