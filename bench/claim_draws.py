@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pipeline.experiments import Experiment
+from pipeline.experiments.cells import TrainedCell
 from pipeline.reports.claims.conditions import Values, lower_bound, margin_of, upper_bound
 from pipeline.reports.claims.file import Claim
 from pipeline.reports.claims.judged import is_refuted, is_shown
@@ -97,7 +98,7 @@ def at_published_numbers(
     sources = {}
     for name in claim.cells:
         cell = known[name]
-        if not cell.evaluations:
+        if not isinstance(cell, TrainedCell):
             return None
         rule = rules.of(str(cell.published_dataset), cell.spec.metric)
         sources[name] = Source(claim.published[name][0], rule, cell.evaluations[0].run_key)

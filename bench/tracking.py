@@ -49,7 +49,7 @@ def prepare(folder: Path, preset: str) -> Run:
     """Configuration and data of DMNet's run in Table 2, in `folder`."""
     experiment = build_experiment(preset, 1, ["table2"])
     (cell,) = [cell for cell in experiment.cells if cell.id == "table2/context-aware"]
-    run = experiment.runs[cell.evaluations[0].run_key]
+    run = experiment.runs[cell.measured[0].run_key]
     dataset = run.job.dataset
     write_json(folder / "dataset.json", dataset.model_dump(mode="json"))
     command = ["prepare", "--dataset", str(folder / "dataset.json"), "--sources", "-"]

@@ -231,7 +231,7 @@ def pull(arguments: argparse.Namespace) -> None:
     keys = None
     if arguments.target is not None:
         asked = experiment_of(arguments)
-        keys = {*asked.runs, *asked.releases, *asked.profiles, *asked.speeds}
+        keys = {*asked.runs, *asked.releases, *(job.key for job in asked.measurements.values())}
     print(pull_runs(keys, results=arguments.results))
 
 

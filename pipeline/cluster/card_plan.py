@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dmnet.training.share import Share, unchanged_divisions
 from pipeline.cluster.profile import Partition, Profile
@@ -31,21 +31,20 @@ class KnownCard:
 
 
 def find_card(
-    content: dict[str, Any],
+    cards: Cards,
     asked: str | None,
     profile: Profile | None,
     partitions: dict[str, Partition] | None,
 ) -> KnownCard:
     """As the command says, or the cluster's profile, its partition, this machine; else what
-    `params/costs.yaml` (content) reckons with. Raises SpecError for a command's unknown card."""
-    cards = Cards(content)
+    `params/costs.yaml` reckons with. Raises SpecError for a command's unknown card."""
     if asked is not None:
         return KnownCard(cards.require(asked), "--card")
     if profile is not None:
         models, said = models_of("train", profile, partitions), "the profile"
     else:
         models, said = gpus_of_this_machine(), "this machine"
-    default = cards.require(str(content.get("gpu")))
+    default = cards.usual
     found = [card for model in sorted(models) if (card := cards.named(model)) is not None]
     if found:  # of several, where the job may land: the worst
         return KnownCard(min(found, key=lambda card: card.memory_gib), said)
@@ -74,10 +73,10 @@ def card_warnings(
     rules: Iterable[str],
     profile: Profile,
     partitions: dict[str, Partition] | None,
-    content: dict[str, Any],
+    cards: Cards,
 ) -> list[str]:
     """GPUs that the jobs may get and PyTorch has no code for, each once."""
-    cards, faults = Cards(content), dict[str, list[str]]()
+    faults: dict[str, list[str]] = {}
     for rule in rules:
         for model in sorted(models_of(rule, profile, partitions)):
             card = cards.named(model)

@@ -9,7 +9,7 @@ import math
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
@@ -17,6 +17,7 @@ from pipeline.cluster.card_plan import card_warnings
 from pipeline.cluster.profile import Partition, Profile
 from pipeline.cluster.requests import Requests
 from pipeline.experiments import Experiment, Run
+from pipeline.spec.cards import Cards
 
 if TYPE_CHECKING:
     from dmnet.flops import Cost
@@ -74,9 +75,9 @@ def submitted_jobs(
             of_run = experiment.runs[evaluation.run_key].job.run
             own = requests.evaluation_minutes(of_run, 1)
         jobs.add(root / evaluation.path, profile.minutes(jobs.rule, own))
-    for count in experiment.profiles.values():
+    for count in experiment.counts:
         profiles.add(root / count.path, profile.minutes("profile", None))
-    for speed in experiment.speeds.values():
+    for speed in experiment.speeds:
         speeds.add(root / speed.path, profile.minutes("speed", None))
     every = (prepare, train, evaluate, released, profiles, speeds)
     return [jobs for jobs in every if jobs.minutes or jobs.done]
@@ -179,14 +180,13 @@ def render_cluster_plan(
     profile: Profile,
     requests: Requests,
     partitions: dict[str, Partition] | None,
-    content: dict[str, Any],
+    cards: Cards,
     *,
     seconds: dict[str, float],
     costs: dict[str, Cost],
     root: Path = Path("."),
 ) -> str:
-    """For people. content: params/costs.yaml; seconds, costs: run key -> estimate, of the runs that
-    are still to be trained."""
+    """For people. seconds, costs: run key -> estimate, of the runs that are still to be trained."""
     jobs = submitted_jobs(experiment, profile, requests, root)
     unit = "GPU-hours" if experiment.preset.gpus else "core-hours"
     device = [one for one in jobs if bool(one.gpus) == bool(experiment.preset.gpus)]
@@ -200,7 +200,7 @@ def render_cluster_plan(
     training = sum(seconds.values()) / 3600 * max(1, experiment.preset.execution.processes)
     disk = disk_needed(costs, profile.jobs, root)
     warnings = [
-        *card_warnings([one.rule for one in jobs if one.gpus], profile, partitions, content),
+        *card_warnings([one.rule for one in jobs if one.gpus], profile, partitions, cards),
         *time_warnings(jobs, profile, partitions),
         *allocation_warnings(experiment, profile, requests, seconds),
         *disk.warnings,

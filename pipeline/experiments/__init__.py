@@ -1,8 +1,9 @@
 """Cells -> runs: every cell resolved at a preset, where equal configurations share one run."""
 
 from pipeline.experiments.build import PARAMS, build_experiment
-from pipeline.experiments.experiment import Cell, Experiment, settings_with_origin
-from pipeline.experiments.jobs import Evaluation, Profile, Release, Run, Speed, Submission
+from pipeline.experiments.cells import Cell
+from pipeline.experiments.experiment import Experiment, settings_with_origin
+from pipeline.experiments.jobs import Evaluation, Release, Run, Submission
 from pipeline.experiments.submissions import find_submission
 
 __all__ = [
@@ -10,10 +11,8 @@ __all__ = [
     "Cell",
     "Evaluation",
     "Experiment",
-    "Profile",
     "Release",
     "Run",
-    "Speed",
     "Submission",
     "build_experiment",
     "find_submission",

@@ -10,7 +10,7 @@ from pipeline.errors import SpecError
 from pipeline.experiments.experiment import Experiment
 from pipeline.experiments.resolver import CellResolver
 from pipeline.spec.params import Params
-from pipeline.spec.tables import Source
+from pipeline.spec.tables import WeightsSource
 
 PARAMS = Path("params")
 MAX_SEEDS = 100  # runs of each recipe, all resolved before anything starts: 5 s at preset paper
@@ -30,8 +30,8 @@ def build_experiment(
     source: whether cells rest on weights trained here, on those that were released, or on both; a
     cell without a released checkpoint is only quoted where nothing is trained.
     """
-    if source not in get_args(Source):
-        expected = ", ".join(get_args(Source))
+    if source not in get_args(WeightsSource):
+        expected = ", ".join(get_args(WeightsSource))
         raise SpecError(f"config `source` = {source!r}: expected one of {expected}")
     if isinstance(seeds, bool) or not isinstance(seeds, int) or not 1 <= seeds <= MAX_SEEDS:
         raise SpecError(
@@ -45,7 +45,7 @@ def build_experiment(
         params.preset(str(preset_name)),
         seeds,
         {n: params.table(n) for n in names},
-        cast(Source, source),
+        cast(WeightsSource, source),
     )
     # A test server's figure belongs to the published scale; elsewhere a run is a rehearsal.
     experiment.official = params.official if experiment.preset.judged else ()
@@ -53,7 +53,7 @@ def build_experiment(
         for row, column, cell in spec.cells():
             if cells is not None and cell.cell not in cells:
                 continue
-            resolver = CellResolver(params, experiment, table, spec, cell)
+            resolver = CellResolver(params, experiment, table, cell)
             experiment.cells.append(resolver.resolve(row, column))
             if spec.submission is not None and spec.submission.cell == cell.cell:
                 resolver.submit(spec.submission, experiment.cells[-1])

@@ -33,7 +33,7 @@ from pipeline.spec.settings import (
     section,
     to_tree,
 )
-from pipeline.spec.tables import CellSpec, TableSpec
+from pipeline.spec.tables import CellSpec
 
 
 class CellConfiguration:
@@ -48,17 +48,16 @@ class CellConfiguration:
         preset_name: str,
         preset: PresetSpec,
         table: str,
-        spec: TableSpec,
         cell: CellSpec,
     ) -> None:
         self.params, self.preset_name, self.preset = params, preset_name, preset
-        self.table, self.spec, self.cell = table, spec, cell
+        self.table, self.cell = table, cell
         self.where = f"{params.folder}/tables/{table}.yaml: cell {cell.cell!r}"
         self.preset_file = f"{params.folder}/presets/{preset_name}.yaml"
 
     def name(self, kind: str) -> str:
         """Of the `kind` (model, dataset, recipe, inference) that the cell or its table names."""
-        name = getattr(self.cell, kind) or getattr(self.spec.defaults, kind)
+        name = getattr(self.cell, kind)
         if name is None:
             raise SpecError(f"{self.where}: no {kind}; name one here or in `defaults`")
         return str(name)
@@ -104,16 +103,14 @@ class CellConfiguration:
         return self._of_the_table(settings | self.params.recipe(self.name("recipe"), self.where))
 
     def _of_the_table(self, settings: Settings) -> Settings:
-        changes = {**self.spec.defaults.settings, **self.cell.settings}
-        return override(settings, changes, "table", self.where)
+        return override(settings, self.cell.settings, "table", self.where)
 
     def settings(self) -> Settings:
         """The published settings, then the preset's numbers."""
         settings, changes = self.published_settings(), dict(self.preset.settings)
-        for name in self.params.extended_by("models", self.name("model")):
-            changes |= self.preset.models.get(name, {})
-        for name in self.params.extended_by("recipes", self.name("recipe")):
-            changes |= self.preset.recipes.get(name, {})
+        for kind, own in (("model", self.preset.models), ("recipe", self.preset.recipes)):
+            for name in self.params.extended_by(f"{kind}s", self.name(kind)):
+                changes |= own.get(name, {})
         changed = override_where_present(settings, changes, "preset", self.preset_file)
         # A batch in parts, or on processes that share no statistics, gives other weights: shown
         # like every other number that the preset replaces, and part of the key.
@@ -128,7 +125,7 @@ class CellConfiguration:
         """Raises SpecError where a field of its schemas is not among the settings."""
         own = {path: s for path, s in settings.items() if not path.startswith("recipe.")}
         config = self._parse(ModelConfig, own)
-        require_origins(config, own, partial(self.params.model_file, self.name("model")))
+        require_origins(config, own, partial(self.params.file_of, "models", self.name("model")))
         return config
 
     def recipe(self, settings: Settings, dataset: DatasetConfig, role: SplitRole) -> RecipeConfig:
@@ -137,7 +134,7 @@ class CellConfiguration:
         Raises SpecError where a field of its schema is not among the settings.
         """
         recipe = section(settings, "recipe")
-        file_of = partial(self.params.recipe_file, self.name("recipe"))
+        file_of = partial(self.params.file_of, "recipes", self.name("recipe"))
         epochs, drop_last, devices = (recipe.pop(name, None) for name in RECIPE_ONLY)
         if devices is not None:
             self._check_parts(recipe, devices)
@@ -196,12 +193,11 @@ class CellConfiguration:
                         where = setting.source
             raise ConfigError(f"{where}: {describe(error)}") from None
 
-
-@contextmanager
-def named(names: CellConfiguration) -> Iterator[None]:
-    """What several values together are refused for, in one line with the cell and the preset."""
-    try:
-        yield
-    except (ConfigError, ValidationError) as error:
-        text = describe(error) if isinstance(error, ValidationError) else str(error)
-        raise SpecError(f"{names.where}, {names.preset_file}: {text}") from None
+    @contextmanager
+    def checked_together(self) -> Iterator[None]:
+        """What values together are refused for, in one line with the cell and the preset."""
+        try:
+            yield
+        except (ConfigError, ValidationError) as error:
+            text = describe(error) if isinstance(error, ValidationError) else str(error)
+            raise SpecError(f"{self.where}, {self.preset_file}: {text}") from None

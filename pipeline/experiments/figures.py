@@ -12,6 +12,7 @@ from pydantic import Field
 from dmnet.config import DatasetConfig, Section, parse
 from pipeline.errors import SpecError
 from pipeline.experiments import Cell, Evaluation, Experiment
+from pipeline.experiments.cells import TrainedCell
 from pipeline.spec.yaml_files import load_yaml
 
 NAME = r"figure\d+"  # keeps figures and tables apart in reports/
@@ -37,7 +38,7 @@ class Column:
     """One model of a figure: seed 0 of a table's cell."""
 
     title: str
-    cell: Cell
+    cell: TrainedCell
 
     @property
     def evaluation(self) -> Evaluation:
@@ -98,7 +99,7 @@ def _load(path: Path, experiment: Experiment) -> Figure:
         cell = cells.get(column.cell)
         if cell is None:
             raise SpecError(f"{where}: unknown cell; {_expected(column.cell, cells)}")
-        if not cell.evaluations:
+        if not isinstance(cell, TrainedCell):
             raise SpecError(f"{where}: is counted, not trained; name a trained cell")
         columns.append(Column(column.title, cell))
         first, config = columns[0].evaluation.config, columns[-1].evaluation.config
@@ -108,7 +109,6 @@ def _load(path: Path, experiment: Experiment) -> Figure:
                 f"column on {first.data.name} ({first.split}); name cells of one dataset"
             )
     cell = columns[0].cell
-    assert cell.dataset is not None and cell.published_dataset is not None  # it has evaluations
     split = columns[0].evaluation.config.split
     return Figure(path.stem, spec, tuple(columns), cell.published_dataset, cell.dataset, split)
 

@@ -1,16 +1,16 @@
-"""What Snakemake makes for cells: trainings, released checkpoints, evaluations, measurements."""
+"""What Snakemake makes for cells: trainings, released checkpoints, evaluations, submissions."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 
 from dmnet.config import (
     DatasetConfig,
     EvaluationConfig,
+    InferenceConfig,
     JobConfig,
-    ProfileConfig,
     ReleaseJob,
-    SpeedConfig,
     content_hash,
 )
 
@@ -87,30 +87,17 @@ class Submission:
         return f"predictions/{self.run_key}/{self.name}.json"
 
 
-@dataclass(frozen=True)
-class Profile:
-    """The cost of one model's multi-scale module at one input size, at full width."""
-
-    key: str
-    config: ProfileConfig
-
-    @property
-    def path(self) -> str:
-        return f"counts/{self.key}.json"
-
-
-@dataclass(frozen=True)
-class Speed:
-    """Frames a second and memory of one model at the preset's width and sizes, on this device."""
-
-    key: str
-    config: SpeedConfig
-
-    @property
-    def path(self) -> str:
-        return f"speed/{self.key}.json"
-
-
 def evaluation_name(protocol: str, config: EvaluationConfig) -> str:
     """Tells the protocol's name and the split, and changes with all that is measured."""
     return f"{protocol}-{config.split}-{content_hash(config)[:8]}"
+
+
+def protocol_text(inference: InferenceConfig) -> str:
+    """For people."""
+    values = inference.model_dump(mode="json", exclude_none=True)
+    return ", ".join(f"{key} {json.dumps(value)}" for key, value in values.items())
+
+
+def size_text(size: tuple[int, int]) -> str:
+    """For people."""
+    return f"{size[0]} x {size[1]} (height x width)"

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 from dmnet.config import EvaluationConfig
 from pipeline.errors import SpecError
+from pipeline.experiments.cells import Cell, CountedCell, TrainedCell
 from pipeline.experiments.configuration import CellConfiguration
-from pipeline.experiments.experiment import Cell, Experiment
+from pipeline.experiments.experiment import Experiment
 from pipeline.experiments.jobs import Submission, evaluation_name
 from pipeline.spec.tables import SubmissionSpec
 
 
-def submission_of(cell: Cell, spec: SubmissionSpec, names: CellConfiguration) -> Submission | None:
+def submission_of(
+    cell: Cell, spec: SubmissionSpec, configuration: CellConfiguration
+) -> Submission | None:
     """The run at seed 0 and the cell's protocol, on the test images.
 
     None where the preset's data have other classes than the test images (`find_submission` says so
     to whoever asks). Raises SpecError for a cell without a run or a labelled dataset.
     """
-    where = f"{names.params.folder}/tables/{names.table}.yaml: `submission`"
-    if cell.dataset is None:
+    where = f"{configuration.params.folder}/tables/{configuration.table}.yaml: `submission`"
+    if isinstance(cell, CountedCell):
         raise SpecError(f"{where}: cell {cell.name!r} is counted; name one that is trained")
-    dataset = names.stand_in(spec.dataset, where)
+    dataset = configuration.stand_in(spec.dataset, where)
     if "test" not in dataset.splits:
         raise SpecError(f"{where}: dataset {dataset.name!r} has no split with the role `test`")
-    if dataset.classes != cell.dataset.classes or not cell.evaluations:
+    if dataset.classes != cell.dataset.classes or not isinstance(cell, TrainedCell):
         return None
     measured = cell.evaluations[0]
     config = EvaluationConfig(
@@ -33,13 +36,13 @@ def submission_of(cell: Cell, spec: SubmissionSpec, names: CellConfiguration) ->
         optimised_from=measured.config.optimised_from,
     )
     return Submission(
-        names.table,
+        configuration.table,
         cell.name,
         spec.member,
         spec.dataset,
         dataset,
         measured.run_key,
-        evaluation_name(names.protocol(), config),
+        evaluation_name(configuration.protocol(), config),
         config,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
@@ -11,48 +11,40 @@ from pipeline.cluster.card_plan import find_card, gpu_gib, preset_share, render_
 from pipeline.cluster.limits import render_cluster_plan
 from pipeline.cluster.profile import Profile, partitions
 from pipeline.cluster.requests import Requests
-from pipeline.experiments import Experiment, Run
-from pipeline.spec.costs import Costs
+from pipeline.experiments import Experiment
+from pipeline.spec.cards import Cards
+from pipeline.spec.costs import CostsFile
 
 if TYPE_CHECKING:
     from dmnet.flops import Cost
 
 
-def training_seconds(run: Run, costs: Costs, flops: int) -> float:
-    """On one device: iterations x (fixed + three forward passes' worth of arithmetic).
-
-    flops: of one image's forward pass.
-    """
-    recipe = run.job.run.recipe
-    iteration = costs.fixed_seconds + 3 * flops * recipe.batch_size / costs.flops_per_second
-    return recipe.iterations * iteration + costs.per_job_seconds
-
-
 def _speeds(experiment: Experiment, root: Path) -> list[str]:
     if not experiment.speeds:
         return []
-    done = sum((root / speed.path).exists() for speed in experiment.speeds.values())
+    done = sum((root / speed.path).exists() for speed in experiment.speeds)
     return [f"{len(experiment.speeds)} measurements of speed and memory, of which {done} done"]
 
 
 def render_plan(
     experiment: Experiment,
-    content: dict[str, Any],
+    costs: CostsFile,
     root: Path = Path("."),
     profiles: list[Path] | None = None,
     card_name: str | None = None,
 ) -> str:
-    """One line per run and the totals, for people. `content`: params/costs.yaml.
+    """One line per run and the totals, for people.
 
     profiles: Snakemake's, of a cluster; what would be asked of it follows. card_name: the GPU.
     """
     from dmnet.flops import training_cost  # torch is imported here, never while parsing
 
-    on_gpu = experiment.preset.gpus > 0
+    on_gpu, cards = experiment.preset.gpus > 0, Cards(costs)
     profile = Profile.read(profiles) if profiles else None
     queues = partitions() if profile else None
-    known = find_card(content, card_name, profile, queues) if on_gpu else None
-    costs = known.card.costs(content) if known else Costs.of_a_cpu(content)
+    known = find_card(cards, card_name, profile, queues) if on_gpu else None
+    device = known.card.spec if known else costs.cpu
+    title = f"one {device.title}" if known else device.title
     unit, per_unit = ("GPU-hours", 3600.0) if on_gpu else ("CPU-minutes", 60.0)
     rows, total, iterations = [], 0.0, 0
     left: dict[str, float] = {}  # run key -> seconds
@@ -60,7 +52,7 @@ def render_plan(
     for run in experiment.runs.values():
         config, recipe = run.job.run, run.job.run.recipe
         cost = training_cost(config.model, config.data.classes, *recipe.crop_size)
-        seconds = training_seconds(run, costs, cost.flops)
+        seconds = costs.training_seconds(device, recipe, cost.flops)
         done = (root / "runs" / run.key / "train.json").exists()
         iterations += recipe.iterations
         total += seconds
@@ -93,7 +85,7 @@ def render_plan(
         *([f"{len(experiment.releases)} released checkpoints"] if experiment.releases else []),
         *_speeds(experiment, root),
         f"Estimated training: {total / per_unit:,.1f} {unit}, of which still to do "
-        f"{sum(left.values()) / per_unit:,.1f} (on {costs.title}; speeds in params/costs.yaml, "
+        f"{sum(left.values()) / per_unit:,.1f} (on {title}; speeds in params/costs.yaml, "
         "evaluation not counted)",
     ]
     if known is not None:
@@ -102,9 +94,9 @@ def render_plan(
         text = render_cluster_plan(
             experiment,
             profile,
-            Requests.read(content, on_gpu),
+            Requests.read(costs, on_gpu),
             queues,
-            content,
+            cards,
             seconds=left,
             costs=counted,
             root=root,

@@ -35,7 +35,7 @@ def render_status(experiment: Experiment, root: Path = Path(".")) -> str:
     headers = ["state", "iteration", "ETA", "val mIoU", "run", "cells"]
     counts = {state: sum(s.state == state for s in states) for state in order}
     evaluated = sum((root / e.path).exists() for e in experiment.evaluations.values())
-    speeds = experiment.speeds.values()
+    speeds = experiment.speeds
     measured = sum((root / speed.path).exists() for speed in speeds)
     return "\n".join(
         [

@@ -116,8 +116,7 @@ def _paths(experiment: Experiment) -> set[str]:
     return {
         *(f"runs/{key}" for key in experiment.runs),
         *(f"released/{key}" for key in experiment.releases),
-        *(profile.path for profile in experiment.profiles.values()),
-        *(speed.path for speed in experiment.speeds.values()),
+        *experiment.measurements,
         *(column.path for figure in figures for column in figure.columns),
         *(submission.predictions for submission in experiment.submissions.values()),
     }

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.experiments import Cell, Experiment, settings_with_origin
+from pipeline.experiments.cells import CountedCell, TimedCell, TrainedCell
 from pipeline.reports.claims.bold import bold_places
 from pipeline.reports.ranking import rank_agreements
 from pipeline.reports.verdict import Rules, Verdict, judge
@@ -20,7 +21,7 @@ from pipeline.results.made_by import code_notes, measured_by, trained_by
 from pipeline.results.schemas import Timed
 from pipeline.results.trained_on import in_words, trained_on
 from pipeline.spec.official import official_notes
-from pipeline.spec.settings import ORIGINS, Setting, part_of
+from pipeline.spec.settings import ORIGINS, part_of
 from pipeline.spec.tables import DEFAULTS, CellSpec
 
 
@@ -53,7 +54,7 @@ def build_report(
         },
         "seeds": experiment.seeds,
         # Nothing is, where only released checkpoints are evaluated.
-        "trains": any(cell.evaluations or cell.profile for cell in cells),
+        "trains": any(isinstance(cell, TrainedCell | CountedCell) for cell in cells),
         "datasets": _datasets(cells, results),
         "devices": _devices(results),
         "code": [code.model_dump() for code in trained_by(results.values())],
@@ -117,9 +118,9 @@ def _cell(result: CellResult, verdict: Verdict | None) -> dict[str, Any]:
         "verdict": verdict.as_json() if verdict else None,
         "source": result.source,
         "official": _official(result),
-        "profile": cell.profile.key if cell.profile else None,
-        "speed": cell.speed.key if cell.speed else None,
-        "metric": _metric(cell),
+        "profile": cell.job.key if isinstance(cell, CountedCell) else None,
+        "speed": cell.job.key if isinstance(cell, TimedCell) else None,
+        "metric": cell.spec.measure,
         "note": cell.spec.note,
         "failed": asdict(result.failed_job) if result.failed_job else None,
         "released": _released(result),
@@ -163,15 +164,10 @@ def _released(result: CellResult) -> dict[str, Any] | None:
     }
 
 
-def _metric(cell: Cell) -> str:
-    counted = cell.spec.profile or cell.spec.speed
-    return cell.spec.metric if counted is None else counted.measure
-
-
 def _devices(results: dict[str, CellResult]) -> list[str]:
     """What speed and memory were measured on, in words; several after a change of machine."""
-    found = {device_text(result.timed) for result in results.values() if result.timed is not None}
-    return sorted(found)
+    made = (result.measurement for result in results.values())
+    return sorted({device_text(timed) for timed in made if isinstance(timed, Timed)})
 
 
 def device_text(timed: Timed) -> str:
@@ -208,7 +204,7 @@ def _datasets(cells: list[Cell], results: dict[str, CellResult]) -> list[dict[st
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for cell in cells:
         if cell.dataset is None or cell.published_dataset is None or not cell.measured:
-            continue  # profiled: no data
+            continue  # nothing is evaluated on it
         entry = found.setdefault(
             (cell.published_dataset, cell.dataset.name),
             {
@@ -241,9 +237,9 @@ def _same_weights(results: dict[str, CellResult]) -> list[list[str]]:
 
 def _settings(cells: list[Cell], origins: tuple[str, ...]) -> list[dict[str, Any]]:
     """Part by part: of the backbone, of the head ..., of the recipe."""
-    found: dict[str, list[Setting]] = settings_with_origin(cells, origins)
+    chosen = settings_with_origin(cells, origins)
     return [
         {"key": path, "value": setting.value, "source": setting.source}
-        for path, settings in sorted(found.items(), key=lambda item: part_of(item[0]))
+        for path, settings in sorted(chosen.items(), key=lambda item: part_of(item[0]))
         for setting in settings
     ]

@@ -27,6 +27,7 @@ from pydantic import Field
 from dmnet.config import Section, parse
 from pipeline.errors import SpecError
 from pipeline.experiments import Cell, Experiment
+from pipeline.experiments.cells import TrainedCell
 from pipeline.results.cells import CellResult
 from pipeline.spec.yaml_files import load_yaml
 
@@ -122,7 +123,7 @@ class Rules:
     def check(self, experiment: Experiment) -> None:
         """Raises SpecError now, not after days of training, where a judged cell has no rule."""
         for cell in experiment.cells:
-            if cell.evaluations and why_not_comparable(cell, experiment) is None:
+            if isinstance(cell, TrainedCell) and why_not_comparable(cell, experiment) is None:
                 self.of(str(cell.published_dataset), cell.spec.metric)
 
 
@@ -250,10 +251,10 @@ def why_not_comparable(cell: Cell, experiment: Experiment, official: bool = Fals
     """
     if cell.spec.published is None:
         return "no published number"
-    if cell.speed is not None:
+    if cell.of_one_device:
         return "speed and memory of another device than the published one"
-    reason = cell.spec.not_comparable or experiment.tables[cell.table].defaults.not_comparable
-    if cell.profile is not None:
+    reason = cell.spec.not_comparable
+    if cell.exact:
         return reason
     if not experiment.preset.judged:
         return f"preset {experiment.preset_name} is not the published scale"
@@ -281,7 +282,7 @@ def judge(result: CellResult, experiment: Experiment, rules: Rules | None) -> Ve
     reason = why_not_comparable(cell, experiment, official)
     if reason is not None or published is None:
         return Verdict(NOT_COMPARABLE, remark=reason)
-    if cell.profile is not None:
+    if cell.exact:
         return judge_counted(result.ours, published, experiment.tables[cell.table].decimals)
     if rules is None:
         raise SpecError(f"{cell.id}: a judged preset needs params/verdicts.yaml; add it")

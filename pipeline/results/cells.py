@@ -6,11 +6,19 @@ import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, assert_never
 
 from dmnet.config import content_hash
 from pipeline.errors import ResultError
 from pipeline.experiments import Cell, Evaluation, Experiment
+from pipeline.experiments.cells import (
+    CitedCell,
+    CountedCell,
+    MeasuredCell,
+    ReleasedCell,
+    TimedCell,
+    TrainedCell,
+)
 from pipeline.results.failures import Failure, failure_of
 from pipeline.results.files import read_result_file
 from pipeline.results.schemas import CellSource, Counted, Evaluated, Released, Timed, Trained
@@ -41,35 +49,36 @@ Measured = RunResult[Trained] | RunResult[Released]
 
 @dataclass(frozen=True)
 class CellResult:
-    """A cell's value: mean (and spread) over its seeds, or a profile; None while pending."""
+    """A cell's value: mean (and spread) over its seeds, or what was measured without training."""
 
     cell: Cell
-    runs: tuple[RunResult[Trained], ...]
-    counted: Counted | None = None
+    runs: tuple[RunResult[Trained], ...] = ()
+    released: RunResult[Released] | None = None  # measured on the weights that the source published
+    measurement: Counted | Timed | None = None
     failure: Failure | None = None
     official: OfficialValue | None = None  # takes the place of what was measured
-    timed: Timed | None = None  # speed and memory
-    released: RunResult[Released] | None = None  # measured on the weights that the source published
 
     @property
     def source(self) -> CellSource:
         """Where the value comes from: official (a test server), trained, released (a published
-        checkpoint, measured here), profiled, cited (only quoted), pending, failed, or absent (no
-        such class in the data)."""
+        checkpoint, measured here), profiled (counted or timed), cited (only quoted), pending,
+        failed, or absent (no such class in the data)."""
         missing: CellSource = "pending" if self.failure is None else "failed"
         if self.official is not None:
             return "official"
-        if self.cell.profile is not None:
-            return missing if self.counted is None else "profiled"
-        if self.cell.speed is not None:
-            return missing if self.timed is None else "profiled"
-        if len(self.runs) < len(self.cell.evaluations):
-            return missing
-        if not self.cell.evaluations:
-            if self.cell.released is None:
+        match self.cell:
+            case CountedCell() | TimedCell():
+                return missing if self.measurement is None else "profiled"
+            case CitedCell():
                 return "cited"
-            return missing if self.released is None else "released"
-        return "trained" if all(run.value is not None for run in self.runs) else "absent"
+            case ReleasedCell():
+                return missing if self.released is None else "released"
+            case TrainedCell():
+                if len(self.runs) < len(self.cell.evaluations):
+                    return missing
+                return "trained" if len(self.values) == len(self.runs) else "absent"
+            case _:
+                assert_never(self.cell)
 
     @property
     def failed_job(self) -> Failure | None:
@@ -89,12 +98,9 @@ class CellResult:
     def ours(self) -> float | None:
         if self.official is not None:
             return self.official.value
-        profile, speed = self.cell.spec.profile, self.cell.spec.speed
-        if profile is not None and self.counted is not None:
-            count = self.counted.number(profile.measure)
-            return None if count is None else round(count / profile.per, 2)
-        if speed is not None and self.timed is not None:
-            return self.timed.number(speed.measure)
+        if isinstance(self.cell, MeasuredCell):
+            made = self.measurement
+            return None if made is None else measured_value(self.cell, made)
         if self.source == "released":
             return self.released.value if self.released else None
         return round(statistics.fmean(self.values), 2) if self.source == "trained" else None
@@ -109,20 +115,33 @@ class CellResult:
     @property
     def difference(self) -> float | None:
         """Ours minus published, of the numbers as they are printed; none for two devices."""
-        if self.ours is None or self.cell.spec.published is None or self.cell.speed is not None:
+        ours, published = self.ours, self.cell.spec.published
+        if ours is None or published is None or self.cell.of_one_device:
             return None
-        return round(self.ours - self.cell.spec.published, 2)
+        return round(ours - published, 2)
 
 
 def read_cell(cell: Cell, experiment: Experiment, root: Path = Path(".")) -> CellResult:
     """What there is of a cell by now; an official figure that is its run's comes first."""
-    results = [read_result(cell, evaluation, Trained, root) for evaluation in cell.evaluations]
-    runs = tuple(result for result in results if result is not None)
-    given = official_value(experiment.official, cell.table, cell.name, weights_of(cell, runs))
     failure = failure_of(cell, experiment, root)
-    counted, timed = read_counted(cell, root), read_timed(cell, root)
-    released = read_result(cell, cell.released, Released, root) if cell.released else None
-    return CellResult(cell, runs, counted, failure, given, timed, released)
+    match cell:
+        case CountedCell() | TimedCell():
+            return CellResult(cell, measurement=read_measurement(cell, root), failure=failure)
+        case CitedCell():
+            return CellResult(cell)
+        case ReleasedCell():
+            released = read_result(cell, cell.released, Released, root)
+            return CellResult(cell, released=released, failure=failure)
+        case TrainedCell():
+            results = [read_result(cell, seed, Trained, root) for seed in cell.evaluations]
+            runs = tuple(result for result in results if result is not None)
+            beside = cell.released
+            released = None if beside is None else read_result(cell, beside, Released, root)
+            weights = weights_of(cell, runs)
+            given = official_value(experiment.official, cell.table, cell.name, weights)
+            return CellResult(cell, runs, released, failure=failure, official=given)
+        case _:
+            assert_never(cell)
 
 
 def read_result(
@@ -179,32 +198,41 @@ def check_facts(path: Path, facts: Iterable[tuple[str, object, object]]) -> None
             )
 
 
-def read_counted(cell: Cell, root: Path = Path(".")) -> Counted | None:
-    """None while pending. Raises ResultError."""
-    profile, spec = cell.profile, cell.spec.profile
-    if profile is None or spec is None or not (root / profile.path).exists():
-        return None
-    counted = read_result_file(root / profile.path, Counted)
-    if counted.key != profile.key or counted.number(spec.measure) is None:
-        raise ResultError(
-            f"{profile.path}: is of another profile, or has no {spec.measure!r}; delete the file "
-            "and run again"
-        )
-    return counted
+def measured_value(cell: MeasuredCell, made: Counted | Timed) -> float | None:
+    """In the table's unit."""
+    match cell:
+        case CountedCell():
+            assert isinstance(made, Counted)
+            count = made.number(cell.measurement.measure)
+            return None if count is None else round(count / cell.measurement.per, 2)
+        case TimedCell():
+            assert isinstance(made, Timed)
+            return made.number(cell.measurement.measure)
+        case _:
+            assert_never(cell)
 
 
-def read_timed(cell: Cell, root: Path = Path(".")) -> Timed | None:
-    """None while pending. Raises ResultError."""
-    speed = cell.speed
-    if speed is None or not (root / speed.path).exists():
+def read_measurement(cell: MeasuredCell, root: Path = Path(".")) -> Counted | Timed | None:
+    """What was counted or timed; None while pending. Raises ResultError."""
+    path = root / cell.job.path
+    made: Counted | Timed
+    if not path.exists():
         return None
-    timed = read_result_file(root / speed.path, Timed)
-    if timed.key != speed.key:
-        raise ResultError(f"{speed.path}: is of another measurement; delete the file and run again")
-    return timed
+    match cell:
+        case CountedCell():
+            made, told = read_result_file(path, Counted), "profile"
+            told += f", or has no {cell.measurement.measure!r}"
+        case TimedCell():
+            made, told = read_result_file(path, Timed), "measurement"
+        case _:
+            assert_never(cell)
+    if made.key != cell.job.key or measured_value(cell, made) is None:
+        raise ResultError(f"{cell.job.path}: is of another {told}; delete the file and run again")
+    return made
 
 
 def weights_of(cell: Cell, runs: Iterable[RunResult[Trained]]) -> dict[str, str | None]:
     """Run key -> SHA-256 of the weights that the run ended with, None while it is pending."""
-    pending: dict[str, str | None] = {e.run_key: None for e in cell.evaluations}
+    seeds = cell.evaluations if isinstance(cell, TrainedCell) else ()
+    pending: dict[str, str | None] = {evaluation.run_key: None for evaluation in seeds}
     return pending | {run.evaluation.run_key: run.metrics.weights_sha256 for run in runs}

@@ -11,6 +11,7 @@ from dmnet.errors import DMNetError
 from dmnet.files import read_json
 from pipeline.attempt import mark_of
 from pipeline.experiments import Cell, Experiment
+from pipeline.experiments.cells import MeasuredCell
 from pipeline.shown import one_line
 
 
@@ -56,22 +57,21 @@ def train_log(key: str) -> str:
 def _jobs(cell: Cell, experiment: Experiment) -> list[tuple[str, str]]:
     """(output, log) of every job that the cell needs, in the order they run; as in rules/*.smk."""
     jobs = []
-    if cell.dataset is not None and cell.measured:
+    if isinstance(cell, MeasuredCell):
+        return [(cell.job.path, cell.job.log)]
+    if cell.measured:
         name = cell.dataset.name
         jobs.append((f"data/{name}/manifest.json", f"logs/data/{name}.log"))
-    for evaluation in cell.evaluations:
+    for evaluation in cell.measured:
+        if evaluation.folder == "released":
+            logs = f"logs/released/{evaluation.run_key}"
+            jobs.append((evaluation.trained, f"{logs}/import.log"))
+            jobs.append((evaluation.path, f"{logs}/{evaluation.name}.log"))
+            continue
         keys = [evaluation.run_key]
         while (parent := experiment.runs[keys[0]].job.run.parent) is not None:
             keys.insert(0, parent)
         jobs += [(f"runs/{key}/train.json", train_log(key)) for key in keys]
         log = f"logs/runs/{evaluation.run_key}/{evaluation.name}.log"
         jobs.append((evaluation.path, log))
-    if cell.released is not None:
-        logs = f"logs/released/{cell.released.run_key}"
-        jobs.append((cell.released.trained, f"{logs}/import.log"))
-        jobs.append((cell.released.path, f"{logs}/{cell.released.name}.log"))
-    if cell.profile is not None:
-        jobs.append((cell.profile.path, f"logs/counts/{cell.profile.key}.log"))
-    if cell.speed is not None:
-        jobs.append((cell.speed.path, f"logs/speed/{cell.speed.key}.log"))
     return jobs

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from pipeline.experiments.cells import MeasuredCell
 from pipeline.results.cells import CellResult
 from pipeline.results.schemas import Code, Made, MadeBy, MeasuredBy
 from pipeline.shown import words
@@ -119,10 +120,9 @@ def _all_made(result: CellResult) -> Iterator[tuple[str, Made]]:
 
 
 def _untrained(result: CellResult) -> Iterator[tuple[str, Made]]:
-    """Counts and speeds: path and content."""
-    for job, made in ((result.cell.speed, result.timed), (result.cell.profile, result.counted)):
-        if job is not None and made is not None:
-            yield job.path, made
+    """A count or a speed: path and content."""
+    if isinstance(result.cell, MeasuredCell) and result.measurement is not None:
+        yield result.cell.job.path, result.measurement
 
 
 def _measurers(

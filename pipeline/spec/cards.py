@@ -8,27 +8,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
 
-from pydantic import Field
-
-from dmnet.config.sections import Section, parse
 from dmnet.gpus import BUILDS, OLDER, PINNED, installed_cuda, runs_on
 from pipeline.errors import SpecError
-from pipeline.spec.costs import Costs
+from pipeline.spec.costs import CardSpec, CostsFile
 
 WHERE = "params/costs.yaml"
-
-
-class CardSpec(Section):
-    """One entry of the section `cards`."""
-
-    title: str
-    capability: str = Field(pattern=r"^\d+\.\d$")  # NVIDIA's "compute capability"
-    memory_gib: float = Field(gt=0)  # of the smallest that is sold
-    flops_per_second: float = Field(gt=0)  # of a training
-    fixed_seconds: float = Field(ge=0)  # of every iteration
-    source: str  # where the speed is from, and whether it was measured
 
 
 @dataclass(frozen=True)
@@ -53,26 +38,18 @@ class Card:
             f"with CUDA {cuda} has no code; {remedy} (docs/gpu.md)"
         )
 
-    def costs(self, content: dict[str, Any]) -> Costs:
-        spec = self.spec
-        return Costs.of(
-            content, f"one {spec.title}", spec.flops_per_second, spec.fixed_seconds, spec.source
-        )
-
 
 class Cards:
     """All that `params/costs.yaml` knows."""
 
-    def __init__(self, content: dict[str, Any]) -> None:
-        """Raises SpecError or ConfigError, naming the key."""
-        entries = content.get("cards") or {}
-        if not isinstance(entries, dict):
-            raise SpecError(f"{WHERE}: `cards` needs a mapping of names to cards")
-        specs = {
-            name: parse(CardSpec, entry, f"{WHERE}, `cards.{name}`")
-            for name, entry in entries.items()
-        }
-        self.all = [Card(name, spec, spec.memory_gib) for name, spec in specs.items()]
+    def __init__(self, costs: CostsFile) -> None:
+        self.all = [Card(name, spec, spec.memory_gib) for name, spec in costs.cards.items()]
+        self._usual = costs.gpu
+
+    @property
+    def usual(self) -> Card:
+        """The one that is reckoned with where none is known. Raises SpecError."""
+        return self.require(self._usual)
 
     def named(self, text: str) -> Card | None:
         """The card that a name such as "NVIDIA A100-SXM4-80GB" means, with the memory in it."""
@@ -94,8 +71,3 @@ class Cards:
                 f"card {text!r}: not in {WHERE}, `cards` (it has {known}); add it there"
             )
         return card
-
-
-def usual_card(content: dict[str, Any]) -> Card:
-    """The one that is reckoned with where none is known. Raises SpecError or ConfigError."""
-    return Cards(content).require(str(content.get("gpu")))

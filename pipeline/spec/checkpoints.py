@@ -20,16 +20,16 @@ def load_checkpoints(params: Path) -> dict[str, CheckpointConfig]:
     Raises SpecError, naming the file, the checkpoint and the key.
     """
     path = params / FILE
-    found = {}
+    checkpoints = {}
     for name, value in load_yaml(path).items():
         where = f"{path}: {name}"
         if not isinstance(value, dict):
             raise SpecError(f"{where}: expected `zoo` and `files`, found {value!r}")
         try:
-            found[name] = parse(CheckpointConfig, {"name": name, **value}, where)
+            checkpoints[name] = parse(CheckpointConfig, {"name": name, **value}, where)
         except ConfigError as error:
             raise SpecError(str(error)) from error
-    return found
+    return checkpoints
 
 
 def fetch_checkpoints(

@@ -1,45 +1,53 @@
-"""How fast a device is taken to be: what plans and requests are reckoned with."""
+"""`params/costs.yaml`: what plans and requests to a cluster reckon with; no report does."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from pydantic import Field
 
-from pipeline.errors import SpecError
+from dmnet.config import RecipeConfig, Section
 
 
-@dataclass(frozen=True)
-class Costs:
-    """`params/costs.yaml`: how fast the device of a preset is taken to be."""
+class DeviceSpeed(Section):
+    """How fast a training is taken to be."""
 
     title: str
-    flops_per_second: float
-    fixed_seconds: float
-    per_job_seconds: float
-    source: str = ""
+    flops_per_second: float = Field(gt=0)
+    fixed_seconds: float = Field(ge=0)  # of every iteration
 
-    @classmethod
-    def of_a_cpu(cls, content: dict[str, Any]) -> Costs:
-        """Those of GPUs are `pipeline.spec.cards`'."""
-        try:
-            speed = content["cpu"]
-            return cls.of(
-                content,
-                str(speed["title"]),
-                float(speed["flops_per_second"]),
-                float(speed["fixed_seconds"]),
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise SpecError(
-                "params/costs.yaml: `cpu` needs title, flops_per_second and fixed_seconds, "
-                f"and the file per_job_seconds ({error!r})"
-            ) from error
 
-    @classmethod
-    def of(
-        cls, content: dict[str, Any], title: str, rate: float, fixed: float, source: str = ""
-    ) -> Costs:
-        try:
-            return cls(title, rate, fixed, float(content["per_job_seconds"]), source)
-        except (KeyError, TypeError, ValueError) as error:
-            raise SpecError(f"params/costs.yaml: needs per_job_seconds ({error!r})") from error
+class CardSpec(DeviceSpeed):
+    """A GPU's."""
+
+    capability: str = Field(pattern=r"^\d+\.\d$")  # NVIDIA's "compute capability"
+    memory_gib: float = Field(gt=0)  # of the smallest that is sold
+    source: str  # where the speed is from, and whether it was measured
+
+
+class RequestsSpec(Section):
+    """What jobs ask a cluster for."""
+
+    mflops_per_pixel: dict[str, float]
+    margin: float = Field(ge=1)
+    minutes_at_least: int = Field(ge=1)
+    minutes_at_most: int = Field(ge=1)
+    evaluation_part: float = Field(gt=0)
+    released_minutes: int = Field(ge=1)
+    cpu_base_mb: int = Field(ge=1)
+    gpu_base_mb: int = Field(ge=1)
+    worker_mb: int = Field(ge=0)
+
+
+class CostsFile(Section):
+    cpu: DeviceSpeed
+    cards: dict[str, CardSpec]
+    gpu: str  # of `cards`: what is reckoned with where none is known
+    per_job_seconds: float = Field(ge=0)
+    requests: RequestsSpec
+
+    def training_seconds(self, device: DeviceSpeed, recipe: RecipeConfig, flops: float) -> float:
+        """On one device: iterations x (fixed + three forward passes' worth of arithmetic).
+
+        flops: of one image's forward pass.
+        """
+        arithmetic = 3 * flops * recipe.batch_size / device.flops_per_second
+        return recipe.iterations * (device.fixed_seconds + arithmetic) + self.per_job_seconds

@@ -81,22 +81,17 @@ def _content(folder: Path, name: str, asked_by: str, below: tuple[str, ...] = ()
         return own
     inherited = _content(folder, base, f"{_path(folder, name)}: `extends`", (*below, name))
     parse(PresetSpec, inherited, _path(folder, base))  # its faults are its own
-    return {key: _merged(inherited, own, key) for key in {**inherited, **own}}
-
-
-def _merged(inherited: dict[str, Any], own: dict[str, Any], key: str) -> Any:
-    if key not in own or key not in inherited:
-        return own.get(key, inherited.get(key))
-    return _over(inherited[key], own[key], LEVELS.get(key, 0))
+    added = {
+        key: _over(inherited.get(key), value, LEVELS.get(key, 0)) for key, value in own.items()
+    }
+    return inherited | added
 
 
 def _over(inherited: Any, own: Any, levels: int) -> Any:
     if levels == 0 or not isinstance(inherited, dict) or not isinstance(own, dict):
         return own
-    result = dict(inherited)
-    for key, value in own.items():
-        result[key] = _over(inherited[key], value, levels - 1) if key in inherited else value
-    return result
+    added = {key: _over(inherited.get(key), value, levels - 1) for key, value in own.items()}
+    return inherited | added
 
 
 def _path(folder: Path, name: str) -> str:

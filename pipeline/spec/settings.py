@@ -150,17 +150,17 @@ def unlisted(config: Section, prefix: str = "") -> dict[str, Any]:
 
     All that lies below counts: sections, their mappings, and sections written as one value.
     """
-    found = {}
+    missing = {}
     for name in type(config).model_fields:
         value = getattr(config, name)
         if name not in config.model_fields_set:
-            found[f"{prefix}{name}"] = value
+            missing[f"{prefix}{name}"] = value
         elif isinstance(value, Section):
-            found |= unlisted(value, f"{prefix}{name}.")
+            missing |= unlisted(value, f"{prefix}{name}.")
         elif isinstance(value, dict):
             for key, entry in value.items():
-                found |= unlisted(entry, f"{prefix}{name}.{key}.")
-    return found
+                missing |= unlisted(entry, f"{prefix}{name}.{key}.")
+    return missing
 
 
 PARTS = ("backbone", "head", "auxiliary", "", "recipe", "inference")  # "": the model's own

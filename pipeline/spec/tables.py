@@ -14,7 +14,7 @@ from dmnet.config import Section, SplitRole
 from pipeline.spec.yaml_files import Identifier
 
 
-class ProfileSpec(Section):
+class CountSpec(Section):
     """A number that needs no training: what the model's multi-scale module costs."""
 
     measure: Literal["convolution_weights", "parameters", "macs"]
@@ -30,7 +30,7 @@ class SpeedSpec(Section):
 
 
 # What a cell's number is measured on: weights trained here, weights that were released, or both.
-Source = Literal["trained", "released", "both"]
+WeightsSource = Literal["trained", "released", "both"]
 
 
 class HowSpec(Section):
@@ -43,7 +43,7 @@ class HowSpec(Section):
     train_on: SplitRole | None = None
     continues: str | None = None  # the cell whose run's final weights training starts from
     checkpoint: str | None = None  # in checkpoints.yaml: what the source released for this row
-    source: Source | None = None  # over --config source=...
+    source: WeightsSource | None = None  # over --config source=...
     settings: dict[str, Any] = Field({}, alias="with")  # path -> value, over model and recipe
     # Why ours and the published number never measure the same thing, whatever the preset.
     not_comparable: str | None = Field(None, min_length=1)
@@ -55,7 +55,7 @@ class CellSpec(HowSpec):
     cell: Identifier
     published: float | None = None
     metric: str = "miou"  # or iou.<class name>
-    profile: ProfileSpec | None = None
+    profile: CountSpec | None = None
     speed: SpeedSpec | None = None
     note: str | None = None
 
@@ -64,6 +64,16 @@ class CellSpec(HowSpec):
         if self.profile is not None and self.speed is not None:
             raise ValueError("`profile` and `speed` are two kinds of cells; keep one")
         return self
+
+    @property
+    def measurement(self) -> CountSpec | SpeedSpec | None:
+        """What is measured without training; None where weights are evaluated."""
+        return self.profile or self.speed
+
+    @property
+    def measure(self) -> str:
+        """What its number is: of an evaluation the metric."""
+        return self.metric if self.measurement is None else self.measurement.measure
 
     @field_validator("metric")
     @classmethod
@@ -100,7 +110,7 @@ def _kind_of_entry(value: Any) -> str:
 
 # A text is a label, a bare number is quoted from the source, a mapping with `cell` is one of ours.
 # The keys `heading` and `defaults` of a row are no columns.
-Entry = Annotated[
+RowEntry = Annotated[
     Annotated[CellSpec, Tag("CellSpec")]
     | Annotated[HowSpec, Tag("HowSpec")]
     | Annotated[str | float | None, Tag("TextSpec")],
@@ -123,7 +133,7 @@ class TableSpec(Section):
     column_decimals: dict[str, int] = {}  # of the columns that are printed to other places
     columns: tuple[str, ...] = Field(min_length=2)
     defaults: HowSpec = HowSpec()
-    rows: tuple[dict[str, Entry], ...] = Field(min_length=1)
+    rows: tuple[dict[str, RowEntry], ...] = Field(min_length=1)
     notes: tuple[str, ...] = ()
     bold: tuple[BoldSpec, ...] = ()
     submission: SubmissionSpec | None = None
@@ -189,21 +199,21 @@ class TableSpec(Section):
                     )
 
     def cells(self) -> list[tuple[str, str, CellSpec]]:
-        """(row label, column, cell with its row's defaults), in reading order."""
+        """(row label, column, cell with its row's and the table's defaults), in reading order."""
         return list(self._cells)
 
     @cached_property
     def _cells(self) -> tuple[tuple[str, str, CellSpec], ...]:
-        found = []
-        for row in self.rows:
-            for column in self.columns:
-                if isinstance(cell := row.get(column), CellSpec):
-                    found.append((row_label(row), column, _over(row.get(DEFAULTS), cell)))
-        return tuple(found)
+        return tuple(
+            (row_label(row), column, _over(self.defaults, _over(row.get(DEFAULTS), cell)))
+            for row in self.rows
+            for column in self.columns
+            if isinstance(cell := row.get(column), CellSpec)
+        )
 
 
 def _over(defaults: Any, cell: CellSpec) -> CellSpec:
-    """The cell with what it leaves out taken from its row's `defaults`."""
+    """The cell with what it leaves out taken from `defaults`."""
     if not isinstance(defaults, HowSpec):
         return cell
     values = {

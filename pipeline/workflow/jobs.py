@@ -18,6 +18,7 @@ from pipeline.experiments import (
     build_experiment,
     find_submission,
 )
+from pipeline.experiments.cells import Measurement
 from pipeline.experiments.figures import Figure, figure_names, load_figures
 from pipeline.spec.params import Params
 from pipeline.workflow.errors import workflow_error
@@ -115,16 +116,16 @@ class Jobs:
         return self.release(key).job.run.checkpoint.name
 
     def profile_json(self, key: str) -> str:
-        profile = self._find(lambda study: study.profiles.get(key), f"counts/{key}.json")
-        if profile is None:
-            raise workflow_error(SpecError(f"counts/{key}.json: no table asks for this profile"))
-        return profile.config.model_dump_json()
+        return self._measurement(f"counts/{key}.json", "profile").config.model_dump_json()
 
     def speed_json(self, key: str) -> str:
-        speed = self._find(lambda study: study.speeds.get(key), f"speed/{key}.json")
-        if speed is None:
-            raise workflow_error(SpecError(f"speed/{key}.json: no table asks for this measurement"))
-        return canonical_json(speed.config)
+        return canonical_json(self._measurement(f"speed/{key}.json", "measurement").config)
+
+    def _measurement(self, path: str, kind: str) -> Measurement:
+        measurement = self._find(lambda study: study.measurements.get(path), path)
+        if measurement is None:
+            raise workflow_error(SpecError(f"{path}: no table asks for this {kind}"))
+        return measurement
 
     def evaluation_json(self, key: str, name: str) -> str:
         evaluation = self._evaluation(key, name)

@@ -42,10 +42,10 @@ class Hints:
         cells: dict[str, tuple[str, str]] = {}
         for cell in experiment.cells:
             outputs = [f"data/{cell.dataset.name}"] if cell.dataset is not None else []
-            outputs += [path for evaluation in cell.measured for path in evaluation.paths]
-            outputs += [job.path for job in (cell.profile, cell.speed) if job is not None]
-            for evaluation in cell.evaluations:
-                if parent := experiment.runs[evaluation.run_key].job.run.parent:
+            outputs += cell.inputs
+            for evaluation in cell.measured:
+                run = experiment.runs.get(evaluation.run_key)  # none of a released checkpoint
+                if run is not None and (parent := run.job.run.parent):
                     outputs.append(f"runs/{parent}/train.json")
             for output in outputs:
                 cells.setdefault(output, (cell.table, cell.name))

@@ -10,6 +10,7 @@ from dmnet.gpus import installed_cuda
 from pipeline.cluster.requests import Requests
 from pipeline.errors import PipelineError, SpecError
 from pipeline.spec.cards import Cards
+from pipeline.spec.costs import CostsFile
 from pipeline.spec.presets import PresetSpec
 from pipeline.workflow.errors import workflow_error
 from pipeline.workflow.jobs import Jobs
@@ -18,10 +19,8 @@ from pipeline.workflow.jobs import Jobs
 class Resources:
     """At one preset; minutes and memory grow with the attempt."""
 
-    def __init__(
-        self, preset_name: str, preset: PresetSpec, costs: dict[str, Any], jobs: Jobs
-    ) -> None:
-        """costs: params/costs.yaml. Raises SpecError or ConfigError, naming its key."""
+    def __init__(self, preset_name: str, preset: PresetSpec, costs: CostsFile, jobs: Jobs) -> None:
+        """Raises SpecError where `costs` does not have the GPU that it reckons with."""
         self._preset_name, self._preset, self._jobs = preset_name, preset, jobs
         self._costs = costs
         self._requests = Requests.read(costs, self.gpus > 0)

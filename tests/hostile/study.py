@@ -262,17 +262,18 @@ def _measure() -> None:
             output = f"predictions/{evaluation.run_key}/{evaluation.name}.json"
             _do(dmnet, "predict", *given, "--output", output)
     for cell in found.cells:
-        if cell.released is not None:
-            run, text = f"released/{cell.released.run_key}", _json(cell.released.config)
-            given = ("--run", run, "--config", text, "--data", "data/drawn")
-            _do(dmnet, "evaluate", *given, "--output", cell.released.path)
+        for evaluation in cell.measured:
+            if evaluation.folder == "released":
+                run, text = f"released/{evaluation.run_key}", _json(evaluation.config)
+                given = ("--run", run, "--config", text, "--data", "data/drawn")
+                _do(dmnet, "evaluate", *given, "--output", evaluation.path)
     for submission in found.submissions.values():
         given = ("--run", f"runs/{submission.run_key}", "--config", _json(submission.config))
         output = ("--data", "data/drawn-test", "--output", submission.predictions)
         _do(dmnet, "predict", *given, *output)
-    for profile in found.profiles.values():
+    for profile in found.counts:
         _do(dmnet, "profile", "--config", _json(profile.config), "--output", profile.path)
-    for speed in found.speeds.values():
+    for speed in found.speeds:
         _do(dmnet, "speed", "--config", _json(speed.config), "--output", speed.path)
 
 

@@ -118,7 +118,19 @@ rules:
 """,
     "costs.yaml": """\
 cpu: {title: one core, flops_per_second: 1.0e9, fixed_seconds: 0.5}
+cards: {}
+gpu: none
 per_job_seconds: 10
+requests:
+  mflops_per_pixel: {resnet50: 2.4}
+  margin: 3
+  minutes_at_least: 30
+  minutes_at_most: 1440
+  evaluation_part: 0.1
+  released_minutes: 240
+  cpu_base_mb: 2500
+  gpu_base_mb: 8000
+  worker_mb: 1500
 """,
 }
 # Speed and memory beside accuracy, sub-tables, rows with defaults.

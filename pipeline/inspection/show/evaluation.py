@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from dmnet.config import InferenceConfig
-from pipeline.experiments import Cell, Evaluation, Experiment
+from pipeline.experiments import Cell, Evaluation, Release
+from pipeline.experiments.jobs import protocol_text
 from pipeline.inspection.show.number import metric_name
 from pipeline.inspection.show.text import UNKNOWN, Lines, code_text, file_here, measured_by
 from pipeline.results.cells import CellResult, Measured
@@ -14,10 +13,8 @@ from pipeline.results.files import read_result_file
 from pipeline.results.schemas import Imported
 
 
-def release_lines(experiment: Experiment, cell: Cell, result: CellResult, root: Path) -> Lines:
+def release_lines(release: Release, result: CellResult, root: Path) -> Lines:
     """Which published file was evaluated, and what proves that it is it."""
-    assert cell.released is not None
-    release = experiment.releases[cell.released.run_key]
     lines = [
         ("folder", f"released/{release.key}"),
         ("published by", release.job.run.checkpoint.zoo),
@@ -64,8 +61,3 @@ def evaluation_lines(
         *measured_by(measured.metrics.code),
         (metric_name(cell), value),
     ]
-
-
-def protocol_text(inference: InferenceConfig) -> str:
-    values = inference.model_dump(mode="json", exclude_none=True)
-    return ", ".join(f"{key} {json.dumps(value)}" for key, value in values.items())

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from pipeline.errors import SpecError
 from pipeline.experiments import Cell, Experiment
+from pipeline.experiments.cells import MeasuredCell
 from pipeline.inspection.show.evaluation import evaluation_lines, release_lines
-from pipeline.inspection.show.measurements import profile_lines, speed_lines
+from pipeline.inspection.show.measurements import measurement_lines
 from pipeline.inspection.show.number import number_lines
 from pipeline.inspection.show.settings import settings_table
 from pipeline.inspection.show.text import block
@@ -30,22 +31,21 @@ def render_show(experiment: Experiment, cell_id: str, root: Path = Path(".")) ->
             f"Cell {cell.id} at preset {experiment.preset_name}", number_lines(experiment, result)
         )
     ]
-    if cell.profile is not None:
-        blocks.append(block(f"Profile {cell.profile.key}", profile_lines(experiment, result, root)))
-    if cell.speed is not None:
-        blocks.append(block(f"Speed {cell.speed.key}", speed_lines(experiment, result, root)))
-    for evaluation in cell.evaluations:
-        run = experiment.runs[evaluation.run_key]
-        measured = next((r for r in result.runs if r.evaluation == evaluation), None)
-        title = f"Seed {run.job.run.seed}: run {run.key}"
-        lines = run_lines(experiment, cell, run, root)
-        lines += evaluation_lines(cell, evaluation, measured, root)
-        blocks.append(block(title, lines))
-    if cell.released is not None:
-        name = experiment.releases[cell.released.run_key].job.run.checkpoint.name
-        lines = release_lines(experiment, cell, result, root)
-        lines += evaluation_lines(cell, cell.released, result.released, root)
-        blocks.append(block(f"Released checkpoint {name}", lines))
+    if isinstance(cell, MeasuredCell):
+        title, _ = cell.titles
+        lines = measurement_lines(experiment, cell, result, root)
+        blocks.append(block(f"{title} {cell.job.key}", lines))
+    for evaluation in cell.measured:
+        if evaluation.folder == "released":
+            release = experiment.releases[evaluation.run_key]
+            title = f"Released checkpoint {release.job.run.checkpoint.name}"
+            lines = release_lines(release, result, root)
+        else:
+            run = experiment.runs[evaluation.run_key]
+            title = f"Seed {run.job.run.seed}: run {run.key}"
+            lines = run_lines(experiment, cell, run, root)
+        measured = next((r for r in result.measured if r.evaluation == evaluation), None)
+        blocks.append(block(title, lines + evaluation_lines(cell, evaluation, measured, root)))
     blocks.append(block("To repeat it", [("command", _command(experiment, cell))]))
     blocks.append(settings_table(cell.settings))
     return "\n\n".join(blocks)

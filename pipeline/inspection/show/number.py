@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pipeline.experiments import Cell, Experiment
+from pipeline.experiments.cells import TrainedCell
 from pipeline.inspection.show.text import Lines
 from pipeline.results.cells import CellResult
 
@@ -37,21 +38,20 @@ def number_lines(experiment: Experiment, result: CellResult) -> Lines:
 
 
 def metric_name(cell: Cell) -> str:
-    counted = cell.spec.profile or cell.spec.speed
-    if counted is not None:
-        return counted.measure.replace("_", " ")
-    if cell.spec.metric == "miou":
+    if cell.spec.measure == "miou":
         return "mIoU"
-    return f"IoU of {cell.spec.metric.removeprefix('iou.')}"
+    if cell.spec.measure.startswith("iou."):
+        return f"IoU of {cell.spec.measure.removeprefix('iou.')}"
+    return cell.spec.measure.replace("_", " ")
 
 
 def _ours(result: CellResult) -> str:
-    seeds = len(result.cell.evaluations)
+    seeds = len(result.cell.evaluations) if isinstance(result.cell, TrainedCell) else 0
     if result.source == "pending":
         return f"pending ({len(result.runs)} of {seeds} seeds measured)" if seeds else "pending"
     if result.ours is None:
         return "none: the class does not occur in the data"
-    if result.cell.speed is not None:
+    if result.cell.of_one_device:
         return f"{result.ours:.4g}"
     if result.source in ("profiled", "official"):
         return f"{result.ours:.2f}"
@@ -61,7 +61,7 @@ def _ours(result: CellResult) -> str:
 
 
 def _difference(experiment: Experiment, result: CellResult) -> str:
-    if result.cell.speed is not None:
+    if result.cell.of_one_device:
         return "none: measured on another device than the published one, never judged"
     if result.difference is None:
         return "pending" if result.source == "pending" else "none"

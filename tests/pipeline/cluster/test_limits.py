@@ -10,6 +10,7 @@ from pipeline.cluster.profile import Partition, Profile, read_partitions, time_l
 from pipeline.cluster.requests import Requests
 from pipeline.errors import SpecError
 from pipeline.experiments import PARAMS, build_experiment
+from pipeline.spec.cards import Cards
 from pipeline.spec.params import Params
 
 SINFO = """\
@@ -34,7 +35,7 @@ def plan(partitions, seconds=None, tmp_path=None, **content):
         Profile(content),
         requests,
         partitions,
-        costs,
+        Cards(costs),
         seconds=dict.fromkeys(keys, 3600.0 if seconds is None else seconds),
         costs=dict.fromkeys(keys, Cost(1, 50_000_000, 50_000_000)),
         root=tmp_path,

@@ -26,7 +26,7 @@ def measured(zoo, finish, tmp_path):
     experiment = zoo()
     for cell, miou in zip(experiment.cells[2:], (0.5, 0.4), strict=True):
         finish(cell.evaluations[0], miou)
-    (speed,) = experiment.speeds.values()
+    (speed,) = experiment.speeds
     path = tmp_path / speed.path
     path.parent.mkdir()
     content = {
@@ -46,9 +46,9 @@ def device_of(**content):
 
 
 def test_speed_is_that_of_the_form_that_evaluations_use(zoo, edit):
-    (plain,) = {speed.config.optimised for speed in zoo().speeds.values()}
+    (plain,) = {speed.config.optimised for speed in zoo().speeds}
     edit("presets/toy.yaml", "execution:", "optimised_from: 40\nexecution:")
-    (fast,) = {speed.config.optimised for speed in zoo().speeds.values()}
+    (fast,) = {speed.config.optimised for speed in zoo().speeds}
     assert (plain, fast) == (False, True)
     gpu = {"type": "cuda", "name": "a GPU"}
     assert device_of(device=gpu, form="optimised") == "cuda, a GPU, optimised form"
@@ -126,7 +126,7 @@ def test_plan_and_show_know_measurements(measured, folder, tmp_path):
 
 
 def test_a_foreign_measurement_is_refused(measured, tmp_path):
-    (speed,) = measured.speeds.values()
+    (speed,) = measured.speeds
     path = tmp_path / speed.path
     path.write_text(path.read_text().replace(speed.key, "0" * 16))
     with pytest.raises(ResultError, match="of another measurement"):
@@ -137,6 +137,6 @@ def test_a_measurement_without_a_result_is_pending_or_failed(zoo, tmp_path):
     experiment = zoo()
     cell = experiment.cells[0]
     assert read_cell(cell, experiment, tmp_path).source == "pending"
-    mark = tmp_path / "logs" / "speed" / f"{cell.speed.key}.failed.json"
+    mark = tmp_path / "logs" / "speed" / f"{cell.job.key}.failed.json"
     assert failure_of(cell, experiment, tmp_path) is None
     assert not mark.exists()

@@ -2,19 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
-from pipeline.inspection.plan import render_plan, training_seconds
-from pipeline.spec.costs import Costs
+from pipeline.inspection.plan import render_plan
 from pipeline.spec.params import Params
-
-COSTS = Costs("one core", flops_per_second=1e9, fixed_seconds=0.5, per_job_seconds=10)
-
-
-def test_the_time_of_a_training(build):
-    """7 iterations x (0.5 s + 3 x 2 MFLOP x 4 images / 1 GFLOP/s) + 10 s."""
-    run = next(iter(build("toy").runs.values()))
-    assert training_seconds(run, COSTS, 2_000_000) == pytest.approx(7 * (0.5 + 0.024) + 10)
 
 
 def test_totals_of_the_plan(build, folder, finish, tmp_path):

@@ -144,9 +144,9 @@ def test_a_count_is_reproduced_when_it_rounds_to_what_is_printed(ours, published
 def test_counts_are_judged_at_every_preset():
     experiment = build_experiment("mini", tables=["table3"], params=Params(ROOT / "params"))
     cell = next(cell for cell in experiment.cells if cell.name == "dmnet-flops")
-    count = {cell.spec.profile.measure: round(20.25 * cell.spec.profile.per)}
-    counted = Counted.model_validate({"profile": cell.profile.key} | count)
-    verdict = judge(CellResult(cell, (), counted), experiment, None)
+    count = {cell.measurement.measure: round(20.25 * cell.measurement.per)}
+    counted = Counted.model_validate({"profile": cell.job.key} | count)
+    verdict = judge(CellResult(cell, measurement=counted), experiment, None)
     assert verdict is not None
     assert (verdict.status, verdict.difference, verdict.interval) == (REPRODUCED, 0.25, None)
 

@@ -101,7 +101,7 @@ def test_another_repository_in_the_environment_is_not_asked(report, tmp_path, mo
 
 def test_a_name_with_markup_is_shown_as_text(zoo, tmp_path):
     experiment = zoo()
-    (speed,) = experiment.speeds.values()
+    (speed,) = experiment.speeds
     path = tmp_path / speed.path
     path.parent.mkdir()
     name = f"a | `b` {HTML}"

@@ -128,7 +128,7 @@ def study(experiment, further, finish, folder, rules, claims, tmp_path, monkeypa
         write_json(run / "config.json", experiment.runs[run.name].job.model_dump(mode="json"))
         rows = [{"iteration": 1, "loss": 0.5, "lr": 0.1}, {"iteration": 2, "val_miou": 0.4}]
         write_text(run / "history.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
-    for speed in experiment.speeds.values():
+    for speed in experiment.speeds:
         content = {
             "speed": speed.key,
             "config": speed.config.model_dump(mode="json"),

@@ -11,6 +11,7 @@ import pytest
 from dmnet.config import RecipeConfig, Section
 from pipeline.errors import SpecError
 from pipeline.experiments import build_experiment, configuration
+from pipeline.experiments.cells import MeasuredCell, TrainedCell
 from pipeline.spec.params import Params
 from pipeline.spec.settings import ORIGINS
 
@@ -36,8 +37,8 @@ def fields(config: Section, prefix: str) -> set[str]:
 def test_every_setting_that_a_cell_resolves_to_has_an_origin(preset):
     experiment = build_experiment(preset, params=Params(PARAMS))
     for cell in experiment.cells:
-        if cell.profile or cell.speed:
-            needed = fields((cell.profile or cell.speed).config.model, "")
+        if isinstance(cell, MeasuredCell):
+            needed = fields(cell.job.config.model, "")
         else:
             run = experiment.runs[cell.evaluations[0].run_key].job.run
             needed = fields(run.model, "") | fields(run.recipe, "recipe.")
@@ -123,7 +124,7 @@ def test_the_paper_s_runs_keep_their_keys(preset):
     tables = [f"table{number}" for number in range(1, 10)]
     experiment = build_experiment(preset, tables=tables, params=Params(PARAMS))
     keys = {
-        cell.id: cell.profile.key if cell.profile else cell.evaluations[0].run_key
+        cell.id: cell.evaluations[0].run_key if isinstance(cell, TrainedCell) else cell.job.key
         for cell in experiment.cells
     }
     assert keys == json.loads(KEYS.read_text())[preset]

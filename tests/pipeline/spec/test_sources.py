@@ -16,7 +16,7 @@ import pytest
 
 from pipeline.spec.params import Params
 from pipeline.spec.tables import CellSpec
-from tests.pipeline import source_tables, source_text
+from tests.pipeline.spec import source_tables, source_text
 from tests.reference import extract_sources
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -14,6 +14,7 @@ import pytest
 from dmnet.inference.augmented import size_at_scale
 from pipeline.errors import SpecError
 from pipeline.experiments import build_experiment
+from pipeline.experiments.cells import TimedCell
 from pipeline.spec.params import Params
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -42,7 +43,7 @@ def mini(params):
 
 
 def keys_of(cells):
-    return {e.run_key for cell in cells for e in cell.evaluations}
+    return {e.run_key for cell in cells for e in cell.measured}
 
 
 def test_labels_hold_no_links(params):
@@ -90,7 +91,7 @@ def test_ohem_as_released_is_the_plain_rows_run_and_as_titled_is_not(paper):
 def test_a_row_is_one_run_and_its_two_mious_two_protocols(paper):
     rows = defaultdict(list)
     for cell in paper.cells:
-        if cell.table.startswith("mmseg") and cell.evaluations:
+        if cell.table.startswith("mmseg") and cell.measured:
             rows[cell.table, cell.name.removesuffix("-ms-flip")].append(cell)
     assert len(rows) == 12 + 16 + 5
     for single, multi in rows.values():
@@ -137,7 +138,7 @@ def test_rows_have_the_test_scales_of_the_releases_that_made_their_numbers(
 def test_the_other_release_s_scales_are_other_evaluations_of_the_same_runs(paper, paper_1x):
     assert list(paper.runs) == list(paper_1x.runs)
     for one, other in zip(paper.cells, paper_1x.cells, strict=True):
-        changed = [e.name for e in one.evaluations] != [e.name for e in other.evaluations]
+        changed = [e.name for e in one.measured] != [e.name for e in other.measured]
         assert changed == (one.table.startswith("mmseg") and one.name.endswith("-ms-flip"))
 
 
@@ -148,7 +149,7 @@ def distinctions(experiment):
     """Row -> what tells it from others; the values do not matter, only which are equal."""
     found = {}
     for cell in experiment.cells:
-        if cell.table in ZOOS and cell.evaluations:
+        if cell.table in ZOOS and cell.measured:
             run = experiment.runs[cell.evaluations[0].run_key].job.run
             recipe, inference = run.recipe, cell.evaluations[0].config.inference
             found[cell.id] = {
@@ -191,7 +192,7 @@ def test_a_batch_has_as_many_parts_as_devices_at_every_scale(params, name):
     parts = Counter()
     experiment = build_experiment(name, params=params)
     for cell in experiment.cells:
-        if cell.table in ZOOS and cell.evaluations:
+        if cell.table in ZOOS and cell.measured:
             devices = cell.settings["recipe.devices"].value
             recipe = experiment.runs[cell.evaluations[0].run_key].job.run.recipe
             ohem = None if recipe.ohem is None else recipe.ohem.parts
@@ -214,7 +215,7 @@ def test_parts_that_no_device_holds_are_refused(tmp_path):
 
 def test_mini_trains_every_row_by_itself(mini):
     assert len(keys_of(cell for cell in mini.cells if cell.table in ZOOS)) == 44
-    names = {cell.dataset.name for cell in mini.cells if cell.table in ZOOS and cell.evaluations}
+    names = {cell.dataset.name for cell in mini.cells if cell.table in ZOOS and cell.measured}
     assert names == {"cityscapes-procedural", "ade20k-procedural", "voc2012-procedural"}
 
 
@@ -222,30 +223,30 @@ def test_mini_trains_every_row_by_itself(mini):
 
 
 def test_speed_is_measured_of_the_published_step_and_protocol(paper):
-    cells = {cell.id: cell for cell in paper.cells if cell.speed is not None}
+    cells = {cell.id: cell for cell in paper.cells if isinstance(cell, TimedCell)}
     assert len(cells) == 2 * (6 + 8 + 4)
-    config = cells["mmseg_dmnet/cityscapes-r50-769x769-40k-fps"].speed.config
+    config = cells["mmseg_dmnet/cityscapes-r50-769x769-40k-fps"].job.config
     assert config.image_size == (1024, 2048) and config.classes == 19
     assert (config.inference.mode, config.inference.window) == ("slide", (769, 769))
     assert (config.crop_size, config.batch_size) == ((769, 769), 2)  # of 8 on 4 GPUs
     assert config.model.align_corners and config.model.backbone.weights is None
-    assert cells["mmseg_bisenetv2/4x8-memory"].speed.config.batch_size == 8
-    assert cells["mmseg_bisenetv2/fp16-memory"].speed.config.precision == "amp"
+    assert cells["mmseg_bisenetv2/4x8-memory"].job.config.batch_size == 8
+    assert cells["mmseg_bisenetv2/fp16-memory"].job.config.precision == "amp"
 
 
 def test_both_columns_of_a_row_are_one_measurement(paper):
     keys = defaultdict(set)
     for cell in paper.cells:
-        if cell.speed is not None:
-            keys[cell.table, cell.name.rpartition("-")[0]].add(cell.speed.key)
+        if isinstance(cell, TimedCell):
+            keys[cell.table, cell.name.rpartition("-")[0]].add(cell.job.key)
     assert all(len(found) == 1 for found in keys.values())
     # OHEM chooses pixels in the training step, so its row is measured by itself.
     assert len(paper.speeds) == 6 + 8 + 4
 
 
 def test_a_step_of_one_gpu_has_its_part_of_the_batch_and_its_own_choice_of_pixels(paper):
-    cells = {cell.id: cell for cell in paper.cells if cell.speed is not None}
-    plain, ohem = (cells[f"mmseg_bisenetv2/{n}-memory"].speed.config for n in ("plain", "ohem"))
+    cells = {cell.id: cell for cell in paper.cells if isinstance(cell, TimedCell)}
+    plain, ohem = (cells[f"mmseg_bisenetv2/{n}-memory"].job.config for n in ("plain", "ohem"))
     assert plain.ohem is None
     assert (ohem.ohem.threshold, ohem.ohem.min_kept, ohem.ohem.parts) == (0.7, 10000, 1)
     assert ohem.model_copy(update={"ohem": None}) == plain

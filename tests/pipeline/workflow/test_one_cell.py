@@ -43,10 +43,10 @@ def answers(study, experiment):
         yield jobs.evaluation_json(key, name)
         kind = "runs" if key in experiment.runs else "released"
         yield inputs.evaluation_data(key, name, ancient, kind)
-    for key in experiment.speeds:
-        yield jobs.speed_json(key)
-    for key in experiment.profiles:
-        yield jobs.profile_json(key)
+    for speed in experiment.speeds:
+        yield jobs.speed_json(speed.key)
+    for count in experiment.counts:
+        yield jobs.profile_json(count.key)
     yield study.options, study.repeat
 
 

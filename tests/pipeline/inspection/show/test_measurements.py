@@ -19,7 +19,7 @@ def profiled(build, edit):
 
 
 def test_a_profiled_cell_shows_its_file_measure_and_unit(profiled, show, tmp_path):
-    profile = profiled.cells[0].profile
+    profile = profiled.cells[0].job
     text = show(profiled)
     assert f"Profile {profile.key}\n cells toy/wide\n profile {profile.path} (not here)\n" in text
     assert "ours pending\n" in text and "count pending\n" in text

@@ -42,7 +42,7 @@ class OurRow:
 
 def our_rows(experiment: Experiment, table: str) -> dict[str, OurRow]:
     """The rows of one zoo's table by the names of their cells."""
-    cells = {cell.name: cell for cell in experiment.cells_of(table) if cell.evaluations}
+    cells = {cell.name: cell for cell in experiment.cells_of(table) if cell.measured}
     found = {}
     for name, cell in cells.items():
         if not name.endswith("-ms-flip"):
