@@ -7,7 +7,7 @@ import logging
 from pathlib import Path
 
 from dmnet.config import CheckpointConfig, parse
-from dmnet.errors import CheckpointError, ConfigError
+from dmnet.errors import CheckpointError
 from pipeline.errors import SpecError
 from pipeline.spec.yaml_files import load_yaml
 
@@ -17,7 +17,7 @@ FILE = "checkpoints.yaml"
 def load_checkpoints(params: Path) -> dict[str, CheckpointConfig]:
     """All released checkpoints of `params/checkpoints.yaml`.
 
-    Raises SpecError, naming the file, the checkpoint and the key.
+    Raises SpecError or ConfigError, naming the file, the checkpoint and the key.
     """
     path = params / FILE
     checkpoints = {}
@@ -25,10 +25,7 @@ def load_checkpoints(params: Path) -> dict[str, CheckpointConfig]:
         where = f"{path}: {name}"
         if not isinstance(value, dict):
             raise SpecError(f"{where}: expected `zoo` and `files`, found {value!r}")
-        try:
-            checkpoints[name] = parse(CheckpointConfig, {"name": name, **value}, where)
-        except ConfigError as error:
-            raise SpecError(str(error)) from error
+        checkpoints[name] = parse(CheckpointConfig, {"name": name, **value}, where)
     return checkpoints
 
 

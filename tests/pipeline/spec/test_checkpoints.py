@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dmnet.config import CheckpointConfig
-from dmnet.errors import CheckpointError
+from dmnet.errors import CheckpointError, DMNetError
 from pipeline.errors import SpecError
 from pipeline.spec.checkpoints import fetch_checkpoints, load_checkpoints
 
@@ -88,6 +88,6 @@ def test_fetching_by_a_pattern_names_what_lacks(tmp_path: Path) -> None:
 )
 def test_mistakes_name_the_checkpoint(tmp_path: Path, text: str, reason: str) -> None:
     (tmp_path / "checkpoints.yaml").write_text(text)
-    with pytest.raises(SpecError, match=reason) as caught:
+    with pytest.raises(DMNetError, match=reason) as caught:
         load_checkpoints(tmp_path)
     assert "\n" not in str(caught.value) and "checkpoints.yaml: a" in str(caught.value)
