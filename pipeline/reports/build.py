@@ -170,8 +170,8 @@ def _metric(cell: Cell) -> str:
 
 def _devices(results: dict[str, CellResult]) -> list[str]:
     """What speed and memory were measured on, in words; several after a change of machine."""
-    found = {device_text(result.timed) for result in results.values() if result.timed is not None}
-    return sorted(found)
+    found = [result.measurement for result in results.values()]
+    return sorted({device_text(timed) for timed in found if isinstance(timed, Timed)})
 
 
 def device_text(timed: Timed) -> str:

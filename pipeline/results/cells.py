@@ -41,15 +41,14 @@ Measured = RunResult[Trained] | RunResult[Released]
 
 @dataclass(frozen=True)
 class CellResult:
-    """A cell's value: mean (and spread) over its seeds, or a profile; None while pending."""
+    """A cell's value: mean (and spread) over its seeds, or what was measured without training."""
 
     cell: Cell
-    runs: tuple[RunResult[Trained], ...]
-    counted: Counted | None = None
+    runs: tuple[RunResult[Trained], ...] = ()
+    released: RunResult[Released] | None = None  # measured on the weights that the source published
+    measurement: Counted | Timed | None = None
     failure: Failure | None = None
     official: OfficialValue | None = None  # takes the place of what was measured
-    timed: Timed | None = None  # speed and memory
-    released: RunResult[Released] | None = None  # measured on the weights that the source published
 
     @property
     def source(self) -> CellSource:
@@ -59,10 +58,8 @@ class CellResult:
         missing: CellSource = "pending" if self.failure is None else "failed"
         if self.official is not None:
             return "official"
-        if self.cell.profile is not None:
-            return missing if self.counted is None else "profiled"
-        if self.cell.speed is not None:
-            return missing if self.timed is None else "profiled"
+        if self.cell.profile is not None or self.cell.speed is not None:
+            return missing if self.measurement is None else "profiled"
         if len(self.runs) < len(self.cell.evaluations):
             return missing
         if not self.cell.evaluations:
@@ -89,15 +86,22 @@ class CellResult:
     def ours(self) -> float | None:
         if self.official is not None:
             return self.official.value
-        profile, speed = self.cell.spec.profile, self.cell.spec.speed
-        if profile is not None and self.counted is not None:
-            count = self.counted.number(profile.measure)
-            return None if count is None else round(count / profile.per, 2)
-        if speed is not None and self.timed is not None:
-            return self.timed.number(speed.measure)
+        if self.source == "profiled":
+            return self._measured
         if self.source == "released":
             return self.released.value if self.released else None
         return round(statistics.fmean(self.values), 2) if self.source == "trained" else None
+
+    @property
+    def _measured(self) -> float | None:
+        """In the table's unit."""
+        found, counted, timed = self.measurement, self.cell.spec.profile, self.cell.spec.speed
+        if isinstance(found, Counted) and counted is not None:
+            count = found.number(counted.measure)
+            return None if count is None else round(count / counted.per, 2)
+        if isinstance(found, Timed) and timed is not None:
+            return found.number(timed.measure)
+        return None
 
     @property
     def spread(self) -> float | None:
@@ -120,9 +124,8 @@ def read_cell(cell: Cell, experiment: Experiment, root: Path = Path(".")) -> Cel
     runs = tuple(result for result in results if result is not None)
     given = official_value(experiment.official, cell.table, cell.name, weights_of(cell, runs))
     failure = failure_of(cell, experiment, root)
-    counted, timed = read_counted(cell, root), read_timed(cell, root)
     released = read_result(cell, cell.released, Released, root) if cell.released else None
-    return CellResult(cell, runs, counted, failure, given, timed, released)
+    return CellResult(cell, runs, released, read_measurement(cell, root), failure, given)
 
 
 def read_result(
@@ -179,29 +182,20 @@ def check_facts(path: Path, facts: Iterable[tuple[str, object, object]]) -> None
             )
 
 
-def read_counted(cell: Cell, root: Path = Path(".")) -> Counted | None:
-    """None while pending. Raises ResultError."""
-    profile, spec = cell.profile, cell.spec.profile
-    if profile is None or spec is None or not (root / profile.path).exists():
+def read_measurement(cell: Cell, root: Path = Path(".")) -> Counted | Timed | None:
+    """What was counted or timed; None while pending. Raises ResultError."""
+    job = cell.profile or cell.speed
+    if job is None or not (root / job.path).exists():
         return None
-    counted = read_result_file(root / profile.path, Counted)
-    if counted.key != profile.key or counted.number(spec.measure) is None:
-        raise ResultError(
-            f"{profile.path}: is of another profile, or has no {spec.measure!r}; delete the file "
-            "and run again"
-        )
-    return counted
-
-
-def read_timed(cell: Cell, root: Path = Path(".")) -> Timed | None:
-    """None while pending. Raises ResultError."""
-    speed = cell.speed
-    if speed is None or not (root / speed.path).exists():
-        return None
-    timed = read_result_file(root / speed.path, Timed)
-    if timed.key != speed.key:
-        raise ResultError(f"{speed.path}: is of another measurement; delete the file and run again")
-    return timed
+    told = "measurement"
+    if (spec := cell.spec.profile) is not None:
+        counted = read_result_file(root / job.path, Counted)
+        if counted.key == job.key and counted.number(spec.measure) is not None:
+            return counted
+        told = f"profile, or has no {spec.measure!r}"
+    elif (timed := read_result_file(root / job.path, Timed)).key == job.key:
+        return timed
+    raise ResultError(f"{job.path}: is of another {told}; delete the file and run again")
 
 
 def weights_of(cell: Cell, runs: Iterable[RunResult[Trained]]) -> dict[str, str | None]:

@@ -119,10 +119,10 @@ def _all_made(result: CellResult) -> Iterator[tuple[str, Made]]:
 
 
 def _untrained(result: CellResult) -> Iterator[tuple[str, Made]]:
-    """Counts and speeds: path and content."""
-    for job, made in ((result.cell.speed, result.timed), (result.cell.profile, result.counted)):
-        if job is not None and made is not None:
-            yield job.path, made
+    """A count or a speed: path and content."""
+    job = result.cell.speed or result.cell.profile
+    if job is not None and result.measurement is not None:
+        yield job.path, result.measurement
 
 
 def _measurers(

@@ -10,6 +10,7 @@ from pipeline.inspection.show.number import metric_name
 from pipeline.inspection.show.text import Lines, file_here, measured_by
 from pipeline.reports.build import device_text
 from pipeline.results.cells import CellResult
+from pipeline.results.schemas import Counted, Timed
 
 
 def profile_lines(experiment: Experiment, result: CellResult, root: Path) -> Lines:
@@ -26,8 +27,8 @@ def profile_lines(experiment: Experiment, result: CellResult, root: Path) -> Lin
         ("input", f"{height} x {width} (height x width), full model width at every preset"),
         ("log", file_here(f"logs/counts/{profile.key}.log", root)),
     ]
-    counted = result.counted
-    if counted is None:
+    counted = result.measurement
+    if not isinstance(counted, Counted):
         return [*lines, ("count", "pending")]
     return [*lines, ("count", f"{counted.number(spec.measure):,}"), *measured_by(counted.code)]
 
@@ -50,9 +51,10 @@ def speed_lines(experiment: Experiment, result: CellResult, root: Path) -> Lines
         ),
         ("log", file_here(f"logs/speed/{speed.key}.log", root)),
     ]
-    if result.timed is None:
+    timed = result.measurement
+    if not isinstance(timed, Timed):
         return [*lines, (metric_name(result.cell), "pending")]
-    return [*lines, ("measured on", device_text(result.timed)), *measured_by(result.timed.code)]
+    return [*lines, ("measured on", device_text(timed)), *measured_by(timed.code)]
 
 
 def _size(size: tuple[int, int]) -> str:

@@ -146,7 +146,7 @@ def test_counts_are_judged_at_every_preset():
     cell = next(cell for cell in experiment.cells if cell.name == "dmnet-flops")
     count = {cell.spec.profile.measure: round(20.25 * cell.spec.profile.per)}
     counted = Counted.model_validate({"profile": cell.profile.key} | count)
-    verdict = judge(CellResult(cell, (), counted), experiment, None)
+    verdict = judge(CellResult(cell, measurement=counted), experiment, None)
     assert verdict is not None
     assert (verdict.status, verdict.difference, verdict.interval) == (REPRODUCED, 0.25, None)
 
