@@ -27,5 +27,5 @@ def command(scale: Scale, name: str, folder: Path) -> None:
         raise SpecError(f"unknown figure {name!r}; expected one of {', '.join(figures) or 'none'}")
     content, rows = build_figure(experiment, figures[name])
     write_bytes(folder / f"{name}.png", draw_figure(content, rows))
-    write_text(folder / f"{name}.json", to_json(content))
+    write_text(folder / f"{name}.json", to_json(content.model_dump(mode="json")))
     write_text(folder / f"{name}.md", render_caption(content))

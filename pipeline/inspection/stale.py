@@ -12,7 +12,7 @@ from pipeline import paths
 from pipeline.experiments import Experiment
 from pipeline.inspection.verify.reports import differences, rebuild
 from pipeline.reports.schemas import Report
-from pipeline.results.schemas import read_result_file
+from pipeline.results.files import read_result_file
 
 
 def moved_on_lines(experiment: Experiment, root: Path = Path(".")) -> list[str]:
@@ -23,7 +23,7 @@ def moved_on_lines(experiment: Experiment, root: Path = Path(".")) -> list[str]:
         if not path.exists():
             continue
         try:
-            report = read_result_file(path, Report)
+            report = read_result_file(path, Report).model_dump(exclude_unset=True)
             scale = (report["preset"]["name"], report["seeds"])
             if scale != (experiment.preset_name, experiment.seeds):
                 continue

@@ -11,9 +11,10 @@ from dmnet.text import clock
 from pipeline import paths
 from pipeline.experiments import Experiment
 from pipeline.inspection.stale import moved_on_lines
+from pipeline.results.files import read_result_file
 from pipeline.results.made_by import code_marks
 from pipeline.results.run_status import run_status
-from pipeline.results.schemas import Evaluated, Part, Trained, read_result_file
+from pipeline.results.schemas import Evaluated, Made, Trained
 
 
 def render_status(experiment: Experiment, root: Path = Path(".")) -> str:
@@ -60,7 +61,7 @@ def render_status(experiment: Experiment, root: Path = Path(".")) -> str:
 
 def _code_lines(experiment: Experiment, root: Path) -> list[str]:
     """A line for each finished run or evaluation whose code changed on the way."""
-    files: dict[str, type[Part]] = {paths.trained(key): Trained for key in experiment.runs}
+    files: dict[str, type[Made]] = {paths.trained(key): Trained for key in experiment.runs}
     files |= {evaluation.path: Evaluated for evaluation in experiment.evaluations.values()}
     lines = []
     for path, schema in files.items():

@@ -7,6 +7,7 @@ equal bytes.
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ from pipeline.experiments.cells import CountedCell, TimedCell, TrainedCell
 from pipeline.reports.claims.bold import bold_places
 from pipeline.reports.ranking import rank_agreements
 from pipeline.reports.verdict import Rules, Verdict, judge
+from pipeline.results.cells import CellResult, read_cell, weights_of
 from pipeline.results.made_by import code_notes, measured_by, trained_by
-from pipeline.results.of_cells import CellResult, in_words, read_cell, weights_of
-from pipeline.results.trained_on import trained_on
+from pipeline.results.schemas import Timed
+from pipeline.results.trained_on import in_words, trained_on
 from pipeline.spec.official import official_notes
 from pipeline.spec.settings import ORIGINS, part_of
 from pipeline.spec.tables import DEFAULTS, CellSpec
@@ -55,8 +57,8 @@ def build_report(
         "trains": any(isinstance(cell, TrainedCell | CountedCell) for cell in cells),
         "datasets": _datasets(cells, results),
         "devices": _devices(results),
-        "code": trained_by(results.values()),
-        **({"measured_by": measured} if measured else {}),
+        "code": [code.model_dump() for code in trained_by(results.values())],
+        **({"measured_by": [code.model_dump() for code in measured]} if measured else {}),
         "columns": list(spec.columns),
         "rows": [
             {
@@ -120,7 +122,7 @@ def _cell(result: CellResult, verdict: Verdict | None) -> dict[str, Any]:
         "speed": cell.job.key if isinstance(cell, TimedCell) else None,
         "metric": cell.spec.measure,
         "note": cell.spec.note,
-        "failed": result.failed_job,
+        "failed": asdict(result.failed_job) if result.failed_job else None,
         "released": _released(result),
         "runs": [
             {
@@ -128,12 +130,12 @@ def _cell(result: CellResult, verdict: Verdict | None) -> dict[str, Any]:
                 "seed": seed,
                 "evaluation": run.evaluation.name,
                 "value": run.value,
-                "iterations": run.trained["iterations"],
-                "weights_sha256": run.trained["weights"]["sha256"],
-                "commit": run.trained["code"]["commit"],
-                "modified": run.trained["code"]["modified"],
+                "iterations": run.trained.iterations,
+                "weights_sha256": run.trained.weights.sha256,
+                "commit": run.trained.code.commit,
+                "modified": run.trained.code.modified,
                 "trained_on": trained_on(run.trained),
-                "processes": run.trained.get("processes", [1]),
+                "processes": run.trained.processes,
                 "evaluated_on": run.measured_on,
             }
             for seed, run in enumerate(result.runs)
@@ -147,40 +149,37 @@ def _released(result: CellResult) -> dict[str, Any] | None:
         return None
     value, published = result.released.value, result.cell.spec.published
     difference = None if value is None or published is None else round(value - published, 2)
-    file = result.released.trained["checkpoint"]
+    file = result.released.trained.checkpoint
     return {
         "value": value,
         "difference": difference,
         "run": result.released.evaluation.run_key,
         "evaluation": result.released.evaluation.name,
-        "weights_sha256": result.released.metrics["weights_sha256"],
+        "weights_sha256": result.released.metrics.weights_sha256,
         "evaluated_on": result.released.measured_on,
-        "checkpoint": file["name"],
-        "file": file["file"],
-        "file_sha256": file["sha256"],
-        "verified": file["verified"],
+        "checkpoint": file.name,
+        "file": file.file,
+        "file_sha256": file.sha256,
+        "verified": file.verified,
     }
 
 
 def _devices(results: dict[str, CellResult]) -> list[str]:
     """What speed and memory were measured on, in words; several after a change of machine."""
-    timed = (r.measurement for r in results.values() if isinstance(r.cell, TimedCell))
-    return sorted({device_text(measurement) for measurement in timed if measurement is not None})
+    made = (result.measurement for result in results.values())
+    return sorted({device_text(timed) for timed in made if isinstance(timed, Timed)})
 
 
-def device_text(speed: dict[str, Any]) -> str:
+def device_text(timed: Timed) -> str:
     """Such as "cpu, Xeon, 2 threads (memory: process peak RSS)"."""
-    device = speed.get("device") or {}
-    parts = [device.get("type"), device.get("name")]
-    threads = device.get("threads")
-    if device.get("type") == "cpu" and threads:
-        parts.append(f"{threads} thread{'' if threads == 1 else 's'}")
-    name = ", ".join(str(part) for part in parts if part) or "an unknown device"
-    name = in_words(name, speed.get("form"), device.get("tf32"))
-    if (speed.get("config") or {}).get("precision") == "amp":
-        name += ", mixed precision" if speed.get("amp") else ", float32 for mixed precision"
-    kind = speed.get("memory_kind")
-    return f"{name} (memory: {kind})" if kind else name
+    device = timed.device
+    parts = [device.type, device.name] if device else ["an unknown device"]
+    if device and device.type == "cpu" and device.threads:
+        parts.append(f"{device.threads} thread{'' if device.threads == 1 else 's'}")
+    name = in_words(", ".join(filter(None, parts)), timed.form, device.tf32 if device else None)
+    if timed.config.get("precision") == "amp":
+        name += ", mixed precision" if timed.amp else ", float32 for mixed precision"
+    return f"{name} (memory: {timed.memory_kind})" if timed.memory_kind else name
 
 
 def _official(result: CellResult) -> dict[str, Any] | None:
@@ -220,9 +219,9 @@ def _datasets(cells: list[Cell], results: dict[str, CellResult]) -> list[dict[st
             },
         )
         for run in results[cell.name].measured:
-            entry["fingerprint"] = run.metrics["data_fingerprint"]
-            entry["images"] = run.metrics["images"]
-            entry["majority_class_miou"] = round(100 * run.metrics["majority_class_miou"], 2)
+            entry["fingerprint"] = run.metrics.data_fingerprint
+            entry["images"] = run.metrics.images
+            entry["majority_class_miou"] = round(100 * run.metrics.majority_class_miou, 2)
     return list(found.values())
 
 
@@ -231,7 +230,7 @@ def _same_weights(results: dict[str, CellResult]) -> list[list[str]]:
     cells: dict[str, dict[str, str]] = {}  # weights -> run key -> cell
     for result in results.values():
         for run in result.runs:
-            found = cells.setdefault(run.metrics["weights_sha256"], {})
+            found = cells.setdefault(run.metrics.weights_sha256, {})
             found.setdefault(run.evaluation.run_key, result.cell.id)
     return [list(runs.values()) for runs in cells.values() if len(runs) > 1]
 

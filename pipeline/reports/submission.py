@@ -17,7 +17,7 @@ import io
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dmnet.config import content_hash
 from dmnet.data.manifest import Manifest
@@ -34,8 +34,10 @@ from dmnet.text import reason
 from pipeline import paths
 from pipeline.errors import ResultError
 from pipeline.experiments import Experiment, Submission, find_submission
-from pipeline.results.of_cells import check_facts
-from pipeline.results.schemas import Predicted, Weights, read_result_file
+from pipeline.reports.model.submission import Archive
+from pipeline.results.cells import check_facts
+from pipeline.results.files import read_result_file
+from pipeline.results.schemas import File, Predicted, Weights
 
 if TYPE_CHECKING:
     from dmnet.inference.encoding import Encoding
@@ -51,8 +53,8 @@ def write_submission(
     predictions: Path,
     folder: Path,
     root: Path = Path("."),
-) -> dict[str, Any]:
-    """Verify the predictions, then write archive and JSON into `folder`; returns the JSON.
+) -> Archive:
+    """Verify the predictions, then write archive and JSON into `folder`; returns what it says.
 
     `root` holds `data/` and `runs/`. Raises SpecError when the table has no submission at this
     preset, and ResultError, DataError or RunError, naming the file, when the predictions are of
@@ -69,64 +71,61 @@ def write_submission(
     content = _read_manifest(submission, predictions, data, root)
     encoding = _official(submission, predictions, content)
     photographs = {f"{image.stem}.png": image for image, _ in data.pairs(submission.config.split)}
-    files: Mapping[str, Any] = content["files"]
-    _check_names(predictions, photographs, files)
-    images = _verified(encoding, predictions.with_suffix(""), photographs, files)
+    _check_names(predictions, photographs, content.files)
+    images = _verified(encoding, predictions.with_suffix(""), photographs, content.files)
     _write_tar(archive, submission.member, images)
     rehearsal = not experiment.preset.judged or data.stand_in
-    result = {
-        "table": table,
-        "preset": experiment.preset_name,
-        "notice": REHEARSAL if rehearsal else "for upload",
-        "archive": {"file": archive.name, "sha256": sha256_file(archive)},
-        "member": submission.member,
-        "images": len(photographs),
-        "encoding": encoding.name,
-        "run": submission.run_key,
-        "weights_sha256": content["weights_sha256"],
-        "evaluation": submission.name,
-        "evaluation_hash": content["evaluation_hash"],
-        "dataset": submission.dataset.name,
-        "data_fingerprint": data.fingerprint,
-    }
-    write_json(output, result)
+    result = Archive(
+        table=table,
+        preset=experiment.preset_name,
+        notice=REHEARSAL if rehearsal else "for upload",
+        archive=File(file=archive.name, sha256=sha256_file(archive)),
+        member=submission.member,
+        images=len(photographs),
+        encoding=encoding.name,
+        run=submission.run_key,
+        weights_sha256=content.weights_sha256,
+        evaluation=submission.name,
+        evaluation_hash=content.evaluation_hash,
+        dataset=submission.dataset.name,
+        data_fingerprint=data.fingerprint,
+    )
+    write_json(output, result.model_dump(mode="json"))
     return result
 
 
-def describe_submission(result: Mapping[str, Any], folder: Path) -> str:
+def describe_submission(result: Archive, folder: Path) -> str:
     """One line for people: the file, what is in it, and whether it is meant for upload."""
     return (
-        f"{folder / result['archive']['file']}: {result['images']} images of run {result['run']}, "
-        f"weights {result['weights_sha256'][:12]}; {result['notice']}"
+        f"{folder / result.archive.file}: {result.images} images of run {result.run}, "
+        f"weights {result.weights_sha256[:12]}; {result.notice}"
     )
 
 
-def _read_manifest(
-    submission: Submission, path: Path, data: Manifest, root: Path
-) -> Mapping[str, Any]:
+def _read_manifest(submission: Submission, path: Path, data: Manifest, root: Path) -> Predicted:
     """The predictions' manifest, of this run's present weights, this protocol and these images."""
     if not path.exists():
         raise ResultError(f"{path}: missing; run `snakemake {submission.predictions}`")
     content = read_result_file(path, Predicted)
     trained = read_result_file(root / paths.trained(submission.run_key), Weights)
     facts = (
-        ("run", content["run"], submission.run_key),
-        ("evaluation", content["evaluation_hash"], content_hash(submission.config)),
-        ("dataset", content["data_fingerprint"], data.fingerprint),
-        ("weights", content["weights_sha256"], trained["weights"]["sha256"]),
+        ("run", content.run, submission.run_key),
+        ("evaluation", content.evaluation_hash, content_hash(submission.config)),
+        ("dataset", content.data_fingerprint, data.fingerprint),
+        ("weights", content.weights_sha256, trained.weights.sha256),
     )
     check_facts(path, facts)
     return content
 
 
-def _official(submission: Submission, path: Path, content: Mapping[str, Any]) -> Encoding:
+def _official(submission: Submission, path: Path, content: Predicted) -> Encoding:
     """The benchmark's encoding, which the predictions have to be written in."""
     from dmnet.inference.encoding import encoding_from, encoding_of
 
     data = submission.config.data
     official = encoding_of(data)
     try:
-        found = encoding_from(content, data.classes)
+        found = encoding_from({"encoding": content.encoding}, data.classes)
     except DataError as error:
         raise ResultError(f"{path}: {error}; delete it and {_UNPREDICTED}") from error
     if not found.same_files(official):
@@ -155,7 +154,7 @@ def _verified(
     encoding: Encoding,
     folder: Path,
     photographs: Mapping[str, Path],
-    files: Mapping[str, Any],
+    files: Mapping[str, str],
 ) -> Iterator[tuple[str, bytes]]:
     """(name, bytes) of every prediction in the order of the names, each as the server reads it."""
     for name in sorted(photographs):
@@ -168,7 +167,7 @@ def _verified(
             ) from error
         if (found := sha256_bytes(content)) != files[name]:
             raise ResultError(
-                f"{path}: damaged (SHA-256 {found[:16]}, expected {str(files[name])[:16]}); "
+                f"{path}: damaged (SHA-256 {found[:16]}, expected {files[name][:16]}); "
                 f"delete it and {_UNPREDICTED}"
             )
         _check_image(path, content, photographs[name], encoding)

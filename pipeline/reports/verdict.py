@@ -28,7 +28,7 @@ from dmnet.config import Section, parse
 from pipeline.errors import SpecError
 from pipeline.experiments import Cell, Experiment
 from pipeline.experiments.cells import TrainedCell
-from pipeline.results.of_cells import CellResult
+from pipeline.results.cells import CellResult
 from pipeline.spec.yaml_files import load_yaml
 
 REPRODUCED, NOT_REPRODUCED = "reproduced", "not reproduced"

@@ -22,7 +22,8 @@ from pipeline.reports.markdown.index import render_index
 from pipeline.reports.markdown.table import render_markdown
 from pipeline.reports.schemas import FigureReport, Report
 from pipeline.reports.verdict import load_rules
-from pipeline.results.schemas import Part, read_result_file
+from pipeline.results.files import read_result_file
+from pipeline.results.schemas import Part
 
 PARTIAL = "partial"
 
@@ -63,7 +64,8 @@ def read_reports(
         figures, FigureReport
     )
     return {
-        name: read_result_file(folder / f"{name}.json", schema) for name, schema in schemas.items()
+        name: read_result_file(folder / f"{name}.json", schema).model_dump(exclude_unset=True)
+        for name, schema in schemas.items()
     }
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import BaseModel, ValidationError
+
 from dmnet.errors import DMNetError
 from dmnet.files import read_json
 from pipeline import paths
@@ -14,15 +16,18 @@ from pipeline.experiments.cells import MeasuredCell
 from pipeline.shown import one_line
 
 
+class _Mark(BaseModel):
+    """What a failed job leaves; its text, of whatever it failed, is shown on one line."""
+
+    error: str
+
+
 @dataclass(frozen=True)
 class Failure:
     """The first job on the way to a cell that failed and was not repaired since."""
 
     log: str
     error: str
-
-    def as_json(self) -> dict[str, str]:
-        return {"log": self.log, "error": self.error}
 
 
 def failure_of(cell: Cell, experiment: Experiment, root: Path = Path(".")) -> Failure | None:
@@ -39,8 +44,8 @@ def read_failure(log: str, root: Path = Path(".")) -> Failure | None:
     if not mark.exists():
         return None
     try:
-        return Failure(log, one_line(read_json(mark)["error"]))
-    except (DMNetError, KeyError, TypeError):
+        return Failure(log, one_line(_Mark.model_validate(read_json(mark)).error))
+    except (DMNetError, ValidationError):
         return Failure(log, "no reason was kept")  # the mark itself is damaged
 
 

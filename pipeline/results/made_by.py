@@ -6,124 +6,103 @@ on the way. But no report, `verify` or `status` passes over it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from pipeline import paths
-from pipeline.errors import ResultError
 from pipeline.experiments.cells import MeasuredCell
-from pipeline.results.of_cells import CellResult, RunResult
+from pipeline.results.cells import CellResult
+from pipeline.results.schemas import Code, Made, MadeBy, MeasuredBy
 from pipeline.shown import words
 
-COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 
-Code = dict[str, Any]
-
-
-def code_entry(code: Any, where: str) -> Code:
-    """What a report says of a record of dmnet/checkout.py: `commit`, `modified`, and
-    `diff_sha256` or `reason` only where there is one.
-
-    Results from before it was recorded have None. Raises ResultError for what is no record.
-    """
-    code = {} if code is None else code
-    commit = code.get("commit") if isinstance(code, dict) else ""
-    if commit is None:
-        reason = code.get("reason")
-        entry: Code = {"commit": None, "modified": None}
-        return entry | ({"reason": words(reason)} if reason else {})
-    if not isinstance(commit, str) or not COMMIT.fullmatch(commit):
-        raise ResultError(
-            f"{where}: `code` has commit {words(commit)!r}, expected 40 hexadecimal digits; "
-            "delete the file and run again"
-        )
-    modified, diff = code.get("modified"), code.get("diff_sha256")
-    entry = {"commit": commit, "modified": modified if modified is None else bool(modified)}
-    return entry | ({"diff_sha256": words(diff)} if modified and diff else {})
+def reported(code: Code | None) -> MadeBy:
+    """What a report says of it: the commit, and `modified`, `diff_sha256` or `reason` where there
+    is one. Results from before it was recorded have None."""
+    if code is None or code.commit is None:
+        reason = words(code.reason) if code is not None and code.reason else None
+        return MadeBy(commit=None, modified=None, reason=reason)
+    diff = code.diff_sha256 if code.modified else None
+    return MadeBy(commit=code.commit, modified=code.modified, diff_sha256=diff)
 
 
-def commit_text(code: Code) -> str:
+def commit_text(code: MadeBy) -> str:
     """In Markdown."""
-    if code["commit"] is None:
-        return f"unknown ({code.get('reason') or 'not a git checkout'})"
-    text = f"`{code['commit'][:12]}`"
-    if code["modified"]:
-        digest = code.get("diff_sha256")
+    if code.commit is None:
+        return f"unknown ({code.reason or 'not a git checkout'})"
+    text = f"`{code.commit[:12]}`"
+    if code.modified:
+        digest = code.diff_sha256
         text += " with uncommitted changes" + (f" (SHA-256 `{digest[:12]}`)" if digest else "")
     return text
 
 
-def trained_by(results: Iterable[CellResult]) -> list[Code]:
+def trained_by(results: Iterable[CellResult]) -> list[MadeBy]:
     """Of all attempts at the runs; not the commit that the report is written at."""
-    return _sorted(code for result in results for run in result.runs for code in _trainers(run))
+    return _sorted(
+        reported(code) for result in results for run in result.runs for code in run.trained.codes
+    )
 
 
-def measured_by(results: Iterable[CellResult]) -> list[Code]:
-    """What evaluated, counted or timed, each with its `cells`; none where that is no news: every
-    run was evaluated by code that it was trained by.
+def measured_by(results: Iterable[CellResult]) -> list[MeasuredBy]:
+    """What evaluated, counted or timed; none where that is no news: every run was evaluated by
+    code that it was trained by.
 
     An evaluation names the last commit that changed dmnet/, a training the one that it ran at.
     """
     results = list(results)
-    runs = [run for result in results for run in result.runs]
-    everywhere = [code for run in runs for code in training_code(run.trained)]
-    cells: dict[str, list[str]] = {}
-    found: list[Code] = []
+    everywhere = [code for result in results for run in result.runs for code in run.trained.codes]
+    cells: dict[MadeBy, list[str]] = {}
     news = False
     for result in results:
-        for path, record, trained in _measurers(result, everywhere):
-            news |= is_news(record, trained)
-            code = code_entry(record, path)
-            found.append(code)
-            named = cells.setdefault(str(code), [])
+        for code, trained in _measurers(result, everywhere):
+            news |= is_news(code, trained)
+            named = cells.setdefault(reported(code), [])
             if result.cell.id not in named:
                 named.append(result.cell.id)
-    return [{**code, "cells": cells[str(code)]} for code in _sorted(found)] if news else []
+    if not news:
+        return []
+    return [MeasuredBy(**dict(code), cells=cells[code]) for code in _sorted(cells)]
 
 
-def is_news(code: Any, trained: Iterable[Any]) -> bool:
+def is_news(code: Code, trained: Iterable[Code | None]) -> bool:
     """Whether the code that measured is none of those that trained, by the files' content (the
     commit, of records without); files that were changed and not committed, which no training had,
     are news by themselves."""
-    return not any(_same_code(code, other) for other in trained)
+    return not any(other is not None and _same_code(code, other) for other in trained)
 
 
-def _same_code(code: Any, other: Any) -> bool:
-    name = "sha256" if _at(other, "sha256") else "commit"
-    if _at(code, "modified") and not _at(other, "modified"):
+def _same_code(code: Code, other: Code) -> bool:
+    if code.modified and not other.modified:
         return False
-    return _at(code, name) is not None and _at(code, name) == _at(other, name)
+    if other.sha256:
+        return code.sha256 == other.sha256
+    return code.commit is not None and code.commit == other.commit
 
 
 def code_notes(results: Iterable[CellResult]) -> list[str]:
     """A line for every run and measurement of more than one code, in Markdown."""
-    found: dict[str, None] = {}
-    for result in results:
-        for run in result.measured:
-            found |= dict.fromkeys(code_marks(run.evaluation.trained, run.trained))
-            found |= dict.fromkeys(code_marks(run.evaluation.path, run.metrics))
-        for path, content in _others(result):
-            found |= dict.fromkeys(code_marks(path, content))
+    return notes_of(made for result in results for made in _all_made(result))
+
+
+def notes_of(made: Iterable[tuple[str, Made]]) -> list[str]:
+    """The same of files: path and content."""
+    found = dict.fromkeys(line for path, content in made for line in code_marks(path, content))
     return [f"**More than one code:** {line}" for line in found]
 
 
-def code_marks(path: str, content: Any) -> list[str]:
+def code_marks(path: str, made: Made) -> list[str]:
     """One line if what `path` holds was made by code that changed on the way; else none."""
-    content = content if isinstance(content, dict) else {}
-    attempts = content.get("attempts")
-    attempts = attempts if isinstance(attempts, list) and attempts else [content]
-    codes = [_at(attempt, "code") for attempt in attempts]
+    codes = made.codes
     again = f"delete {path} and {_finished(path)}run again to have it by one code"
-    hashes = [_at(code, "sha256") for code in codes]
-    if len(codes) > 1 and (None in hashes or len(set(map(str, hashes))) > 1):
+    hashes = {code and code.sha256 for code in codes}
+    if len(codes) > 1 and (None in hashes or len(hashes) > 1):
         parts = [
-            f"iterations {words(_at(attempt, 'from'))} to {words(_at(attempt, 'to'))} by "
-            + (commit_text(code_entry(code, path)) if code else "unrecorded code")
-            for attempt, code in zip(attempts, codes, strict=True)
+            f"iterations {attempt.begin} to {attempt.end} by "
+            + (commit_text(reported(attempt.code)) if attempt.code else "unrecorded code")
+            for attempt in made.attempts
         ]
         return [f"{path}: its attempts had different code ({', '.join(parts)}); {again}"]
-    if any(_at(code, "changed") for code in codes):
+    if any(code and code.changed for code in codes):
         return [f"{path}: files of dmnet/ changed while it was made; {again}"]
     return []
 
@@ -134,43 +113,32 @@ def _finished(path: str) -> str:
     return f"{parent}/{paths.FINISHED}, and " if name == paths.TRAINED else ""
 
 
-def _trainers(run: RunResult) -> list[Code]:
-    return [code_entry(code, run.evaluation.trained) for code in training_code(run.trained)]
-
-
-def training_code(trained: dict[str, Any]) -> list[Any]:
-    """The record of each attempt."""
-    attempts = trained.get("attempts")
-    attempts = attempts if isinstance(attempts, list) and attempts else [trained]
-    return [_at(attempt, "code") for attempt in attempts]
-
-
-def _measurers(result: CellResult, trained: list[Any]) -> Iterator[tuple[str, Any, list[Any]]]:
-    """(path, what measured, what would be no news: its own run's code, or for counts and speeds
-    `trained`, any run's); earlier evaluations and counts say nothing."""
+def _all_made(result: CellResult) -> Iterator[tuple[str, Made]]:
     for run in result.measured:
-        if run.metrics.get("code") is not None:
-            own = training_code(run.trained) if run in result.runs else []
-            yield run.evaluation.path, run.metrics["code"], own
-    for path, content in _others(result):
-        if content.get("code") is not None:
-            yield path, content["code"], trained
+        yield run.evaluation.trained, run.trained
+        yield run.evaluation.path, run.metrics
+    yield from _untrained(result)
 
 
-def _others(result: CellResult) -> Iterator[tuple[str, dict[str, Any]]]:
+def _untrained(result: CellResult) -> Iterator[tuple[str, Made]]:
     """A count or a speed: path and content."""
     if isinstance(result.cell, MeasuredCell) and result.measurement is not None:
         yield result.cell.job.path, result.measurement
 
 
-def _sorted(codes: Iterable[Code]) -> list[Code]:
+def _measurers(
+    result: CellResult, trained: list[Code | None]
+) -> Iterator[tuple[Code, list[Code | None]]]:
+    """(what measured, what would be no news: its own run's code, or for counts and speeds
+    `trained`, any run's); earlier evaluations and counts say nothing."""
+    for run in result.measured:
+        if run.metrics.code is not None:
+            yield run.metrics.code, run.trained.codes
+    for _, made in _untrained(result):
+        if made.code is not None:
+            yield made.code, trained
+
+
+def _sorted(codes: Iterable[MadeBy]) -> list[MadeBy]:
     """Each once."""
-    unique: list[Code] = []
-    for code in codes:
-        if code not in unique:
-            unique.append(code)
-    return sorted(unique, key=lambda code: str(tuple(code.values())))
-
-
-def _at(content: Any, key: str) -> Any:
-    return content.get(key) if isinstance(content, dict) else None
+    return sorted(set(codes), key=lambda code: str(tuple(code.model_dump().values())))

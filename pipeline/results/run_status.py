@@ -10,7 +10,8 @@ from dmnet.lock import try_lock
 from pipeline import paths
 from pipeline.experiments import Run
 from pipeline.results.failures import Failure, read_failure
-from pipeline.results.schemas import Progress, Trained, read_if_whole, read_result_file
+from pipeline.results.files import read_if_whole, read_result_file
+from pipeline.results.schemas import Progress, Trained
 from pipeline.shown import one_line
 
 
@@ -32,7 +33,7 @@ def run_status(run: Run, root: Path = Path(".")) -> RunStatus:
     if manifest.exists():
         try:
             trained = read_result_file(manifest, Trained)
-            return RunStatus(run, "done", iterations, None, trained.get("val_miou"))
+            return RunStatus(run, "done", iterations, None, trained.val_miou)
         except DMNetError as error:  # no number of it will stand in a report
             failure = Failure(log, one_line(error))
     if held:

@@ -1,27 +1,16 @@
-"""What may stand in the files of results, checked where they are read.
+"""What the files of results hold, a model for each kind of file.
 
-A result may come from a colleague by git and DVC, or rot on a disk, and its values go on into
-arguments of programs, reports and terminals. So each file is held against its schema first: a
-commit is 40 hexadecimal digits, a hash 64, a key 16; numbers are finite and in range; texts are
-bounded and without control characters. What a schema does not name may stand there too (earlier and
-later versions write other entries), but its texts are checked as well.
+A commit is 40 hexadecimal digits, a hash 64, a key 16; numbers are finite and in range. What a
+model does not name may stand there too: earlier and later versions write other entries.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from dmnet.errors import RunError
-from dmnet.files import read_json
-from dmnet.text import CONTROL
 from pipeline import paths
-from pipeline.errors import ResultError
-from pipeline.shown import one_line
-
-MAX_TEXT = 4000  # characters; the longest of ours say how a result is made again
 
 Key = Annotated[str, Field(pattern=f"^{paths.KEY}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -46,11 +35,32 @@ class File(Part):
     sha256: Sha256
 
 
-class Code(Part):
+# Where a cell's value comes from (CellResult.source).
+CellSource = Literal[
+    "official", "trained", "released", "profiled", "cited", "pending", "failed", "absent"
+]
+
+
+def _is_empty(value: object) -> bool:
+    return not value
+
+
+class MadeBy(Part):
+    """The code that made something, as a report names it."""
+
     commit: Commit | None
     modified: bool | None
-    diff_sha256: Sha256 | None = None
-    reason: str | None = None  # why no commit is known
+    diff_sha256: Sha256 | None = Field(None, exclude_if=_is_empty)
+    reason: str | None = Field(None, exclude_if=_is_empty)  # why no commit is known
+
+
+class MeasuredBy(MadeBy):
+    cells: list[str]
+
+
+class Code(MadeBy):
+    """The same as dmnet/checkout.py records it."""
+
     sha256: Sha256 | None = None  # of the files of dmnet/
     changed: bool | None = None  # files of dmnet/, while it was at work
 
@@ -74,7 +84,6 @@ class Environment(Part):
     processor: Processor | None = None
     packages: dict[str, str] | None = None
     python: str | None = None
-    platform: str | None = None
     cuda: str | None = None
 
 
@@ -90,37 +99,50 @@ class Execution(Part):
 
 
 class Parameters(Part):
-    execution: Execution | None = None
+    execution: Execution = Execution()
 
 
 class Attempt(Part):
     """At a training, from one iteration to another."""
 
+    begin: Count | None = Field(None, alias="from")
+    end: Count | None = Field(None, alias="to")
     code: Code | None = None
     environment: Environment | None = None
     parameters: Parameters | None = None
 
 
-class Weights(Part):
+class Made(Part):
+    """What code made, in several attempts if it is a training; earlier results name no code."""
+
+    code: Code | None = None
+    attempts: list[Attempt] = []
+
+    @property
+    def codes(self) -> list[Code | None]:
+        """Of each attempt."""
+        return [attempt.code for attempt in self.attempts] or [self.code]
+
+
+class Weights(Made):
     """What `train.json` of every run and released checkpoint has."""
 
     weights: File
+    history: File | None = None
     key: Key | None = None
+    environment: Environment | None = None
 
 
 class Trained(Weights):
     """`runs/<key>/train.json` and `finished.json`."""
 
     iterations: Count
-    history: File | None = None
     data_fingerprint: Sha256
     start_weights: Sha256 | None = None
-    parent: Key | None = None
     val_miou: Fraction | None = None
     seconds: Seconds | None = None
     repeat: str | None = None
     code: Code
-    attempts: list[Attempt] = []
     environment: Environment
     acceleration: Acceleration | None = None
     processes: list[Annotated[int, Field(ge=1, le=2**20)]] = [1]
@@ -138,77 +160,88 @@ class PublishedFile(Part):
 class Released(Weights):
     """`released/<key>/train.json`; nobody knows by which code it was trained."""
 
-    iterations: Count | None = None
     checkpoint: PublishedFile
-    environment: Environment | None = None
 
 
 class Imported(Part):
     """`released/<key>/imported.json`: by which code a checkpoint was imported here."""
 
     code: Code
-    environment: Environment | None = None
     repeat: str | None = None
 
 
-class _Measured(Part):
+class _WithWeights(Made):
     """What was measured or predicted with a run's weights."""
 
     run: Key
     evaluation_hash: Sha256
     weights_sha256: Sha256
     data_fingerprint: Sha256
-    images: Count
-    code: Code | None = None
     device: Word | None = None
     form: Literal["plain", "optimised"] | None = None
     tf32: list[Word] | None = None
 
 
-class Evaluated(_Measured):
+class Evaluated(_WithWeights):
     """`runs/<key>/evaluations/<name>.json`. Fractions; None for a class that does not occur."""
 
+    images: Count
+    evaluation: dict[str, JsonValue] = {}  # an EvaluationConfig of the version that measured
     miou: Fraction
     majority_class_miou: Fraction
-    pixel_accuracy: Fraction | None = None
-    per_class_iou: list[Fraction | None] | None = None
-    confusion_matrix: list[list[Count]] | None = None
+    pixel_accuracy: Fraction | None
+    per_class_iou: list[Fraction | None]
+    confusion_matrix: list[list[Count]]
 
 
-class Predicted(_Measured):
+class Predicted(_WithWeights):
     """`predictions/<key>/<name>.json`: the label maps, which lie in `folder` beside it."""
 
-    images: Count | None = None  # type: ignore[assignment]
     folder: FileName | None = None  # earlier ones name none
+    encoding: JsonValue = None  # what dmnet/inference/encoding.py reads
     files: dict[FileName, Sha256]
 
 
-class Counted(Part):
+class Measurement(Made):
+    """What needs no training."""
+
+    key: Key  # of the configuration, and the file's name
+    config: dict[str, JsonValue] = {}  # of the version that measured
+
+
+class Counted(Measurement):
     """`counts/<key>.json`."""
 
-    profile: Key
-    code: Code | None = None
+    key: Key = Field(alias="profile")
     convolution_weights: Count | None = None
     parameters: Count | None = None
     macs: Count | None = None
 
+    def number(self, measure: Literal["convolution_weights", "parameters", "macs"]) -> int | None:
+        counts = {
+            "convolution_weights": self.convolution_weights,
+            "parameters": self.parameters,
+            "macs": self.macs,
+        }
+        return counts[measure]
 
-class _Precision(Part):
-    precision: Word | None = None
 
-
-class Timed(Part):
+class Timed(Measurement):
     """`speed/<key>.json`."""
 
-    speed: Key
+    key: Key = Field(alias="speed")
     frames_per_second: Positive
     memory_bytes: Annotated[int, Field(gt=0, lt=2**63)]
     memory_kind: str | None = None
     form: Literal["plain", "optimised"] | None = None
     amp: bool | None = None
     device: Device | None = None
-    config: _Precision | None = None
-    code: Code | None = None
+
+    def number(self, measure: Literal["frames_per_second", "memory"]) -> float:
+        """In the zoos' units: their gigabytes are 2^30 bytes."""
+        return round(
+            self.memory_bytes / 2**30 if measure == "memory" else self.frames_per_second, 4
+        )
 
 
 class Progress(Part):
@@ -219,63 +252,13 @@ class Progress(Part):
     val_miou: Fraction | None
 
 
-FileT = TypeVar("FileT", bound=BaseModel)
+class HistoryRow(Part):
+    """A line of `runs/<key>/history.jsonl`, which `read_history` has checked; other numbers may
+    stand there, too."""
 
-
-def read_result_file(path: Path, schema: type[BaseModel]) -> Any:
-    """The file's content as it stands there, once it has passed.
-
-    Raises RunError for a file that is missing or no JSON, ResultError for one that fails its
-    schema.
-    """
-    return checked(read_json(path), schema, path)
-
-
-def checked(content: Any, schema: type[BaseModel], path: Path) -> Any:
-    """`content`, read from `path`. Raises ResultError where the schema does not hold."""
-    if fault := fault_of(content, schema):
-        raise ResultError(f"{path}: {fault}; delete the file and run again")
-    return content
-
-
-def fault_of(content: Any, schema: type[BaseModel]) -> str | None:
-    """Why the schema does not hold; None where it does."""
-    try:
-        schema.model_validate(content)
-    except ValidationError as error:
-        return _problem(error)
-    return _fault_of_texts(content, getattr(schema, "lines", False))
-
-
-def read_if_whole(path: Path, schema: type[FileT]) -> FileT | None:
-    """The file by its schema; None where it is missing or damaged, which must hide nothing else."""
-    try:
-        return schema.model_validate(read_result_file(path, schema))
-    except (ResultError, RunError):
-        return None
-
-
-def _problem(error: ValidationError) -> str:
-    """The first problem: key, what it has, what was expected."""
-    first = error.errors(include_url=False)[0]
-    key = one_line(".".join(str(part) for part in first["loc"]), 80) or "the whole file"
-    if first["type"] == "missing":
-        return f"`{key}` is missing"
-    found = one_line(repr(first["input"]), 40)
-    return f"`{key}` = {found}: {one_line(first['msg'], 120)}"
-
-
-def _fault_of_texts(content: Any, lines: bool) -> str | None:
-    """Of all keys and values; their depth is bounded, as `read_json` read them."""
-    if isinstance(content, str):
-        broken = not lines and ("\n" in content or "\t" in content)
-        if len(content) > MAX_TEXT or broken or CONTROL.search(content):
-            return (
-                f"the text {one_line(content, 40)!r} has control characters, or more than "
-                f"{MAX_TEXT} characters"
-            )
-        return None
-    parts = [*content.keys(), *content.values()] if isinstance(content, dict) else content
-    if not isinstance(parts, list):
-        return None
-    return next(filter(None, (_fault_of_texts(part, lines) for part in parts)), None)
+    iteration: int
+    loss: float | None = None
+    loss_auxiliary: float | None = None
+    loss_main: float | None = None
+    lr: float | None = None
+    val_miou: float | None = None

@@ -23,16 +23,6 @@ from pipeline.tracking.runs import folder_of, read_finished, read_training
 from pipeline.tracking.store import Store
 
 ANSWER = 30  # seconds that a server has for a call: a dozen clones at once keep a small one waiting
-# What reading a run's files raises where they are not what a training writes.
-MALFORMED = (
-    DMNetError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    ValueError,
-    IndexError,
-    RecursionError,
-)
 STALLED = 60  # seconds without a written run after which a database is taken for hanging
 
 
@@ -201,7 +191,7 @@ class Ingestion:
                 return
             try:
                 tracked = read(self.experiment, run, self.root)
-            except MALFORMED as error:  # of this run alone: its files are not what they should be
+            except DMNetError as error:  # of this run alone: its files are not what they should be
                 self.damaged[folder_of(run)] = _reason(error)
                 continue
             identity = (run.key, tracked.weights or store.tree)

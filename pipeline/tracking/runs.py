@@ -14,14 +14,14 @@ from typing import Any
 
 from dmnet.files import MAX_BYTES, read_bounded, sha256_bytes, sha256_file, to_json
 from dmnet.text import reason
-from dmnet.training.history import read_history
 from pipeline import paths
 from pipeline.dvc.entries import weights_md5
 from pipeline.errors import RecordError
-from pipeline.experiments import Evaluation, Experiment, Release, Run
+from pipeline.experiments import Experiment, Release, Run
+from pipeline.results.cells import metric_value, read_evaluated
+from pipeline.results.files import read_curve, read_result_file
 from pipeline.results.made_by import code_marks
-from pipeline.results.of_cells import metric_value
-from pipeline.results.schemas import Evaluated, Predicted, Released, Trained, read_result_file
+from pipeline.results.schemas import Evaluated, File, Predicted, Released, Trained
 
 RECORD_REVISION = "3"  # raise it when more is told than before
 TAG_LENGTH = 5000  # MLflow's limit is 8000; all cells of a run stand in its configuration, too
@@ -54,27 +54,30 @@ def folder_of(run: Run | Release) -> str:
 def read_finished(experiment: Experiment, run: Run | Release, root: Path) -> TrackedRun:
     """Raises DMNetError for a result that cannot be read, or whose curve is not its manifest's."""
     folder = root / folder_of(run)
-    schema = Trained if isinstance(run, Run) else Released
+    schema: type[Trained] | type[Released] = Trained if isinstance(run, Run) else Released
     trained = read_result_file(folder / paths.TRAINED, schema)
-    _check_history(folder, trained.get("history"))
-    evaluations = [e for (key, _), e in experiment.evaluations.items() if key == run.key]
+    _check_history(folder, trained.history)
     results = {
-        e.name: read_result_file(root / e.path, Evaluated)
-        for e in evaluations
-        if (root / e.path).exists()
+        e.name: read_evaluated(e, root)
+        for (key, _), e in experiment.evaluations.items()
+        if key == run.key and (root / e.path).exists()
     }
     points = _curve(folder)
     last = points[-1][2] if points else 0
-    points += _final_points(evaluations, results, last)
+    points += _final_points(results, last)
     points += _cell_points(experiment, run, results, last)
-    tables = {
-        f"per_class_iou/{name}-{result['weights_sha256'][:8]}.json": _per_class(run, result)
+    classes = list(run.job.dataset.classes)
+    tables: dict[str, dict[str, list[Any]]] = {
+        f"per_class_iou/{name}-{result.weights_sha256[:8]}.json": {
+            "class": classes,
+            "iou": result.per_class_iou,
+        }
         for name, result in results.items()
     }
     return TrackedRun(
         run,
         folder,
-        str(trained["weights"]["sha256"]),
+        trained.weights.sha256,
         _tags(experiment, run, trained, root),
         tuple(points),
         _flatten(run.job.run.model_dump(mode="json")),
@@ -82,11 +85,11 @@ def read_finished(experiment: Experiment, run: Run | Release, root: Path) -> Tra
     )
 
 
-def _check_history(folder: Path, named: dict[str, Any] | None) -> None:
+def _check_history(folder: Path, named: File | None) -> None:
     """Raises RecordError for a damaged one: points in MLflow are never taken back."""
     history = folder / paths.HISTORY
     try:
-        fits = named is None or not history.exists() or sha256_file(history) == named["sha256"]
+        fits = named is None or not history.exists() or sha256_file(history) == named.sha256
     except OSError as error:
         raise RecordError(f"{history}: cannot be read ({reason(error)}); restore it") from error
     if not fits:
@@ -127,8 +130,8 @@ def predicted_images(key: str, weights: str, root: Path, count: int = 8) -> list
     found: list[Path] = []
     for manifest in sorted(root.glob(paths.prediction(key, "*"))):
         content = read_result_file(manifest, Predicted)
-        if content["weights_sha256"] == weights:
-            found += [manifest.with_suffix("") / name for name in sorted(content["files"])]
+        if content.weights_sha256 == weights:
+            found += [manifest.with_suffix("") / name for name in sorted(content.files)]
     return [path for path in found if path.is_file()][:count]
 
 
@@ -152,23 +155,24 @@ def _place(experiment: Experiment, run: Run | Release) -> dict[str, str]:
 
 
 def _tags(
-    experiment: Experiment, run: Run | Release, trained: dict[str, Any], root: Path
+    experiment: Experiment, run: Run | Release, trained: Trained | Released, root: Path
 ) -> dict[str, str]:
-    code = trained.get("code")  # None for a checkpoint that others trained
-    commit = f"{code['commit']}{' modified' if code['modified'] else ''}" if code else None
+    code, place = trained.code, trained.environment  # None for a checkpoint that others trained
     marks = code_marks(f"{folder_of(run)}/{paths.TRAINED}", trained)
-    checkpoint = trained.get("checkpoint") or {}
+    checkpoint = trained.checkpoint if isinstance(trained, Released) else None
     return _place(experiment, run) | _cut(
         {
             "dmnet.state": "finished",
-            "dmnet.checkpoint": checkpoint.get("file"),
-            "dmnet.verified": checkpoint.get("verified"),
+            "dmnet.checkpoint": checkpoint and checkpoint.file,
+            "dmnet.verified": checkpoint and checkpoint.verified,
             "dmnet.dvc": weights_md5(folder_of(run), root),
-            "dmnet.commit": commit,
+            "dmnet.commit": code and f"{code.commit}{' modified' if code.modified else ''}",
             "dmnet.more_than_one_code": "; ".join(marks) or None,
-            "dmnet.device": ((trained.get("environment") or {}).get("device") or {}).get("name"),
-            "dmnet.weights_sha256": trained["weights"]["sha256"],
-            "dmnet.data_fingerprint": trained.get("data_fingerprint"),
+            "dmnet.device": place and place.device.name,
+            "dmnet.weights_sha256": trained.weights.sha256,
+            "dmnet.data_fingerprint": (
+                trained.data_fingerprint if isinstance(trained, Trained) else None
+            ),
         }
     )
 
@@ -180,35 +184,29 @@ def _cut(tags: dict[str, Any]) -> dict[str, str]:
 
 
 def _curve(folder: Path) -> list[Point]:
-    points = []
-    for row in read_history(folder / paths.HISTORY):
-        for name, value in row.items():
-            if name != "iteration":
-                metric = f"train/{name}" if name != "val_miou" else name
-                points.append((metric, float(value), int(row["iteration"])))
-    return points
+    return [
+        (name if name == "val_miou" else f"train/{name}", float(value), row.iteration)
+        for row in read_curve(folder)
+        for name, value in row.model_dump(exclude={"iteration"}, exclude_none=True).items()
+    ]
 
 
-def _final_points(
-    evaluations: list[Evaluation], results: dict[str, dict[str, Any]], last: int
-) -> list[Point]:
+def _final_points(results: dict[str, Evaluated], last: int) -> list[Point]:
     points = []
-    for evaluation in evaluations:
-        result = results.get(evaluation.name)
-        if result is None:
-            continue
-        prefix = f"final/{evaluation.name}"
-        for name in ("miou", "pixel_accuracy", "majority_class_miou"):
-            if result.get(name) is not None:
-                points.append((f"{prefix}/{name}", float(result[name]), last))
-        for index, value in enumerate(result.get("per_class_iou") or ()):
-            if value is not None:
-                points.append((f"{prefix}/iou/class_{index:03d}", float(value), last))
+    for name, result in results.items():
+        values = {
+            "miou": result.miou,
+            "pixel_accuracy": result.pixel_accuracy,
+            "majority_class_miou": result.majority_class_miou,
+        }
+        classes = enumerate(result.per_class_iou)
+        values |= {f"iou/class_{index:03d}": value for index, value in classes}
+        points += [(f"final/{name}/{key}", v, last) for key, v in values.items() if v is not None]
     return points
 
 
 def _cell_points(
-    experiment: Experiment, run: Run | Release, results: dict[str, dict[str, Any]], last: int
+    experiment: Experiment, run: Run | Release, results: dict[str, Evaluated], last: int
 ) -> list[Point]:
     """`cell/<table>/<cell>/ours` and `/published`, in percent as the tables print them."""
     points = []
@@ -222,16 +220,6 @@ def _cell_points(
                 if value is not None:
                     points.append((f"cell/{cell.id}/{name}", float(value), last))
     return points
-
-
-def _per_class(run: Run | Release, result: dict[str, Any]) -> dict[str, list[Any]]:
-    classes, values = run.job.dataset.classes, result.get("per_class_iou") or ()
-    if len(values) != len(classes):
-        raise RecordError(
-            f"{folder_of(run)}: an evaluation has {len(values)} values for {len(classes)} classes; "
-            "delete it and run again"
-        )
-    return {"class": list(classes), "iou": list(values)}
 
 
 def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, str]:

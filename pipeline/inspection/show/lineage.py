@@ -16,7 +16,7 @@ from pipeline.inspection.show.number import number_lines
 from pipeline.inspection.show.settings import settings_table
 from pipeline.inspection.show.text import block
 from pipeline.inspection.show.training import run_lines
-from pipeline.results.of_cells import read_cell
+from pipeline.results.cells import read_cell
 
 
 def render_show(experiment: Experiment, cell_id: str, root: Path = Path(".")) -> str:

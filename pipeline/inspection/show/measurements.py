@@ -8,9 +8,10 @@ from pipeline import paths
 from pipeline.experiments import Experiment
 from pipeline.experiments.cells import MeasuredCell
 from pipeline.inspection.show.number import metric_name
-from pipeline.inspection.show.text import Lines, code_text, file_here
+from pipeline.inspection.show.text import Lines, file_here, measured_by
 from pipeline.reports.build import device_text
-from pipeline.results.of_cells import CellResult
+from pipeline.results.cells import CellResult
+from pipeline.results.schemas import Timed
 
 
 def measurement_lines(
@@ -24,11 +25,11 @@ def measurement_lines(
         *cell.described,
         ("log", file_here(paths.log(cell.job.path), root)),
     ]
-    content = result.measurement
-    if content is None:
+    made = result.measurement
+    if made is None:
         return [*lines, ("count" if cell.exact else metric_name(cell), "pending")]
-    if cell.exact:
-        lines.append(("count", f"{content[cell.measurement.measure]:,}"))
+    if isinstance(made, Timed):
+        lines.append(("measured on", device_text(made)))
     else:
-        lines.append(("measured on", device_text(content)))
-    return [*lines, *([("measured by", code_text(content))] if "code" in content else [])]
+        lines.append(("count", f"{getattr(made, cell.measurement.measure):,}"))
+    return [*lines, *measured_by(made.code)]

@@ -6,7 +6,7 @@ from pipeline import paths
 from pipeline.experiments import Cell, Experiment
 from pipeline.experiments.cells import TrainedCell
 from pipeline.inspection.show.text import Lines
-from pipeline.results.of_cells import CellResult
+from pipeline.results.cells import CellResult
 
 
 def number_lines(experiment: Experiment, result: CellResult) -> Lines:
@@ -28,7 +28,7 @@ def number_lines(experiment: Experiment, result: CellResult) -> Lines:
         ("source of ours", result.source),
     ]
     if (failed := result.failed_job) is not None:
-        lines += [("failed", failed["error"]), ("its log", failed["log"])]
+        lines += [("failed", failed.error), ("its log", failed.log)]
     if result.official is not None:
         entry = result.official.result
         lines.append(("given by", f"{entry.source} ({entry.date}) for run {entry.run}"))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from dmnet.text import printable
+from pipeline.results.schemas import Code
 
 UNKNOWN = "not recorded"
 
@@ -25,25 +25,21 @@ def file_here(path: str, root: Path) -> str:
     return path if (root / path).exists() else f"{path} (not here)"
 
 
-def entry_at(content: Any, *keys: str) -> Any:
-    """The entry at this path, or None where the file does not have it."""
-    for key in keys:
-        content = content.get(key) if isinstance(content, dict) else None
-    return content
+def code_text(code: Code | None) -> str:
+    """The commit, and whether its files had been changed."""
+    if code is None or code.commit is None:
+        reason = code.reason if code is not None else None
+        return f"unknown commit ({printable(reason) if reason else 'not a git checkout'})"
+    changes = {
+        None: "uncommitted changes unknown",
+        True: "with uncommitted changes",
+        False: "no uncommitted changes",
+    }
+    suffix = f" (SHA-256 {code.diff_sha256})" if code.diff_sha256 else ""
+    suffix += "; files changed while it ran" if code.changed else ""
+    return f"commit {code.commit}, {changes[code.modified]}{suffix}"
 
 
-def recorded(value: Any) -> str:
-    return UNKNOWN if value is None else str(value)
-
-
-def code_text(made: Any) -> str:
-    """By which commit what `made` describes was made, and whether its files had been changed."""
-    commit, modified = entry_at(made, "code", "commit"), entry_at(made, "code", "modified")
-    if commit is None:
-        reason = entry_at(made, "code", "reason")
-        return f"unknown commit ({printable(str(reason)) if reason else 'not a git checkout'})"
-    changes = {True: "with uncommitted changes", False: "no uncommitted changes"}
-    digest = entry_at(made, "code", "diff_sha256")
-    suffix = f" (SHA-256 {digest})" if digest else ""
-    suffix += "; files changed while it ran" if entry_at(made, "code", "changed") else ""
-    return f"commit {commit}, {changes.get(modified, 'uncommitted changes unknown')}{suffix}"
+def measured_by(code: Code | None) -> Lines:
+    """Not recorded by earlier versions."""
+    return [] if code is None else [("measured by", code_text(code))]

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from dmnet.data.manifest import Manifest
 from dmnet.errors import DataError
 from dmnet.text import clock
 from pipeline import paths
 from pipeline.experiments import Cell, Experiment, Run
-from pipeline.inspection.show.text import UNKNOWN, Lines, code_text, entry_at, file_here, recorded
-from pipeline.results.of_cells import in_words
+from pipeline.inspection.show.text import UNKNOWN, Lines, code_text, file_here
+from pipeline.results.files import read_result_file
 from pipeline.results.run_status import run_status
-from pipeline.results.schemas import Trained, read_result_file
-from pipeline.results.trained_on import trained_on
+from pipeline.results.schemas import Acceleration, Environment, Trained
+from pipeline.results.trained_on import in_words, trained_on
 
 
 def run_lines(experiment: Experiment, cell: Cell, run: Run, root: Path) -> Lines:
@@ -37,40 +36,32 @@ def run_lines(experiment: Experiment, cell: Cell, run: Run, root: Path) -> Lines
     return lines if trained is None else lines + _trained(folder, trained, root)
 
 
-def _trained(folder: str, trained: Any, root: Path) -> Lines:
-    weights = entry_at(trained, "weights", "file")
-    packages = entry_at(trained, "environment", "packages")
-    seconds = entry_at(trained, "seconds")
-    versions = (
-        [f"python {python}"] if (python := entry_at(trained, "environment", "python")) else []
-    )
-    if isinstance(packages, dict):
-        versions += [f"{name} {version}" for name, version in sorted(packages.items())]
+def _trained(folder: str, trained: Trained, root: Path) -> Lines:
+    place, seconds = trained.environment, trained.seconds
+    versions = [f"python {place.python}"] if place.python else []
+    versions += [f"{name} {version}" for name, version in sorted((place.packages or {}).items())]
     return [
-        ("weights", file_here(f"{folder}/{Path(str(weights)).name}", root) if weights else UNKNOWN),
-        ("weights SHA-256", recorded(entry_at(trained, "weights", "sha256"))),
+        ("weights", file_here(f"{folder}/{trained.weights.file}", root)),
+        ("weights SHA-256", trained.weights.sha256),
         *_code(trained),
         ("packages", ", ".join(versions) or UNKNOWN),
         ("trained on", _device(trained)),
         ("processes", _processes(trained)),
-        ("processor", _processor(trained)),
-        ("accelerated by", _acceleration(trained)),
-        ("made by", recorded(entry_at(trained, "repeat"))),
-        ("took", UNKNOWN if seconds is None else f"{seconds} s ({clock(float(seconds))})"),
+        ("processor", _processor(place)),
+        ("accelerated by", _acceleration(trained.acceleration)),
+        ("made by", trained.repeat or UNKNOWN),
+        ("took", UNKNOWN if seconds is None else f"{seconds} s ({clock(seconds)})"),
     ]
 
 
-def _code(trained: Any) -> Lines:
+def _code(trained: Trained) -> Lines:
     """Of each attempt, where they had not the same."""
-    attempts = entry_at(trained, "attempts")
-    attempts = attempts if isinstance(attempts, list) else []
-    texts = [code_text(attempt) for attempt in attempts]
+    texts = [code_text(code) for code in trained.codes]
     if len(set(texts)) < 2:
-        return [("code", code_text(trained))]
-    ends = [(entry_at(attempt, "from"), entry_at(attempt, "to")) for attempt in attempts]
+        return [("code", code_text(trained.code))]
     return [
-        ("code", f"iterations {start} to {end}: {text}")
-        for (start, end), text in zip(ends, texts, strict=True)
+        ("code", f"iterations {attempt.begin} to {attempt.end}: {text}")
+        for attempt, text in zip(trained.attempts, texts, strict=True)
     ]
 
 
@@ -86,9 +77,9 @@ def _iterations(cell: Cell, run: Run) -> str:
     return f"{iterations} ({epochs.value} epochs of {images} images in batches of {batch})"
 
 
-def _start(experiment: Experiment, run: Run, trained: Any, root: Path) -> str:
+def _start(experiment: Experiment, run: Run, trained: Trained | None, root: Path) -> str:
     """The parent run, the published weights, or nothing."""
-    digest = entry_at(trained, "start_weights")
+    digest = trained.start_weights if trained else None
     suffix = f", SHA-256 {digest}" if digest else ""
     config = run.job.run
     if config.parent is not None:
@@ -111,61 +102,51 @@ def _dataset(cell: Cell, run: Run) -> str:
     return f"{name} ({kind}), split {data.split}"
 
 
-def _fingerprint(run: Run, trained: Any, root: Path) -> str:
+def _fingerprint(run: Run, trained: Trained | None, root: Path) -> str:
     """The data that the run was trained on; else those that lie here now."""
     folder = paths.dataset(run.job.dataset.name)
     try:
         here: str | None = Manifest.load(root / folder).fingerprint
     except DataError:
         here = None
-    used = entry_at(trained, "data_fingerprint")
     if trained is None:
         return f"{here} (prepared)" if here else f"pending ({folder} is not prepared or damaged)"
-    if used and here and used != here:
-        return f"{used} ({folder} is now another: {here})"
-    return recorded(used)
+    used = trained.data_fingerprint
+    return used if here in (None, used) else f"{used} ({folder} is now another: {here})"
 
 
-def _processor(trained: Any) -> str:
-    processor = entry_at(trained, "environment", "processor")
-    if not isinstance(processor, dict):
+def _processor(place: Environment) -> str:
+    found = place.processor
+    if found is None:
         return UNKNOWN
-    cuda = entry_at(trained, "environment", "cuda")
-    suffix = f"; CUDA {cuda}" if cuda else ""
-    name, cores, threads = (processor.get(key) for key in ("name", "cores", "threads"))
-    used = processor.get("instructions")
-    instructions = f" ({used})" if used else ""
-    return f"{name}{instructions}, {cores} cores, of which {threads} used{suffix}"
+    instructions = f" ({found.instructions})" if found.instructions else ""
+    suffix = f"; CUDA {place.cuda}" if place.cuda else ""
+    used = f"{found.cores} cores, of which {found.threads} used"
+    return f"{found.name}{instructions}, {used}{suffix}"
 
 
-def _processes(trained: Any) -> str:
+def _processes(trained: Trained) -> str:
     """How many shared each batch, and what that changed."""
-    counts, parts = trained.get("processes", [1]), trained.get("bn_parts", 1)
-    text = ", then ".join(map(str, counts))
+    text, parts = ", then ".join(map(str, trained.processes)), trained.bn_parts
     return text if parts == 1 else f"{text}; batch statistics by {parts} parts of each batch"
 
 
-def _acceleration(trained: Any) -> str:
+def _acceleration(found: Acceleration | None) -> str:
     """What of dmnet/training/acceleration.py was on in the last attempt; it changes roundings."""
-    found = trained.get("acceleration")
-    if not isinstance(found, dict):
+    if found is None:
         return UNKNOWN
-    layers = found.get("fast_convolutions")
+    layers = found.fast_convolutions
     parts = [
-        "channels innermost" if found.get("channels_last") else "",
-        "updates in one kernel" if found.get("fused_update") else "",
-        "convolutions chosen by trial" if found.get("tried_convolutions") else "",
+        "channels innermost" if found.channels_last else "",
+        "updates in one kernel" if found.fused_update else "",
+        "convolutions chosen by trial" if found.tried_convolutions else "",
         f"{layers} convolutions with fewer multiplications" if layers else "",
     ]
     return ", ".join(part for part in parts if part) or "nothing"
 
 
-def _device(trained: Any) -> str:
-    kind, name, tf32 = (
-        entry_at(trained, "environment", "device", key) for key in ("type", "name", "tf32")
-    )
-    found = ", ".join(str(part) for part in (kind, name) if part)
-    if not found:
-        return UNKNOWN
+def _device(trained: Trained) -> str:
+    device = trained.environment.device
+    name = f"{device.type}, {device.name}" if device.name else device.type
     _, *bits = trained_on(trained).split(", ")
-    return ", ".join([in_words(found, None, tf32), *bits])
+    return ", ".join([in_words(name, None, device.tf32), *bits])

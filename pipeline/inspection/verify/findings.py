@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-from pydantic import BaseModel
 
 from dmnet.errors import DMNetError
 from dmnet.files import read_json, sha256_file
@@ -17,15 +13,11 @@ from dmnet.text import reason
 from pipeline import paths
 from pipeline.dvc.entries import printable
 from pipeline.errors import ResultError
+from pipeline.results.files import FileT, checked
 from pipeline.results.made_by import code_marks
-from pipeline.results.schemas import Weights, fault_of
+from pipeline.results.schemas import Made, Weights
 from pipeline.shown import one_line
 
-# What reading raises where a stranger or a rotten disk wrote the content.
-MALFORMED = (
-    *(DMNetError, KeyError, TypeError, AttributeError, ValueError, IndexError),
-    *(ArithmeticError, RecursionError, RuntimeError, OSError),
-)
 SHOWN = 16  # characters of a hash
 REPAIR = "`python -m pipeline verify --repair` brings the recorded copy back"
 
@@ -44,7 +36,7 @@ class Findings:
     noted: list[str] = field(default_factory=list)  # whole, but not what one would take it for
     absent: list[str] = field(default_factory=list)  # never made or not pulled: nothing is wrong
 
-    def same(self, path: str, what: str, expected: Any, found: Any, todo: str) -> bool:
+    def same(self, path: str, what: str, expected: object, found: object, todo: str) -> bool:
         """Whether they are equal; if not, that is a finding."""
         if expected == found:
             return True
@@ -68,50 +60,39 @@ class Findings:
         except (OSError, ValueError):
             return False
 
-    @contextmanager
-    def reading(self, path: str, todo: str) -> Iterator[None]:
-        """Whatever is read inside: content of another form than its writer's is a finding."""
-        try:
-            yield
-        except MALFORMED as error:
-            text = (
-                str(error) if isinstance(error, DMNetError) else f"{type(error).__name__} {error}"
-            )
-            self.add(path, "content as it is written here", text[:300], todo)
-
-    def json(
-        self, path: str, todo: str, kind: type = dict, schema: type[BaseModel] | None = None
-    ) -> Any:
-        """The file's JSON, an object or another `kind`, by its schema if one is given; None, with
-        a finding, if it is not."""
+    def json(self, path: str, todo: str, kind: type = dict) -> Any:
+        """The file's JSON, an object or another `kind`; None, with a finding, if it is not."""
         try:
             content = read_json(self.root / path)
-        except (DMNetError, RecursionError) as error:
+        except DMNetError as error:
             reason = str(error).removeprefix(f"{self.root / path}: ").partition("; ")[0]
             self.add(path, "JSON", reason, todo)
             return None
         if not isinstance(content, kind):
             self.add(path, f"JSON with a {kind.__name__}", type(content).__name__, todo)
             return None
-        if schema is not None and (fault := fault_of(content, schema)):
-            self.add(path, "content as it is written here", fault, todo)
-            return None
         return content
 
-    def weights_of(self, manifest: str) -> Any:
+    def result(self, path: str, todo: str, schema: type[FileT]) -> FileT | None:
+        """The file by its schema; None, with a finding, if it is other."""
+        content = self.json(path, todo)
+        try:
+            return None if content is None else checked(content, schema)
+        except ResultError as error:
+            self.add(path, "content as it is written here", str(error), todo)
+            return None
+
+    def weights_of(self, manifest: str) -> str | None:
         """The SHA-256 of the weights that this train.json names."""
         todo = self.todo(manifest, f"delete {manifest} and run again")
-        return at(self.json(manifest, todo, schema=Weights), "weights", "sha256")
+        trained = self.result(manifest, todo, Weights)
+        return None if trained is None else trained.weights.sha256
 
-    def by_one_code(self, path: str, content: Any) -> None:
+    def by_one_code(self, path: str, made: Made) -> None:
         """Notes a result whose code changed on the way, which its record says and reports mark."""
-        try:
-            self.noted += code_marks(path, content)
-        except ResultError as error:
-            found = str(error).removeprefix(f"{path}: ")
-            self.add(path, "the code that made it", found, "delete it and run again")
+        self.noted += code_marks(path, made)
 
-    def hashed(self, path: str, sha256: Any, kind: str, todo: str) -> None:
+    def hashed(self, path: str, sha256: str | None, kind: str, todo: str) -> None:
         """Compare the file, which exists, with its SHA-256."""
         self.checked[kind] += 1
         try:
@@ -148,13 +129,6 @@ def refuse(findings: Findings) -> None:
         )
 
 
-def at(content: Any, *keys: str) -> Any:
-    """The entry at this path, or None where there is none."""
-    for key in keys:
-        content = content.get(key) if isinstance(content, dict) else None
-    return content
-
-
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     text = "none" if value is None else one_line(value)
     return text if len(text) < 64 else text[:SHOWN]

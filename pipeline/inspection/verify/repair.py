@@ -7,16 +7,17 @@ import os
 from pathlib import Path
 
 from dmnet.errors import DMNetError
-from dmnet.files import atomic_write, open_plain, read_json, sha256_file
+from dmnet.files import atomic_write, open_plain, sha256_file
 from pipeline import paths
 from pipeline.dvc.command import dvc
 from pipeline.dvc.entries import Entry, cached, file_md5, is_cached
 from pipeline.dvc.guard import check_tree
 from pipeline.dvc.lists import bring_lists
 from pipeline.errors import RecordError
-from pipeline.inspection.verify.findings import at
 from pipeline.inspection.verify.whole import damage
+from pipeline.results.files import read_result_file
 from pipeline.results.run_status import is_training
+from pipeline.results.schemas import Weights
 
 AGAIN = "`python -m pipeline verify --repair` again"
 
@@ -104,15 +105,14 @@ def _check_recorded(entry: Entry, root: Path) -> None:
     """Raises RecordError if damage was recorded: weights that its own train.json does not name."""
     run = entry.path.removesuffix(".dvc")
     recorded = {Path(out).name: cached(md5, root) for out, md5 in entry.outs.items()}
-    trained = read_json(recorded[paths.TRAINED]) if paths.TRAINED in recorded else None
-    for name in ("weights", "history"):
-        file = at(trained, name, "file")
-        copy = recorded.get(file) if isinstance(file, str) else None
-        if copy is None or not copy.exists():
-            continue
-        if sha256_file(copy) != at(trained, name, "sha256"):
+    if paths.TRAINED not in recorded:
+        return
+    trained = read_result_file(recorded[paths.TRAINED], Weights)
+    for named in filter(None, (trained.weights, trained.history)):
+        copy = recorded.get(named.file)
+        if copy is not None and copy.exists() and sha256_file(copy) != named.sha256:
             raise RecordError(
-                f"it was recorded when {run}/{file} was damaged already; `git log -p -- "
+                f"it was recorded when {run}/{named.file} was damaged already; `git log -p -- "
                 f"{entry.path}` shows earlier entries: take one back and give {AGAIN}, or delete "
                 f"{run}/ and its entries and train it again"
             )

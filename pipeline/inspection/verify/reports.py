@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ from dmnet.files import MAX_BYTES, read_bounded, to_json
 from pipeline import paths
 from pipeline.errors import ResultError
 from pipeline.experiments import PARAMS, Experiment, build_experiment
-from pipeline.inspection.verify.findings import Findings, at
+from pipeline.inspection.verify.findings import Findings
 from pipeline.reports.build import build_report, cells_of
 from pipeline.reports.claims.file import load_claims
 from pipeline.reports.claims.judged import evaluate_claims
@@ -19,8 +21,13 @@ from pipeline.reports.markdown.claims import render_claims
 from pipeline.reports.markdown.table import render_markdown
 from pipeline.reports.schemas import Report
 from pipeline.reports.verdict import load_rules
-from pipeline.results.schemas import checked
+from pipeline.results.files import checked
 
+# What reading raises where a stranger or a rotten disk wrote the content.
+MALFORMED = (
+    *(DMNetError, KeyError, TypeError, AttributeError, ValueError, IndexError),
+    *(ArithmeticError, RecursionError, RuntimeError, OSError),
+)
 NAMED = 5  # differences of one report that are told; the others are counted
 
 
@@ -34,20 +41,38 @@ def verify_reports(findings: Findings) -> None:
         content = findings.json(path, f"delete it and run `snakemake {path}`")
         if content is None:
             continue
-        with findings.reading(path, f"delete it and run `snakemake {path}`"):
+        with _reading(findings, path, f"delete it and run `snakemake {path}`"):
             if "rows" in content and "table" in content:
                 try:
-                    tables[str(content["table"])] = checked(content, Report, Path(path))
+                    checked(content, Report)
                 except ResultError as error:
-                    found = str(error).removeprefix(f"{path}: ")
+                    found = f"{error}; delete the file and run again"
                     findings.add(path, "a report of this version", found, f"`snakemake {path}`")
                     continue
+                tables[str(content["table"])] = content
                 _verify_table(findings, path, content)
             elif "figure" in content:
                 _verify_figure(findings, path, content)
             elif "archive" in content:
                 _verify_archive(findings, path, content)
     _verify_claims(findings, tables)
+
+
+@contextmanager
+def _reading(findings: Findings, path: str, todo: str) -> Iterator[None]:
+    """Whatever is read inside: content of another form than its writer's is a finding."""
+    try:
+        yield
+    except MALFORMED as error:
+        text = str(error) if isinstance(error, DMNetError) else f"{type(error).__name__} {error}"
+        findings.add(path, "content as it is written here", text[:300], todo)
+
+
+def at(content: Any, *keys: str) -> Any:
+    """The entry at this path, or None where there is none."""
+    for key in keys:
+        content = content.get(key) if isinstance(content, dict) else None
+    return content
 
 
 def experiment_of_report(report: dict[str, Any]) -> Experiment:

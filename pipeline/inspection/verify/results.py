@@ -4,48 +4,43 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 from dmnet.config import ProfileConfig, SpeedConfig, content_hash, parse
 from dmnet.data.manifest import Manifest
 from dmnet.data.manifest import verify as verify_samples
-from dmnet.errors import ConfigError
+from dmnet.errors import ConfigError, DataError
 from pipeline import paths
-from pipeline.inspection.verify.findings import MALFORMED, Findings
-from pipeline.results.schemas import Counted, Predicted, Timed
+from pipeline.inspection.verify.findings import Findings
+from pipeline.results.schemas import Counted, Measurement, Predicted, Timed
 
 
 def verify_predictions(findings: Findings) -> None:
     """Every label map by its hash; run and weights."""
     for file in sorted(findings.root.glob(paths.prediction("*", "*"))):
-        path = paths.prediction(file.parent.name, file.stem)
-        with findings.reading(path, findings.todo(path, f"delete {path} and run again")):
-            verify_prediction(findings, path)
+        verify_prediction(findings, paths.prediction(file.parent.name, file.stem))
 
 
 def verify_prediction(findings: Findings, path: str) -> None:
     """One set of label maps by its manifest."""
     _, key, _ = path.split("/")
     todo = findings.todo(path, f"delete {path} and run again")
-    content = findings.json(path, todo, schema=Predicted)
+    content = findings.result(path, todo, Predicted)
     if content is None:
         return
     findings.checked["sets of predictions"] += 1
     findings.by_one_code(path, content)
-    findings.same(path, "run", key, content.get("run"), todo)
+    findings.same(path, "run", key, content.run, todo)
     trained = paths.trained_of(path)
     if findings.there(trained):
         weights = findings.weights_of(trained)
-        digest = content.get("weights_sha256")
-        findings.same(path, f"weights of {trained}:", weights, digest, todo)
+        findings.same(path, f"weights of {trained}:", weights, content.weights_sha256, todo)
     else:
         findings.lost(trained, path, todo)
-    files: dict[str, str] = content["files"]
     folder = path.removesuffix(".json")
     here = {file.name for file in (findings.root / folder).glob("*")}
-    for extra in sorted(here - files.keys()):
+    for extra in sorted(here - content.files.keys()):
         findings.add(path, "an image for every file beside it", extra, f"delete {extra}")
-    for image_name, digest in files.items():
+    for image_name, digest in content.files.items():
         image = f"{folder}/{image_name}"
         if findings.there(image):
             findings.hashed(image, digest, "predicted images", todo)
@@ -55,34 +50,30 @@ def verify_prediction(findings: Findings, path: str) -> None:
 
 def verify_measurements(findings: Findings) -> None:
     """Counts and speeds: each is of the configuration that its name is the hash of."""
-    kinds = (
-        (paths.count, "profile", ProfileConfig, Counted),
-        (paths.speed, "speed", SpeedConfig, Timed),
-    )
-    for path_of, name, config, schema in kinds:
-        for file in sorted(findings.root.glob(path_of("*"))):
-            path = path_of(file.stem)
-            todo = findings.todo(path, "delete the file and run again")
-            with findings.reading(path, todo):
-                content = findings.json(path, todo, schema=schema)
-                if content is not None:
-                    _verify_measurement(findings, path, name, config, content)
+    for file in sorted(findings.root.glob(paths.count("*"))):
+        _verify_measurement(findings, paths.count(file.stem), "counts", Counted, ProfileConfig)
+    for file in sorted(findings.root.glob(paths.speed("*"))):
+        path, kind = paths.speed(file.stem), "measurements of speed"
+        _verify_measurement(findings, path, kind, Timed, SpeedConfig)
 
 
 def _verify_measurement(
     findings: Findings,
     path: str,
-    name: str,
-    schema: type[ProfileConfig] | type[SpeedConfig],
-    content: dict[str, Any],
+    kind: str,
+    schema: type[Measurement],
+    of: type[ProfileConfig] | type[SpeedConfig],
 ) -> None:
     todo = findings.todo(path, "delete the file and run again")
-    findings.checked["counts" if name == "profile" else "measurements of speed"] += 1
+    content = findings.result(path, todo, schema)
+    if content is None:
+        return
+    findings.checked[kind] += 1
     findings.by_one_code(path, content)
     key = Path(path).stem
-    findings.same(path, "key", key, content.get(name), todo)
+    findings.same(path, "key", key, content.key, todo)
     try:
-        config = parse(schema, content.get("config") or {}, path)
+        config = parse(of, content.config, path)
     except ConfigError as error:
         findings.add(path, "a configuration of this version of the code", str(error), todo)
         return
@@ -98,7 +89,7 @@ def verify_data(findings: Findings, quick: bool) -> None:
         try:
             manifest = Manifest.load(file.parent)
             problems = [] if quick else verify_samples(file.parent)
-        except MALFORMED as error:
+        except DataError as error:
             findings.add(path, "a whole dataset", str(error), todo)
             continue
         if not quick:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 from dmnet.config import EvaluationConfig, JobConfig, ReleaseJob, content_hash, parse, parse_job
 from dmnet.errors import ConfigError
 from pipeline import paths
-from pipeline.inspection.verify.findings import Findings, at
+from pipeline.inspection.verify.findings import Findings
 from pipeline.results.run_status import is_training
-from pipeline.results.schemas import Evaluated, Released, Trained
+from pipeline.results.schemas import Evaluated, PublishedFile, Released, Trained
 
 KEY = re.compile(paths.KEY)
+MANIFESTS: dict[str, type[Trained] | type[Released]] = {
+    paths.RUNS: Trained,
+    paths.RELEASED: Released,
+}
 
 
 def verify_runs(findings: Findings, kind: str) -> None:
@@ -22,17 +25,11 @@ def verify_runs(findings: Findings, kind: str) -> None:
         if KEY.fullmatch(folder.name) and folder.is_dir():
             if is_training(folder.name, findings.root):
                 findings.missing(paths.run(folder.name, kind), "it is being trained")
-            elif findings.there(path := paths.trained(folder.name, kind)):
-                todo = findings.todo(path, f"delete {path} and run again")
-                with findings.reading(path, todo):
-                    _verify_run(findings, kind, folder.name)
+            elif (folder / paths.TRAINED).exists():
+                _verify_run(findings, kind, folder.name)
             elif any(folder.glob(f"{paths.EVALUATIONS}/*.json")):
-                _no_manifest(findings, kind, folder.name)
-
-
-def _no_manifest(findings: Findings, kind: str, key: str) -> None:
-    path = paths.trained(key, kind)
-    findings.lost(path, "evaluations", f"`snakemake {path}` makes it again")
+                path = paths.trained(folder.name, kind)
+                findings.lost(path, "evaluations", f"`snakemake {path}` makes it again")
 
 
 def _verify_run(findings: Findings, kind: str, key: str) -> None:
@@ -41,43 +38,41 @@ def _verify_run(findings: Findings, kind: str, key: str) -> None:
     if trained is None:
         return
     job = verify_config(findings, kind, key)
-    if isinstance(job, ReleaseJob):
-        _verify_checkpoint(findings, key, trained)
-    elif job is not None:
-        _verify_start(findings, key, job.run.parent, job.run.model.backbone.weights, trained)
-        _verify_fingerprint(findings, paths.trained(key), job.dataset.name, trained)
+    if isinstance(trained, Released):
+        _verify_checkpoint(findings, trained.checkpoint)
+    elif isinstance(job, JobConfig):
+        _verify_start(findings, key, job, trained.start_weights)
+        manifest = paths.trained(key)
+        _verify_fingerprint(findings, manifest, job.dataset.name, trained.data_fingerprint)
     for evaluation in sorted(findings.root.glob(paths.evaluation(key, "*", kind))):
         path = paths.evaluation(key, evaluation.stem, kind)
-        with findings.reading(path, findings.todo(path, "delete the file and run again")):
-            result = verify_evaluation(findings, path, key, kind, trained)
-            if kind == paths.RELEASED and result is not None:
-                name = parse(EvaluationConfig, result["evaluation"], path).data.name
-                _verify_fingerprint(findings, path, name, result)
+        measured = verify_evaluation(findings, path, key, trained)
+        if measured is not None and isinstance(trained, Released):
+            result, protocol = measured
+            _verify_fingerprint(findings, path, protocol.data.name, result.data_fingerprint)
 
 
-def verify_files(findings: Findings, kind: str, key: str) -> dict[str, Any] | None:
+def verify_files(findings: Findings, kind: str, key: str) -> Trained | Released | None:
     """The run's own files by the hashes of its manifest, which is returned if it is one."""
     run, manifest = paths.run(key, kind), paths.trained(key, kind)
     again = findings.todo(manifest, f"delete {manifest} and run again")
-    schema = Trained if kind == paths.RUNS else Released
-    trained: dict[str, Any] | None = findings.json(manifest, again, schema=schema)
+    trained = findings.result(manifest, again, MANIFESTS[kind])
     if trained is None:
         return None
-    findings.same(manifest, "key", key, trained.get("key"), again)
+    findings.same(manifest, "key", key, trained.key, again)
     finished = f"{run}/{paths.FINISHED}"
     if findings.there(finished):
         todo = findings.todo(finished, f"delete {finished} and {manifest}, and run again")
-        if findings.json(finished, todo) not in (None, trained):
+        if findings.result(finished, todo, MANIFESTS[kind]) not in (None, trained):
             findings.add(finished, f"the content of {paths.TRAINED}", "other content", todo)
-    for name, label in (("weights", "weights files"), ("history", "histories")):
-        entry = trained.get(name)
-        if not isinstance(entry, dict):
-            if name == "weights" or kind == paths.RUNS:
-                findings.add(manifest, f"an entry `{name}`", "none", again)
+    for label, entry in (("weights files", trained.weights), ("histories", trained.history)):
+        if entry is None:
+            if kind == paths.RUNS:
+                findings.add(manifest, "an entry `history`", "none", again)
             continue
-        path = f"{run}/{Path(str(entry.get('file'))).name}"  # never outside the run's folder
+        path = f"{run}/{entry.file}"
         if findings.there(path):
-            findings.hashed(path, entry.get("sha256"), label, again)
+            findings.hashed(path, entry.sha256, label, again)
         else:
             findings.lost(path, manifest, again)
     findings.by_one_code(manifest, trained)
@@ -104,10 +99,10 @@ def verify_config(findings: Findings, kind: str, key: str) -> JobConfig | Releas
     return job
 
 
-def _verify_start(
-    findings: Findings, key: str, parent: str | None, weights: Any, trained: dict[str, Any]
-) -> None:
-    run, start = paths.trained(key), trained.get("start_weights")
+def _verify_start(findings: Findings, key: str, job: JobConfig, start: str | None) -> None:
+    parent, weights = job.run.parent, job.run.model.backbone.weights
+    run = paths.trained(key)
+    fetch = f"`python -m dmnet fetch --config {paths.config(key)}`"
     again = f"delete {run} and run again"
     if parent is not None:
         path = paths.trained(parent)
@@ -120,80 +115,80 @@ def _verify_start(
     elif weights is not None:
         path = f"weights/{Path(weights.file).name}"
         if findings.there(path):
-            todo = f"`python -m dmnet fetch --config {paths.config(key)}` brings the right file"
-            findings.hashed(path, start, "start weights", todo)
+            findings.hashed(path, start, "start weights", f"{fetch} brings the right file")
         else:
-            todo = f"`python -m dmnet fetch --config {paths.config(key)}` brings it"
-            findings.missing(path, todo)
+            findings.missing(path, f"{fetch} brings it")
     elif start is not None:
         findings.same(run, "start weights", None, start, again)
 
 
-def _verify_checkpoint(findings: Findings, key: str, trained: dict[str, Any]) -> None:
-    named = at(trained, "checkpoint")
-    checkpoint = named if isinstance(named, dict) else {}
-    path = f"weights/{Path(str(checkpoint.get('file'))).name}"
-    todo = f"`python -m pipeline fetch {checkpoint.get('name')}` brings it"
+def _verify_checkpoint(findings: Findings, checkpoint: PublishedFile) -> None:
+    path = f"weights/{checkpoint.file}"
+    todo = f"`python -m pipeline fetch {checkpoint.name}` brings it"
     if findings.there(path):
-        findings.hashed(path, checkpoint.get("sha256"), "published files", f"delete it; {todo}")
+        findings.hashed(path, checkpoint.sha256, "published files", f"delete it; {todo}")
     else:
         findings.missing(path, todo)
 
 
-def _verify_fingerprint(
-    findings: Findings, path: str, dataset: str, content: dict[str, Any]
-) -> None:
+def _verify_fingerprint(findings: Findings, path: str, dataset: str, found: str) -> None:
     """The data that lie here now are those that the file was made with."""
     manifest = paths.data_manifest(dataset)
     if not findings.there(manifest):
         findings.missing(manifest, f"`snakemake {manifest}` prepares it")
         return
-    now = at(findings.json(manifest, "delete it and prepare the dataset again"), "fingerprint")
+    now = findings.json(manifest, "delete it and prepare the dataset again")
+    now = now and now.get("fingerprint")
     todo = f"restore the earlier data, or delete {path} and run again"
-    findings.same(path, f"the data of {manifest}:", now, content.get("data_fingerprint"), todo)
+    findings.same(path, f"the data of {manifest}:", now, found, todo)
 
 
 def verify_evaluation(
-    findings: Findings, path: str, key: str, kind: str, trained: dict[str, Any]
-) -> dict[str, Any] | None:
+    findings: Findings, path: str, key: str, trained: Trained | Released
+) -> tuple[Evaluated, EvaluationConfig] | None:
     """Of these weights, by the protocol in its name, and with numbers that its counts give.
 
-    Returns its content if it is a result.
+    Returns its content and its protocol if it is a result of this version.
     """
     todo = findings.todo(path, "delete the file and run again")
-    result: dict[str, Any] | None = findings.json(path, todo, schema=Evaluated)
+    result = findings.result(path, todo, Evaluated)
     if result is None:
         return None
     findings.checked["evaluations"] += 1
     findings.by_one_code(path, result)
-    findings.same(path, "run", key, result.get("run"), todo)
-    weights = at(trained, "weights", "sha256")
-    findings.same(path, "weights", weights, result.get("weights_sha256"), todo)
+    findings.same(path, "run", key, result.run, todo)
+    findings.same(path, "weights", trained.weights.sha256, result.weights_sha256, todo)
     try:
-        config = parse(EvaluationConfig, result.get("evaluation") or {}, path)
+        config = parse(EvaluationConfig, result.evaluation, path)
     except ConfigError as error:
         findings.add(path, "a protocol of this version of the code", str(error), todo)
         return None
     digest = content_hash(config)
-    findings.same(path, "protocol", digest, result.get("evaluation_hash"), todo)
+    findings.same(path, "protocol", digest, result.evaluation_hash, todo)
     findings.same(path, "protocol", digest[:8], Path(path).stem.rpartition("-")[2], todo)
-    if kind == paths.RUNS:
-        data = trained.get("data_fingerprint")
-        findings.same(path, "data", data, result.get("data_fingerprint"), todo)
-    for name, expected in _recounted(result).items():
-        findings.same(path, f"{name} by its confusion matrix", expected, result.get(name), todo)
-    return result
+    if isinstance(trained, Trained):
+        findings.same(path, "data", trained.data_fingerprint, result.data_fingerprint, todo)
+    _verify_numbers(findings, path, result, todo)
+    return result, config
 
 
-def _recounted(result: dict[str, Any]) -> dict[str, Any]:
-    """What the confusion matrix gives; equal counts give equal numbers."""
+def _verify_numbers(findings: Findings, path: str, result: Evaluated, todo: str) -> None:
+    """Equal counts give equal numbers."""
     import numpy as np
 
     from dmnet.inference.metrics import ConfusionMatrix
 
-    try:
-        counts = np.array(result["confusion_matrix"], dtype=np.int64)
-        summary = ConfusionMatrix(counts).summary()
-    except (KeyError, TypeError, ValueError, IndexError, ArithmeticError, RuntimeError):
-        return {"confusion_matrix": "whole numbers, a row and a column per class"}
-    return {name: value for name, value in summary.items() if name != "confusion_matrix"}
+    matrix = result.confusion_matrix
+    if not matrix or any(len(row) != len(matrix) for row in matrix):
+        expected = "whole numbers, a row and a column per class"
+        findings.same(path, "confusion_matrix by its confusion matrix", expected, matrix, todo)
+        return
+    counted = ConfusionMatrix(np.array(matrix, dtype=np.int64)).summary()
+    found = {
+        "miou": result.miou,
+        "per_class_iou": result.per_class_iou,
+        "pixel_accuracy": result.pixel_accuracy,
+        "majority_class_miou": result.majority_class_miou,
+    }
+    for name, number in found.items():
+        findings.same(path, f"{name} by its confusion matrix", counted[name], number, todo)

@@ -7,8 +7,13 @@ from pathlib import Path
 from pipeline import paths
 from pipeline.inspection.verify.findings import Findings
 from pipeline.inspection.verify.results import verify_prediction
-from pipeline.inspection.verify.runs import verify_config, verify_evaluation, verify_files
-from pipeline.results.schemas import Counted, Timed, Weights
+from pipeline.inspection.verify.runs import (
+    MANIFESTS,
+    verify_config,
+    verify_evaluation,
+    verify_files,
+)
+from pipeline.results.schemas import Counted, Timed
 
 
 def damage(outs: list[str], root: Path = Path(".")) -> list[str]:
@@ -19,25 +24,19 @@ def damage(outs: list[str], root: Path = Path(".")) -> list[str]:
     others by now is not asked: that is no damage of this result.
     """
     findings = Findings(root)
-    with findings.reading(outs[0], findings.todo(outs[0], "delete the file and run again")):
-        _verify(findings, outs)
-    return findings.wrong
-
-
-def _verify(findings: Findings, outs: list[str]) -> None:
     kind, key, *rest = outs[0].split("/")
     if kind == paths.PREDICTIONS:
         verify_prediction(findings, outs[0])
     elif kind in paths.MEASUREMENTS:
-        schema = Counted if kind == paths.COUNTS else Timed
-        findings.json(outs[0], "delete the file and run again", schema=schema)
+        todo = "delete the file and run again"
+        findings.result(outs[0], todo, Counted if kind == paths.COUNTS else Timed)
     elif rest[0] == paths.EVALUATIONS:
-        manifest = paths.trained_of(outs[0])
-        trained = findings.json(
-            manifest, findings.todo(manifest, f"delete {manifest}"), schema=Weights
-        )
+        manifest = paths.trained(key, kind)
+        todo = findings.todo(manifest, f"delete {manifest}")
+        trained = findings.result(manifest, todo, MANIFESTS[kind])
         if trained is not None:
-            verify_evaluation(findings, outs[0], key, kind, trained)
+            verify_evaluation(findings, outs[0], key, trained)
     else:
         verify_files(findings, kind, key)
         verify_config(findings, kind, key)
+    return findings.wrong

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 from tabulate import tabulate
 
+from pipeline.reports.model.figure import Figure as FigureReport
+from pipeline.reports.model.figure import FigureColumn, Numbers
 from pipeline.results.made_by import commit_text
 
 
-def render_caption(content: dict[str, Any]) -> str:
-    name = content["figure"]
+def render_caption(content: FigureReport) -> str:
     parts = [
-        f"# {content['title']}",
-        f"![{content['title']}]({name}.png)",
-        f"After {content['source']}, at preset `{content['preset']['name']}`.",
+        f"# {content.title}",
+        f"![{content.title}]({content.figure}.png)",
+        f"After {content.source}, at preset `{content.preset.name}`.",
         _header(content),
-        f"**How the images were chosen:** {content['rule']}",
+        f"**How the images were chosen:** {content.rule}",
         _numbers(content),
         "In each image: pixel accuracy, and the mean IoU over the classes that occur in its ground "
         "truth or in the prediction. In percent of the labelled pixels. The last row counts the "
@@ -28,40 +29,44 @@ def render_caption(content: dict[str, Any]) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _header(content: dict[str, Any]) -> str:
-    preset, data = content["preset"], content["dataset"]
+def _header(content: FigureReport) -> str:
+    preset, data = content.preset, content.dataset
     text = (
-        f"`{data['used']}`, {data['title']}, split `{data['split']}`, {data['images']} images, "
-        f"fingerprint `{data['fingerprint'][:12]}`"
+        f"`{data.used}`, {data.title}, split `{data.split}`, {data.images} images, "
+        f"fingerprint `{data.fingerprint[:12]}`"
     )
-    if data["stand_in"]:
-        text += f"; **a stand-in** for `{data['published']}`"
+    if data.stand_in:
+        text += f"; **a stand-in** for `{data.published}`"
     rows = [
-        ["Preset", f"`{preset['name']}`: {preset['title']}"],
+        ["Preset", f"`{preset.name}`: {preset.title}"],
         ["Dataset", text],
-        ["What this shows", preset["shows"]],
+        ["What this shows", preset.shows],
     ]
     return tabulate(rows, headers=["", ""], tablefmt="pipe", disable_numparse=True)
 
 
-def _numbers(content: dict[str, Any]) -> str:
+def _numbers(content: FigureReport) -> str:
     headers = ["Image", "Models disagree"]
-    for column in content["columns"]:
-        headers += [f"{column['title']} accuracy", "mIoU"]
-    whole = {**content["whole_split"], "image": f"all {content['dataset']['images']}"}
+    for column in content.columns:
+        headers += [f"{column.title} accuracy", "mIoU"]
+    whole = content.whole_split
+    entries: list[tuple[str, float | None, Sequence[Numbers]]] = [
+        *((image.image, image.disagreement, image.columns) for image in content.images),
+        (f"all {content.dataset.images}", whole.disagreement, whole.columns),
+    ]
     rows = []
-    for entry in [*content["images"], whole]:
-        line = [entry["image"], percent(entry["disagreement"])]
-        for numbers in entry["columns"]:
-            line += [percent(numbers["pixel_accuracy"]), percent(numbers["miou"])]
+    for name, disagreement, columns in entries:
+        line = [name, percent(disagreement)]
+        for numbers in columns:
+            line += [percent(numbers.pixel_accuracy), percent(numbers.miou)]
         rows.append(line)
     align = ["left"] + ["right"] * (len(headers) - 1)
     return tabulate(rows, headers, tablefmt="pipe", colalign=align, disable_numparse=True)
 
 
-def _notes(content: dict[str, Any]) -> list[str]:
-    notes = list(content["notes"])
-    scales = {column["load_scale"] for column in content["columns"]}
+def _notes(content: FigureReport) -> list[str]:
+    notes = list(content.notes)
+    scales = {column.load_scale for column in content.columns}
     if scales != {1.0}:
         notes.append(
             "Images were shrunk when loaded (`load_scale` "
@@ -72,27 +77,27 @@ def _notes(content: dict[str, Any]) -> list[str]:
     return notes
 
 
-def _origins(content: dict[str, Any]) -> str:
+def _origins(content: FigureReport) -> str:
     headers = ["Column", "Cell", "Run", "Seed", "Weights", "Predictions", "Commit", "Device"]
     rows = [
         [
-            column["title"],
-            column["cell"],
-            f"`{column['run']}`",
-            str(column["seed"]),
-            f"`{column['weights_sha256'][:12]}`",
-            f"`{column['evaluation']}`, `{column['predictions_sha256'][:12]}`",
+            column.title,
+            column.cell,
+            f"`{column.run}`",
+            str(column.seed),
+            f"`{column.weights_sha256[:12]}`",
+            f"`{column.evaluation}`, `{column.predictions_sha256[:12]}`",
             _commit(column),
-            column["predicted_on"],
+            column.predicted_on,
         ]
-        for column in content["columns"]
+        for column in content.columns
     ]
     return tabulate(rows, headers, tablefmt="pipe", disable_numparse=True)
 
 
-def _commit(column: dict[str, Any]) -> str:
+def _commit(column: FigureColumn) -> str:
     """Which trained, and which predicted where it is another."""
-    trained, predicted = commit_text(column), column.get("predicted_by")
+    trained, predicted = commit_text(column), column.predicted_by
     return f"{trained}; predicted by {commit_text(predicted)}" if predicted else trained
 
 

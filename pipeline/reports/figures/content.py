@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from dmnet.config import InferenceConfig
 from dmnet.data.dataset import SegmentationDataset
 from dmnet.data.manifest import Manifest
 from dmnet.errors import DataError
@@ -25,7 +24,18 @@ from pipeline.errors import ResultError
 from pipeline.experiments import Experiment
 from pipeline.experiments.figures import Figure
 from pipeline.reports.figures.predictions import Predictions, read_predictions
-from pipeline.results.made_by import code_entry, code_marks, is_news, training_code
+from pipeline.reports.model.base import Scale
+from pipeline.reports.model.figure import (
+    ChosenImage,
+    FigureColumn,
+    FigureDataset,
+    Numbers,
+    NumbersOfImage,
+    WholeSplit,
+)
+from pipeline.reports.model.figure import Figure as FigureReport
+from pipeline.results.made_by import is_news, notes_of, reported
+from pipeline.results.schemas import MadeBy
 from pipeline.results.trained_on import trained_on
 
 RULE = (
@@ -66,7 +76,7 @@ def choose(shares: dict[str, Fraction], count: int) -> list[str]:
 
 def build_figure(
     experiment: Experiment, figure: Figure, root: Path = Path(".")
-) -> tuple[dict[str, Any], list[Row]]:
+) -> tuple[FigureReport, list[Row]]:
     """What the figure says, and what it shows. Raises ResultError or DataError."""
     manifest = Manifest.load(root / "data" / figure.dataset.name)
     manifest.require(figure.dataset)
@@ -95,39 +105,36 @@ def build_figure(
         for column, labels in zip(columns, predicted, strict=True):
             matrix = ConfusionMatrix.empty(data.classes)
             _count(matrix, labels, truth, data.ignore_index)
-            digest = column.manifest["files"][f"{stem}.png"]
-            measured.append({**_numbers(matrix), "prediction_sha256": digest})
+            numbers, digest = _numbers(matrix), column.manifest.files[f"{stem}.png"]
+            measured.append(NumbersOfImage(**dict(numbers), prediction_sha256=digest))
         share = _percent(float(shares[stem]))
-        images.append({"image": stem, "disagreement": share, "columns": measured})
-    content = {
-        "figure": figure.name,
-        "title": figure.spec.title,
-        "source": figure.spec.source,
-        "notes": [*figure.spec.notes, *_code_notes(columns)],
-        "rule": RULE,
-        "preset": {
-            "name": experiment.preset_name,
-            "title": experiment.preset.title,
-            "shows": experiment.preset.shows.strip(),
-        },
-        "dataset": {
-            "published": figure.published_dataset,
-            "used": figure.dataset.name,
-            "title": figure.dataset.title,
-            "stand_in": figure.published_dataset != figure.dataset.name,
-            "split": figure.split,
-            "images": len(dataset),
-            "fingerprint": manifest.fingerprint,
-        },
-        "classes": list(figure.dataset.classes),
-        "ignore_index": data.ignore_index,
-        "columns": [_column(column, root) for column in columns],
-        "images": images,
-        "whole_split": {
-            "disagreement": _percent(float(sum(shares.values(), Fraction(0)) / len(shares))),
-            "columns": [_numbers(matrix) for matrix in counts],
-        },
-    }
+        images.append(ChosenImage(image=stem, disagreement=share, columns=measured))
+    preset, used = experiment.preset, figure.dataset
+    content = FigureReport(
+        figure=figure.name,
+        title=figure.spec.title,
+        source=figure.spec.source,
+        notes=[*figure.spec.notes, *notes_of(made for column in columns for made in column.made)],
+        rule=RULE,
+        preset=Scale(name=experiment.preset_name, title=preset.title, shows=preset.shows.strip()),
+        dataset=FigureDataset(
+            published=figure.published_dataset,
+            used=used.name,
+            title=used.title,
+            stand_in=figure.published_dataset != used.name,
+            split=figure.split,
+            images=len(dataset),
+            fingerprint=manifest.fingerprint,
+        ),
+        classes=list(used.classes),
+        ignore_index=data.ignore_index,
+        columns=[_column(column, root) for column in columns],
+        images=images,
+        whole_split=WholeSplit(
+            disagreement=_percent(float(sum(shares.values(), Fraction(0)) / len(shares))),
+            columns=[_numbers(matrix) for matrix in counts],
+        ),
+    )
     return content, rows
 
 
@@ -152,59 +159,38 @@ def _count(matrix: ConfusionMatrix, labels: Labels, truth: Labels, ignore_index:
         raise ResultError(f"predictions: {error}; delete them and run again") from error
 
 
-def _numbers(matrix: ConfusionMatrix) -> dict[str, float | None]:
-    """Percent, two places; None where no pixel is labelled."""
-    return {
-        "pixel_accuracy": _percent(matrix.pixel_accuracy()),
-        "miou": _percent(matrix.miou()),
-    }
+def _numbers(matrix: ConfusionMatrix) -> Numbers:
+    return Numbers(pixel_accuracy=_percent(matrix.pixel_accuracy()), miou=_percent(matrix.miou()))
 
 
 def _percent(fraction: float) -> float | None:
     return None if np.isnan(fraction) else round(100 * fraction, 2)
 
 
-def _column(predictions: Predictions, root: Path) -> dict[str, Any]:
+def _column(predictions: Predictions, root: Path) -> FigureColumn:
     column, trained = predictions.column, predictions.trained
-    last = code_entry(trained["code"], column.evaluation.trained)
-    predictor = _predictor(predictions)
-    config = column.evaluation.config
-    return {
-        "title": column.title,
-        "cell": column.cell.id,
-        "run": column.evaluation.run_key,
-        "seed": 0,
-        "weights_sha256": trained["weights"]["sha256"],
-        "evaluation": column.evaluation.name,
-        "inference": _essentials(config.inference),
-        "load_scale": config.load_scale,
-        "predictions": column.path,
-        "predictions_sha256": sha256_file(root / column.path),
-        "commit": last["commit"],
-        "modified": last["modified"],
-        **({"predicted_by": predictor} if predictor else {}),
-        "trained_on": trained_on(trained),
-        "predicted_on": predictions.manifest["device"],
-    }
+    last, config = reported(trained.code), column.evaluation.config
+    return FigureColumn(
+        title=column.title,
+        cell=column.cell.id,
+        run=column.evaluation.run_key,
+        seed=0,
+        weights_sha256=trained.weights.sha256,
+        evaluation=column.evaluation.name,
+        inference=config.inference.model_dump(mode="json", exclude_none=True),
+        load_scale=config.load_scale,
+        predictions=column.path,
+        predictions_sha256=sha256_file(root / column.path),
+        commit=last.commit,
+        modified=last.modified,
+        predicted_by=_predictor(predictions),
+        trained_on=trained_on(trained),
+        predicted_on=predictions.manifest.device or "unknown device",
+    )
 
 
-def _predictor(predictions: Predictions) -> dict[str, Any] | None:
+def _predictor(predictions: Predictions) -> MadeBy | None:
     """The code that predicted, where it is none of those that trained."""
-    code, path = predictions.manifest.get("code"), predictions.column.path
-    if code is None:
-        return None  # not recorded by earlier versions
-    news = is_news(code, training_code(predictions.trained))
-    return code_entry(code, path) if news else None
-
-
-def _code_notes(predictions: Sequence[Predictions]) -> list[str]:
-    found: dict[str, None] = {}
-    for entry in predictions:
-        column = entry.column
-        found |= dict.fromkeys(code_marks(column.evaluation.trained, entry.trained))
-        found |= dict.fromkeys(code_marks(column.path, entry.manifest))
-    return [f"**More than one code:** {line}" for line in found]
-
-
-def _essentials(inference: InferenceConfig) -> dict[str, Any]:
-    return inference.model_dump(mode="json", exclude_none=True)
+    code = predictions.manifest.code  # not recorded by earlier versions
+    news = code is not None and is_news(code, predictions.trained.codes)
+    return reported(code) if news else None

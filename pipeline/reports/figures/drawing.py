@@ -20,6 +20,7 @@ from matplotlib.style import context
 
 from dmnet.data.voc2012 import palette
 from pipeline.reports.figures.content import Labels, Row
+from pipeline.reports.model.figure import Figure as FigureReport
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -32,13 +33,13 @@ LEGEND_COLUMNS = 5
 WHITE, HATCH = 255, 170
 
 
-def draw_figure(content: dict[str, Any], rows: Sequence[Row]) -> bytes:
+def draw_figure(content: FigureReport, rows: Sequence[Row]) -> bytes:
     """The PNG of what `build_figure` gave."""
     with context("default", after_reset=True):  # whatever the user's matplotlibrc says
         return _draw(content, rows)
 
 
-def legend_of(content: dict[str, Any], rows: Sequence[Row]) -> list[tuple[str, int]]:
+def legend_of(content: FigureReport, rows: Sequence[Row]) -> list[tuple[str, int]]:
     """(name, class index) of every class that a panel shows, in the dataset's order.
 
     Ignored pixels come last, if the ground truth has any.
@@ -47,8 +48,8 @@ def legend_of(content: dict[str, Any], rows: Sequence[Row]) -> list[tuple[str, i
     for row in rows:
         for labels in (row.truth, *row.predictions):
             shown.update(np.unique(labels).tolist())
-    ignored: int = content["ignore_index"]
-    legend = [(content["classes"][index], index) for index in sorted(shown - {ignored})]
+    ignored = content.ignore_index
+    legend = [(content.classes[index], index) for index in sorted(shown - {ignored})]
     return legend + ([("ignored (no label)", ignored)] if ignored in shown else [])
 
 
@@ -67,8 +68,8 @@ def colour_labels(labels: Labels, ignore_index: int | None) -> Pixels:
 # --------------------------------------------------------------------------------- the layout
 
 
-def _draw(content: dict[str, Any], rows: Sequence[Row]) -> bytes:
-    columns = 2 + len(content["columns"])
+def _draw(content: FigureReport, rows: Sequence[Row]) -> bytes:
+    columns = 2 + len(content.columns)
     side = (WIDTH - 2 * MARGIN - (columns - 1) * GAP) // columns
     # Panels keep their photograph's ratio; a very tall one is narrower than its column instead.
     sizes = [_fit(row.truth.shape, side) for row in rows]
@@ -87,25 +88,25 @@ def _draw(content: dict[str, Any], rows: Sequence[Row]) -> bytes:
     for number, line in enumerate(title):
         style = {"weight": "bold", "size": 9.5} if number == 0 else {"size": 7.5}
         text(MARGIN, MARGIN + number * LINE + (4 if number else 0), line, **style)
-    headings = ["Image", "Ground truth", *(c["title"] for c in content["columns"])]
+    headings = ["Image", "Ground truth", *(c.title for c in content.columns)]
     for column, heading in enumerate(headings):
         x = MARGIN + column * (side + GAP) + side / 2
         text(x, top - HEADING + 8, heading, ha="center", size=8.5, weight="bold")
     y = top
-    for row, size, entry in zip(rows, sizes, content["images"], strict=True):
-        captions = [entry["image"], f"models disagree\non {_short(entry['disagreement'])} %"]
+    for row, size, entry in zip(rows, sizes, content.images, strict=True):
+        captions = [entry.image, f"models disagree\non {_short(entry.disagreement)} %"]
         captions += [
-            f"accuracy {_short(numbers['pixel_accuracy'])}\nmIoU {_short(numbers['miou'])}"
-            for numbers in entry["columns"]
+            f"accuracy {_short(numbers.pixel_accuracy)}\nmIoU {_short(numbers.miou)}"
+            for numbers in entry.columns
         ]
-        panels = _panels(row, size, content["ignore_index"])
+        panels = _panels(row, size, content.ignore_index)
         for column, (panel, words) in enumerate(zip(panels, captions, strict=True)):
             left = MARGIN + column * (side + GAP) + (side - size[1]) // 2
             _show(figure, panel, left / WIDTH, 1 - (y + size[0]) / height, height)
             x = MARGIN + column * (side + GAP) + side / 2
             text(x, y + size[0] + 3, words, ha="center", size=6.5, linespacing=1.05)
         y += size[0] + UNDER
-    _add_legend(figure, legend, content["ignore_index"], (y + MARGIN) / height)
+    _add_legend(figure, legend, content.ignore_index, (y + MARGIN) / height)
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=DPI, metadata={"Software": None})
     return stream.getvalue()
@@ -168,18 +169,18 @@ def _add_legend(
     )
 
 
-def _title(content: dict[str, Any]) -> list[str]:
+def _title(content: FigureReport) -> list[str]:
     """The figure's title, then what was measured on what, so that nobody mistakes it."""
-    preset, data = content["preset"], content["dataset"]
-    place = f" in place of {data['published']}: not the paper's images" if data["stand_in"] else ""
-    count = f"{len(content['images'])} of {data['images']}"
+    preset, data = content.preset, content.dataset
+    place = f" in place of {data.published}: not the paper's images" if data.stand_in else ""
+    count = f"{len(content.images)} of {data.images}"
     lines = [
-        f"Preset {preset['name']}: {preset['title']}. Seed 0.",
-        f"Data: {data['title']} (split {data['split']}){place}.",
+        f"Preset {preset.name}: {preset.title}. Seed 0.",
+        f"Data: {data.title} (split {data.split}){place}.",
         f"The {count} images on which the models disagree most. Below each: pixel accuracy and "
         "mIoU of this one image, in %.",
     ]
-    return [content["title"], *(part for line in lines for part in textwrap.wrap(line, 128))]
+    return [content.title, *(part for line in lines for part in textwrap.wrap(line, 128))]
 
 
 def _short(number: float | None) -> str:

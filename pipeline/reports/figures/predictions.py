@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +15,9 @@ from dmnet.files import sha256_file
 from dmnet.inference.encoding import Encoding, encoding_from
 from pipeline.errors import ResultError
 from pipeline.experiments.figures import Column
-from pipeline.results.of_cells import check_facts
-from pipeline.results.schemas import Predicted, Trained, read_result_file
+from pipeline.results.cells import check_facts
+from pipeline.results.files import read_result_file
+from pipeline.results.schemas import Made, Predicted, Trained
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,14 @@ class Predictions:
 
     column: Column
     path: Path  # the manifest
-    manifest: dict[str, Any]
-    trained: dict[str, Any]
+    manifest: Predicted
+    trained: Trained
     encoding: Encoding
+
+    @property
+    def made(self) -> list[tuple[str, Made]]:
+        """What code made, by its path."""
+        return [(self.column.trained, self.trained), (self.column.path, self.manifest)]
 
     def labels(self, stem: str) -> npt.NDArray[np.uint8]:
         """Class indices (h, w), whatever stands for them in the file.
@@ -36,13 +41,13 @@ class Predictions:
         Raises ResultError for a missing, damaged or foreign one.
         """
         name = f"{stem}.png"
-        file = self.path.parent / str(self.manifest["folder"]) / name
+        file = self.path.parent / str(self.manifest.folder) / name
         again = f"delete {self.path} and run again"
-        if name not in self.manifest["files"]:
+        if name not in self.manifest.files:
             raise ResultError(f"{self.path}: `files` has no {name}; {again}")
         if not file.is_file():
             raise ResultError(f"{file}: missing; {again}")
-        if (found := sha256_file(file)) != (expected := self.manifest["files"][name]):
+        if (found := sha256_file(file)) != (expected := self.manifest.files[name]):
             raise ResultError(
                 f"{file}: damaged, its SHA-256 is {found[:16]}, expected {expected[:16]}; {again}"
             )
@@ -65,16 +70,16 @@ def read_predictions(column: Column, fingerprint: str, root: Path = Path(".")) -
     manifest = read_result_file(path, Predicted)
     trained = read_result_file(root / column.trained, Trained)
     facts = (
-        ("run", manifest["run"], evaluation.run_key),
-        ("evaluation", manifest["evaluation_hash"], content_hash(evaluation.config)),
-        ("weights", manifest["weights_sha256"], trained["weights"]["sha256"]),
-        ("data", manifest["data_fingerprint"], fingerprint),
-        ("data", trained["data_fingerprint"], fingerprint),
-        ("folder", manifest.get("folder"), path.stem),  # never outside predictions/<key>
+        ("run", manifest.run, evaluation.run_key),
+        ("evaluation", manifest.evaluation_hash, content_hash(evaluation.config)),
+        ("weights", manifest.weights_sha256, trained.weights.sha256),
+        ("data", manifest.data_fingerprint, fingerprint),
+        ("data", trained.data_fingerprint, fingerprint),
+        ("folder", manifest.folder, path.stem),  # never outside predictions/<key>
     )
     check_facts(path, facts)
     try:
-        encoding = encoding_from(manifest, evaluation.config.data.classes)
+        encoding = encoding_from({"encoding": manifest.encoding}, evaluation.config.data.classes)
     except DataError as error:
         raise ResultError(f"{path}: {error}; delete the file and run again") from error
     return Predictions(column, path, manifest, trained, encoding)

@@ -32,8 +32,9 @@ from pipeline.reports.html.plots import (
 from pipeline.reports.markdown.claims import interval_text, margin_text
 from pipeline.reports.markdown.table import SECTIONS, notes_of, number_text, short_value
 from pipeline.reports.schemas import Claims, Report
+from pipeline.results.files import read_result_file
 from pipeline.results.made_by import commit_text
-from pipeline.results.schemas import read_result_file
+from pipeline.results.schemas import Code
 from pipeline.shown import one_line
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -60,7 +61,10 @@ def read_inputs(
     preset or number of seeds (numbers of two presets never stand on one page), for no PNG
     and for claims of an earlier version.
     """
-    reports = {table: read_result_file(folder / f"{table}.json", Report) for table in tables}
+    reports = {
+        table: read_result_file(folder / f"{table}.json", Report).model_dump(exclude_unset=True)
+        for table in tables
+    }
     for table, report in reports.items():
         found = (report["preset"]["name"], report["seeds"])
         if found != (preset, seeds):
@@ -86,7 +90,7 @@ def _bytes(path: Path) -> bytes:
 
 def _claims(path: Path) -> list[Any]:
     try:
-        claims: list[Any] = read_result_file(path, Claims)
+        claims: list[Any] = read_result_file(path, Claims).model_dump(exclude_unset=True)
     except ResultError as error:
         raise ResultError(f"{error}; or an earlier version wrote it") from error
     return claims
@@ -123,7 +127,8 @@ def render_page(
     environment.filters["svg"] = Markup  # only ever given what page_plots made
     tables = [_table(report, histories) for report in reports.values()]
     statuses = Counter(cell["status"] for table in tables for cell in table["cells"])
-    commits = {commit_text(code) for report in reports.values() for code in report["code"]}
+    codes = (Code.model_validate(code) for report in reports.values() for code in report["code"])
+    commits = set(map(commit_text, codes))
     first = next(iter(reports.values()))
     page = environment.get_template("overview.html.j2").render(
         preset=first["preset"],

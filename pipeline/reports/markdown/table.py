@@ -17,6 +17,7 @@ from pipeline.reports.markdown.verdicts import (
 )
 from pipeline.reports.ranking import describe_agreement
 from pipeline.results.made_by import commit_text
+from pipeline.results.schemas import Code
 from pipeline.shown import code, markdown
 
 
@@ -73,7 +74,12 @@ def _header(report: dict[str, Any]) -> str:
         rows.append(["Speed and memory measured on", "; ".join(map(markdown, report["devices"]))])
     if shows_verdicts(report):
         rows.append(["Verdicts", count_verdicts(report)])
-    rows.append(["Trained at commit", ", ".join(map(commit_text, report["code"])) or "-"])
+    rows.append(
+        [
+            "Trained at commit",
+            ", ".join(commit_text(Code.model_validate(code)) for code in report["code"]) or "-",
+        ]
+    )
     if report.get("measured_by"):
         rows.append(["Evaluated at commit", _measured_text(report)])
     rows.append(["What this shows", preset["shows"].strip()])
@@ -84,8 +90,10 @@ def _measured_text(report: dict[str, Any]) -> str:
     """Which cells, where it is not one code for all."""
     codes = report["measured_by"]
     if len(codes) == 1:
-        return commit_text(codes[0])
-    return "; ".join(f"{commit_text(code)}: {', '.join(code['cells'])}" for code in codes)
+        return commit_text(Code.model_validate(codes[0]))
+    return "; ".join(
+        f"{commit_text(Code.model_validate(code))}: {', '.join(code['cells'])}" for code in codes
+    )
 
 
 def _tables(report: dict[str, Any]) -> list[str]:

@@ -185,14 +185,13 @@ def test_the_largest_shares_are_chosen_and_ties_go_by_name():
 def test_chosen_images_and_their_numbers(experiment, figure, tmp_path):
     content, rows = build_figure(experiment, figure, tmp_path)
     assert [row.stem for row in rows] == ["b", "a"], "a and d tie, c agrees however wrong"
-    b, a = content["images"]
-    assert (b["disagreement"], a["disagreement"]) == (16.67, 12.5)
-    assert [c["pixel_accuracy"] for c in b["columns"]] == [100.0, 83.33]
+    b, a = content.images
+    assert (b.disagreement, a.disagreement) == (16.67, 12.5)
+    assert [c.pixel_accuracy for c in b.columns] == [100.0, 83.33]
     # Of `quick` on b: class 0 has 3 of 4 pixels, class 1 has 2 of 3.
-    assert [c["miou"] for c in b["columns"]] == [100.0, 70.83]
-    whole = content["whole_split"]
-    assert [c["pixel_accuracy"] for c in whole["columns"]] == [73.33, 63.33]
-    assert content["columns"][0]["run"] == figure.columns[0].evaluation.run_key
+    assert [c.miou for c in b.columns] == [100.0, 70.83]
+    assert [c.pixel_accuracy for c in content.whole_split.columns] == [73.33, 63.33]
+    assert content.columns[0].run == figure.columns[0].evaluation.run_key
 
 
 def test_predictions_in_the_benchmark_s_own_values_give_the_same_figure(
@@ -209,10 +208,14 @@ def test_predictions_in_the_benchmark_s_own_values_give_the_same_figure(
         content["files"][f"{stem}.png"] = sha256_bytes(png)
     write_json(path, content)
     after, _ = build_figure(experiment, figure, tmp_path)
-    for one, other in zip(before["images"], after["images"], strict=True):
-        assert one["columns"][0].pop("prediction_sha256")
-        assert other["columns"][0].pop("prediction_sha256")
-    assert (after["images"], after["whole_split"]) == (before["images"], before["whole_split"])
+    numbers = [
+        found.model_dump(
+            include={"images", "whole_split"},
+            exclude={"images": {"__all__": {"columns": {0: {"prediction_sha256"}}}}},
+        )
+        for found in (before, after)
+    ]
+    assert numbers[0] == numbers[1] and before.images != after.images
     write_json(path, content | {"encoding": {**encoding.to_json(), "values": [8, 33]}})
     with pytest.raises(ResultError, match=r"d\.png: a pixel of 7, expected one of 8, 33"):
         build_figure(experiment, figure, tmp_path)
@@ -224,12 +227,12 @@ def test_the_caption_states_the_rule_and_every_number(experiment, figure, tmp_pa
     assert "Whether a model is right plays no part in the choice" in caption
     assert "| b | 16.67 | 100.00 | 100.00 | 83.33 | 70.83 |" in caption
     assert "| all 4 | 10.42 | 73.33 |" in caption
-    assert content["columns"][1]["weights_sha256"][:12] in caption
+    assert content.columns[1].weights_sha256[:12] in caption
 
 
 def test_the_index_links_the_figure(experiment, figure, tmp_path):
     content, _ = build_figure(experiment, figure, tmp_path)
-    line = re.sub(" +", " ", render_index({}, "full", "Full", {"figure7": content}))
+    line = re.sub(" +", " ", render_index({}, "full", "Full", {"figure7": content.model_dump()}))
     assert "| [figure7](figure7.md) | Figure 7. A toy | 2 models on 2 images |" in line
 
 
@@ -286,7 +289,7 @@ def test_the_picture_is_1200_pixels_wide_and_twice_the_same(experiment, figure, 
     with Image.open(tmp_path / "figure.png") as image:
         assert image.width == 1200
         assert not {"Software", "Creation Time"} & set(image.info)
-    assert to_json(content)  # nothing in it that JSON does not have
+    assert to_json(content.model_dump(mode="json"))  # nothing in it that JSON does not have
 
 
 def test_the_commit_that_predicted_is_named_where_it_is_another(experiment, figure, tmp_path):

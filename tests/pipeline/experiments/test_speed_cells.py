@@ -14,8 +14,9 @@ from pipeline.reports.dvc_views import points_of
 from pipeline.reports.html.page import linked, render_page
 from pipeline.reports.markdown.table import render_markdown
 from pipeline.reports.verdict import NOT_COMPARABLE
+from pipeline.results.cells import read_cell
 from pipeline.results.failures import failure_of
-from pipeline.results.of_cells import read_cell
+from pipeline.results.schemas import Timed
 from pipeline.spec.params import Params
 
 
@@ -39,16 +40,21 @@ def measured(zoo, finish, tmp_path):
     return experiment
 
 
+def device_of(**content):
+    measured = {"speed": "0" * 16, "frames_per_second": 1.0, "memory_bytes": 1}
+    return device_text(Timed.model_validate(measured | content))
+
+
 def test_speed_is_that_of_the_form_that_evaluations_use(zoo, edit):
     (plain,) = {speed.config.optimised for speed in zoo().speeds}
     edit("presets/toy.yaml", "execution:", "optimised_from: 40\nexecution:")
     (fast,) = {speed.config.optimised for speed in zoo().speeds}
     assert (plain, fast) == (False, True)
-    content = {"device": {"type": "cuda", "name": "a GPU"}, "form": "optimised"}
-    assert device_text(content) == "cuda, a GPU, optimised form"
-    assert device_text(content | {"form": "plain"}) == "cuda, a GPU"
-    content["device"]["tf32"] = ["convolutions"]
-    assert device_text(content) == "cuda, a GPU, TF32 in convolutions, optimised form"
+    gpu = {"type": "cuda", "name": "a GPU"}
+    assert device_of(device=gpu, form="optimised") == "cuda, a GPU, optimised form"
+    assert device_of(device=gpu, form="plain") == "cuda, a GPU"
+    text = "cuda, a GPU, TF32 in convolutions, optimised form"
+    assert device_of(device=gpu | {"tf32": ["convolutions"]}, form="optimised") == text
 
 
 # ------------------------------------------------------------------------------------- reports
@@ -79,12 +85,12 @@ def test_the_device_is_named_and_nothing_of_it_is_judged(measured, tmp_path):
 
 
 def test_a_mixed_precision_model_says_what_it_was_computed_in():
-    asked = {"config": {"precision": "amp"}}
-    gpu = {"device": {"type": "cuda", "name": "a GPU"}, "amp": True} | asked
-    cpu = {"device": {"type": "cpu", "name": "a processor"}, "amp": False} | asked
-    assert device_text(gpu) == "cuda, a GPU, mixed precision"
-    assert device_text(cpu) == "cpu, a processor, float32 for mixed precision"
-    assert device_text(cpu | {"config": {"precision": "fp32"}}) == "cpu, a processor"
+    asked = {"precision": "amp"}
+    gpu = {"device": {"type": "cuda", "name": "a GPU"}, "amp": True}
+    cpu = {"device": {"type": "cpu", "name": "a processor"}, "amp": False}
+    assert device_of(**gpu, config=asked) == "cuda, a GPU, mixed precision"
+    assert device_of(**cpu, config=asked) == "cpu, a processor, float32 for mixed precision"
+    assert device_of(**cpu, config={"precision": "fp32"}) == "cpu, a processor"
 
 
 def test_at_the_published_scale_speed_is_not_judged_either(zoo, rules):

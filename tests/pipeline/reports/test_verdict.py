@@ -26,7 +26,8 @@ from pipeline.reports.verdict import (
     judge_trained,
     load_rules,
 )
-from pipeline.results.of_cells import CellResult, read_cell
+from pipeline.results.cells import CellResult, read_cell
+from pipeline.results.schemas import Counted
 from pipeline.spec.params import Params
 from pipeline.workflow import Study
 
@@ -143,8 +144,9 @@ def test_a_count_is_reproduced_when_it_rounds_to_what_is_printed(ours, published
 def test_counts_are_judged_at_every_preset():
     experiment = build_experiment("mini", tables=["table3"], params=Params(ROOT / "params"))
     cell = next(cell for cell in experiment.cells if cell.name == "dmnet-flops")
-    content = {cell.measurement.measure: 20.25 * cell.measurement.per}
-    verdict = judge(CellResult(cell, measurement=content), experiment, None)
+    count = {cell.measurement.measure: round(20.25 * cell.measurement.per)}
+    counted = Counted.model_validate({"profile": cell.job.key} | count)
+    verdict = judge(CellResult(cell, measurement=counted), experiment, None)
     assert verdict is not None
     assert (verdict.status, verdict.difference, verdict.interval) == (REPRODUCED, 0.25, None)
 

@@ -9,7 +9,6 @@ from pipeline.inspection.status import render_status
 from pipeline.inspection.verify import verify
 from pipeline.reports.build import build_report
 from pipeline.reports.markdown.table import render_markdown
-from pipeline.results.made_by import code_marks
 
 
 def code(letter, modified=False, **changes):
@@ -123,8 +122,3 @@ def test_a_reason_in_a_colleagues_file_cannot_become_markup(told):
 def test_what_is_no_commit_is_refused(told, commit, tmp_path):
     with pytest.raises(ResultError, match=r"`code\.commit` = .*run again"):
         told({"code": code("c", commit=commit)})
-
-
-def test_content_of_another_kind_has_no_mark():
-    for content in (None, [], {"attempts": 3}, {"attempts": []}, {"code": "text"}):
-        assert code_marks("runs/x/train.json", content) == []

@@ -18,6 +18,19 @@ def attempt(kind: str, name: str, deterministic: bool | None) -> dict[str, Any]:
     }
 
 
+def trained(environment: Any, attempts: list[dict[str, Any]]) -> Trained:
+    return Trained.model_validate(
+        {
+            "weights": {"file": "weights.pt", "sha256": "0" * 64},
+            "iterations": 1,
+            "data_fingerprint": "0" * 64,
+            "code": {"commit": None, "modified": None},
+            "environment": environment,
+            "attempts": attempts,
+        }
+    )
+
+
 CPU, GPU = attempt("cpu", "a processor", None), attempt("cuda", "a GPU", None)
 FIXED, OTHER = attempt("cuda", "a GPU", True), attempt("cuda", "another GPU", True)
 UNKNOWN = {"environment": None, "parameters": None}  # of before attempts were recorded
@@ -37,12 +50,12 @@ UNKNOWN = {"environment": None, "parameters": None}  # of before attempts were r
     ],
 )
 def test_whether_bits_come_again(attempts: list[dict[str, Any]], text: str) -> None:
-    assert trained_on({**attempts[-1], "attempts": attempts}) == text
+    assert trained_on(trained(attempts[-1]["environment"], attempts)) == text
 
 
 @pytest.mark.parametrize(("device", "text"), [(CPU, "cpu"), (GPU, "cuda, bits not reproducible")])
 def test_of_earlier_results_the_last_device_is_known(device: dict[str, Any], text: str) -> None:
-    assert trained_on({"environment": device["environment"]}) == text
+    assert trained_on(trained(device["environment"], [])) == text
 
 
 @pytest.mark.parametrize("name", ["environment", "parameters"])
@@ -51,13 +64,6 @@ def test_what_an_attempt_says_is_checked_where_it_is_read(name: str) -> None:
         "environment": {"device": {"type": "<b>"}},
         "parameters": {"execution": {"deterministic": "no"}},
     }
-    values = {
-        "weights": {"file": "weights.pt", "sha256": "0" * 64},
-        "iterations": 1,
-        "data_fingerprint": "0" * 64,
-        "code": {"commit": None, "modified": None},
-        "environment": CPU["environment"],
-    }
-    assert Trained.model_validate({**values, "attempts": [FIXED]})
+    assert trained(CPU["environment"], [FIXED])
     with pytest.raises(ValueError, match=rf"attempts\.0\.{name}"):
-        Trained.model_validate({**values, "attempts": [{name: bad[name]}]})
+        trained(CPU["environment"], [{name: bad[name]}])

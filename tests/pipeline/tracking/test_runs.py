@@ -6,7 +6,7 @@ import pytest
 
 from dmnet.errors import DMNetError
 from dmnet.files import read_json, write_json, write_text
-from pipeline.tracking.runs import read_finished, system_points
+from pipeline.tracking.runs import read_finished, read_training, system_points
 
 
 def test_only_finite_measurements_of_the_system(tmp_path):
@@ -47,3 +47,11 @@ def test_a_history_that_is_no_file_is_told_in_one_line(build, finish, tmp_path):
     (folder / "history.jsonl").symlink_to("/dev/zero")
     with pytest.raises(DMNetError, match=r"history\.jsonl: cannot be read \(no plain file\)"):
         read_finished(experiment, run, tmp_path)
+
+
+def test_what_was_not_measured_at_an_iteration_is_no_point(build, tmp_path):
+    run = next(iter(build("toy").runs.values()))
+    rows = '{"iteration": 1, "loss": 0.5}\n{"iteration": 2, "loss": null, "val_miou": 0.25}\n'
+    write_text(tmp_path / "runs" / run.key / "history.jsonl", rows)
+    points = read_training(build("toy"), run, tmp_path).points
+    assert points == (("train/loss", 0.5, 1), ("val_miou", 0.25, 2))

@@ -29,6 +29,14 @@ HOSTILE = (
 )
 
 
+DATA = {"name": "a", "layout": "voc2012aug", "classes": 2, "ignore_index": 255, "label_map": {}}
+PROTOCOL = {
+    "data": {**DATA, "split": "val", "generate": None},
+    "split": "val",
+    "inference": {"mode": "whole"},
+}
+
+
 @pytest.fixture
 def root(tmp_path, monkeypatch):
     folder = tmp_path / RUN
@@ -89,3 +97,19 @@ def test_any_text_in_the_place_of_json_is_a_line(root, path, text, monkeypatch):
     assert any(line.startswith(path) for line in damage([path], root))
     monkeypatch.chdir(root)
     assert any(line.startswith(path) for line in verify(quick=True).wrong)
+
+
+def test_a_confusion_matrix_that_is_none_is_a_line(root):
+    """Of any size and shape, as a colleague's file may have it."""
+    path = f"{RUN}/evaluations/a-{'0' * 8}.json"
+    result = {
+        **{"run": KEY, "evaluation_hash": "0" * 64, "data_fingerprint": "f" * 64, "images": 2},
+        **{"weights_sha256": hashlib.sha256(b"weights").hexdigest(), "evaluation": PROTOCOL},
+        **{"miou": 0.5, "majority_class_miou": 0.5, "pixel_accuracy": 0.5, "per_class_iou": [0.5]},
+    }
+    (root / path).parent.mkdir()
+    for matrix in ([], [[1], [2]], [[1, 2]], [[1, 2], [3]], [[]]):
+        (root / path).write_text(json.dumps(result | {"confusion_matrix": matrix}))
+        assert any("a row and a column per class" in line for line in damage([path], root)), matrix
+    (root / path).write_text(json.dumps(result | {"confusion_matrix": [[2**62, 2**62], [1, 1]]}))
+    assert any("miou by its confusion matrix" in line for line in damage([path], root))

@@ -8,7 +8,7 @@ import pytest
 
 from dmnet.errors import DMNetError
 from pipeline.errors import ResultError
-from pipeline.results.of_cells import read_cell
+from pipeline.results.cells import read_cell
 
 
 @pytest.fixture
@@ -91,3 +91,17 @@ def test_a_result_without_its_metric_is_refused(cell, finish, read):
     path.write_text(json.dumps(content))
     with pytest.raises(ResultError, match=path.name):
         read(cell)
+
+
+def test_a_result_of_other_classes_is_refused(cell, finish, read):
+    path = finish(cell.evaluations[0], 0.5, per_class_iou=[0.5])
+    with pytest.raises(ResultError, match=f"{path.name}: has 1 values for 2 classes; delete"):
+        read(cell)
+
+
+def test_results_are_models_that_nobody_can_change(cell, finish, read):
+    finish(cell.evaluations[0], 0.5)
+    (run,) = read(cell).runs
+    assert (run.metrics.miou, run.trained.iterations) == (0.5, 7)
+    with pytest.raises(ValueError, match="frozen"):
+        run.metrics.miou = 0.9
