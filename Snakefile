@@ -32,7 +32,10 @@ resource_scopes:
 
 rule reports:
     input:
-        [paths.report(name) for name in (*study.jobs.tables, "claims", "index", "fidelity")],
+        [
+            paths.report(name)
+            for name in (*study.jobs.tables, "claims", "index", "fidelity")
+        ],
         [paths.report(figure, "png") for figure in study.jobs.figures],
         paths.report("overview", "html"),
     message:
