@@ -96,7 +96,7 @@ def data_manifest(name: str) -> str:
 
 
 def report(name: str, suffix: str = "md") -> str:
-    """Of `report`, `figure`, `summary`, `fidelity` and `page`."""
+    """Of `report`, `figure`, `summary`, `submission`, `fidelity` and `page`."""
     return f"{REPORTS}/{name}.{suffix}"
 
 
@@ -107,11 +107,6 @@ def metrics(name: str, suffix: str) -> str:
 
 def curves(table: str) -> str:
     return metrics(f"{table}-curves", "csv")
-
-
-def submission(table: str) -> str:
-    """Of `submission`: what describes the archive beside it."""
-    return report(f"{table}-submission", "json")
 
 
 def log(output: str) -> str:

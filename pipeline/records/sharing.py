@@ -107,7 +107,8 @@ def _here(entry: Entry, root: Path) -> list[str]:
     found = []
     for path in entry.outs:
         if (root / path).is_dir():
-            found += _relative((f for f in (root / path).rglob("*") if f.is_file()), root)
+            files = [file for file in (root / path).rglob("*") if file.is_file()]
+            found += [file.relative_to(root).as_posix() for file in files]
         elif (root / path).exists():
             found.append(path)
     return sorted(found)
@@ -136,10 +137,6 @@ def _drop_damaged(entry: Entry, before: set[str], root: Path) -> list[str]:
         if expected.get(path, "") is None:  # the list of a folder itself did not come whole
             cached(md5, root).unlink(missing_ok=True)
     return dropped
-
-
-def _relative(found: Iterable[Path], root: Path) -> list[str]:
-    return [path.relative_to(root).as_posix() for path in found]
 
 
 def push(root: Path = Path(".")) -> str:

@@ -64,8 +64,13 @@ def write_submission(
     submission = find_submission(experiment, table)
     output = folder / f"{table}-submission.json"
     archive = output.with_suffix(".tar")
-    output.unlink(missing_ok=True)  # it would name the archive's earlier content
-    archive.unlink(missing_ok=True)
+    for path in (output, archive):  # the first would name the archive's earlier content
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise ResultError(
+                f"{path}: cannot be replaced ({reason(error)}); move it away and run again"
+            ) from error
     data = Manifest.load(root / "data" / submission.dataset.name)
     data.require(submission.dataset)
     content = _read_manifest(submission, predictions, data, root)

@@ -3,11 +3,10 @@
 
 rule predict:
     input:
-        trained=lambda wildcards: study.inputs.weights_of(
-            paths.prediction(wildcards.key, wildcards.evaluation), ancient
-        ),
-        data=lambda wildcards: study.inputs.prediction_data(
-            wildcards.key, wildcards.evaluation, ancient
+        unpack(
+            lambda wildcards: study.inputs.of_result(
+                paths.prediction(wildcards.key, wildcards.evaluation), ancient
+            )
         ),
     output:
         paths.prediction("{key}", "{evaluation}"),  # names the PNGs beside it by SHA-256

@@ -40,13 +40,11 @@ rule import_release:
 
 rule evaluate_release:
     input:
-        trained=lambda wildcards: study.inputs.weights_of(
-            paths.evaluation(wildcards.key, wildcards.evaluation, paths.RELEASED),
-            ancient,
-        ),
-        data=lambda wildcards: study.inputs.evaluation_data(
-            paths.evaluation(wildcards.key, wildcards.evaluation, paths.RELEASED),
-            ancient,
+        unpack(
+            lambda wildcards: study.inputs.of_result(
+                paths.evaluation(wildcards.key, wildcards.evaluation, paths.RELEASED),
+                ancient,
+            )
         ),
     output:
         paths.evaluation("{key}", "{evaluation}", paths.RELEASED),

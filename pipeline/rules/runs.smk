@@ -51,11 +51,10 @@ rule train:
 
 rule evaluate:
     input:
-        trained=lambda wildcards: study.inputs.weights_of(
-            paths.evaluation(wildcards.key, wildcards.evaluation), ancient
-        ),
-        data=lambda wildcards: study.inputs.evaluation_data(
-            paths.evaluation(wildcards.key, wildcards.evaluation), ancient
+        unpack(
+            lambda wildcards: study.inputs.of_result(
+                paths.evaluation(wildcards.key, wildcards.evaluation), ancient
+            )
         ),
     output:
         paths.evaluation("{key}", "{evaluation}"),

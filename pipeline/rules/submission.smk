@@ -6,7 +6,7 @@ rule submission:
     input:
         predictions=lambda wildcards: study.jobs.submission(wildcards.table).predictions,
     output:
-        paths.submission("{table}"),
+        paths.report("{table}-submission", "json"),
     params:
         content=lambda wildcards: study.hashes.submission(wildcards.table),
     message:

@@ -35,21 +35,16 @@ class Inputs:
         settled = self._is_settled(key)
         return shared_inputs.data_of(paths.trained(key), manifest, settled, ancient)
 
-    def evaluation_data(self, output: str, ancient: Ancient) -> Any:
-        """The same for an evaluation, on a run's or on released weights."""
-        kind, key, *_ = output.split("/")
-        job = self._jobs.release(key).job if kind == paths.RELEASED else self._jobs.run(key).job
-        return _data_of(output, job.dataset.name, ancient)
-
-    def prediction_data(self, key: str, name: str, ancient: Ancient) -> Any:
-        """The same for label maps."""
-        dataset = self._jobs.prediction(key, name).config.data.name
-        return _data_of(paths.prediction(key, name), dataset, ancient)
-
-    def weights_of(self, output: str, ancient: Ancient) -> Any:
-        """The manifest of the weights that an evaluation or label maps are made with."""
-        path = paths.trained_of(output)
-        return ancient(path) if _is_of_its_run(output) else path
+    def of_result(self, output: str, ancient: Ancient) -> dict[str, Any]:
+        """What an evaluation or label maps are made of: the manifest of the weights, and the data,
+        by what is in them."""
+        trained = paths.trained_of(output)
+        settled = shared_inputs.is_settled(output, "weights_sha256", trained)
+        manifest = paths.data_manifest(self._dataset_of(output))
+        return {
+            "trained": ancient(trained) if settled else trained,
+            "data": shared_inputs.data_of(output, manifest, settled, ancient),
+        }
 
     def results_of(self, table: str) -> list[str]:
         experiment = self._jobs.experiment
@@ -60,6 +55,13 @@ class Inputs:
         cells = experiment.cells_of(table)
         return list(dict.fromkeys(path for cell in cells for path in cell.inputs))
 
+    def _dataset_of(self, output: str) -> str:
+        kind, key, *_ = output.split("/")
+        if kind == paths.PREDICTIONS:
+            return self._jobs.prediction(key, Path(output).stem).config.data.name
+        job = self._jobs.release(key).job if kind == paths.RELEASED else self._jobs.run(key).job
+        return job.dataset.name
+
     def _parent(self, key: str) -> str | None:
         parent = self._jobs.run(key).job.run.parent
         return paths.trained(parent) if parent else None
@@ -69,12 +71,3 @@ class Inputs:
         parent = self._parent(key)
         there = parent if parent and Path(parent).exists() else None
         return shared_inputs.is_settled(paths.trained(key), "start_weights", there)
-
-
-def _data_of(output: str, dataset: str, ancient: Ancient) -> Any:
-    manifest = paths.data_manifest(dataset)
-    return shared_inputs.data_of(output, manifest, _is_of_its_run(output), ancient)
-
-
-def _is_of_its_run(output: str) -> bool:
-    return shared_inputs.is_settled(output, "weights_sha256", paths.trained_of(output))

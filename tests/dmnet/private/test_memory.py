@@ -56,3 +56,7 @@ def test_a_setting_of_the_user_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("THP_MEM_ALLOC_ENABLE", "0")
     keep_large_blocks()
     assert os.environ["THP_MEM_ALLOC_ENABLE"] == "0"
+
+
+def test_glibc_takes_the_settings() -> None:
+    assert keep_large_blocks() == (platform.libc_ver()[0] == "glibc")

@@ -258,3 +258,11 @@ def test_an_outdated_archive_does_not_stay(predict, submit, root):
     with pytest.raises(ResultError):
         submit(predict(run="0123456789abcdef"))
     assert list((root / "reports").glob("*")) == []
+
+
+def test_a_folder_in_the_archives_place_is_named(predict, submit, root):
+    (root / "reports/table7-submission.tar").mkdir(parents=True)
+    with pytest.raises(
+        ResultError, match=r"submission\.tar: cannot be replaced \(.*\); move it away"
+    ):
+        submit(predict())

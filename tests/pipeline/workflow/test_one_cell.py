@@ -43,7 +43,7 @@ def answers(study, experiment):
     for key, name in experiment.evaluations:
         yield jobs.evaluation_json(key, name)
         kind = paths.RUNS if key in experiment.runs else paths.RELEASED
-        yield inputs.evaluation_data(paths.evaluation(key, name, kind), ancient)
+        yield inputs.of_result(paths.evaluation(key, name, kind), ancient)
     for cell in experiment.cells:
         if cell.measured:
             yield inputs.sources_of(cell.dataset.name)

@@ -29,7 +29,7 @@ def test_the_workflow_can_form_the_prediction_job():
         study.jobs.prediction_json(submission.run_key, submission.name)
     )
     assert content_hash(job) == content_hash(submission.config)
-    data = study.inputs.prediction_data(submission.run_key, submission.name, ancient=str)
+    data = study.inputs.of_result(name, ancient=str)["data"]
     assert data == "data/voc2012-test-procedural/manifest.json"
     assert study.hashes.dataset("voc2012-test-procedural")
 
