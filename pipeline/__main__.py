@@ -113,17 +113,15 @@ def report(arguments: argparse.Namespace) -> None:
 
 def partial(arguments: argparse.Namespace) -> None:
     """After a failure: the tables with a failed cell, as far as they have come."""
-    from pipeline.reports.build import build_report, count_sources
+    from pipeline.reports.build import build_report
     from pipeline.reports.verdict import load_rules
     from pipeline.reports.write import write_partial
 
     experiment = experiment_of(arguments)
     for table in experiment.tables:
         content = build_report(experiment, table, rules=load_rules(PARAMS))
-        counts = count_sources(content)
-        if counts["failed"]:
-            text = ", ".join(f"{count} {source}" for source, count in sorted(counts.items()))
-            print(f"{write_partial(content, arguments.folder)}: {text}")
+        if content.lacking("failed"):
+            print(f"{write_partial(content, arguments.folder)}: {content.source_counts}")
 
 
 def figure(arguments: argparse.Namespace) -> None:
@@ -153,22 +151,22 @@ def submission(arguments: argparse.Namespace) -> None:
 def summary(arguments: argparse.Namespace) -> None:
     """Claims and index, from the JSON reports of all tables."""
     from pipeline.experiments.figures import load_figures
-    from pipeline.reports.write import read_reports, write_summary
+    from pipeline.reports.write import write_summary
 
-    experiment, folder = experiment_of(arguments), arguments.folder
-    contents = read_reports(experiment, load_figures(PARAMS, experiment), folder)
-    write_summary(experiment, contents, folder)
+    experiment = experiment_of(arguments)
+    write_summary(experiment, load_figures(PARAMS, experiment), arguments.folder)
 
 
 def page(arguments: argparse.Namespace) -> None:
     """All reports on one self-contained page, from their JSON and the runs' histories."""
-    from pipeline.reports.html.page import read_histories, read_inputs, render_page
+    from pipeline.reports.html.inputs import read_histories, read_inputs
+    from pipeline.reports.html.page import render_page
 
     experiment, folder = experiment_of(arguments), arguments.folder
     reports, claims, figure = read_inputs(
-        list(experiment.tables), folder, experiment.preset_name, experiment.seeds
+        experiment.tables, folder, experiment.preset_name, experiment.seeds
     )
-    html = render_page(reports, claims, read_histories(reports), figure)
+    html = render_page(reports, claims, read_histories(reports.values()), figure)
     write_text(folder / "overview.html", html)
 
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from dmnet.checkout import is_package_of
 from dmnet.data.manifest import Manifest
 from dmnet.errors import DataError, DMNetError
 from pipeline.experiments import Experiment
 from pipeline.inspection.verify.reports import differences, rebuild
-from pipeline.reports.schemas import Report
-from pipeline.results.schemas import read_result_file
+from pipeline.reports.model.report import Report
+from pipeline.results.files import read_result_file
 
 
 def moved_on_lines(experiment: Experiment, root: Path = Path(".")) -> list[str]:
@@ -23,7 +22,7 @@ def moved_on_lines(experiment: Experiment, root: Path = Path(".")) -> list[str]:
             continue
         try:
             report = read_result_file(path, Report)
-            scale = (report["preset"]["name"], report["seeds"])
+            scale = (report.preset.name, report.seeds)
             if scale != (experiment.preset_name, experiment.seeds):
                 continue
             changes = moved_on(report, root)
@@ -34,21 +33,21 @@ def moved_on_lines(experiment: Experiment, root: Path = Path(".")) -> list[str]:
     return lines
 
 
-def moved_on(report: dict[str, Any], root: Path = Path(".")) -> list[str]:
+def moved_on(report: Report, root: Path = Path(".")) -> list[str]:
     """In words; nothing when the report is of today. Raises DMNetError."""
-    changed = list(differences(report, rebuild(report, root)))
+    changed = list(differences(report.model_dump(mode="json"), rebuild(report, root)))
     found = []
     if changed:
         places = {place.split(".")[0] for place, _, _ in changed}
         found.append(f"results or params ({', '.join(sorted(places))})")
-    found += [text for code in report["code"] if (text := _code(code["commit"], root))]
-    for dataset in report["datasets"]:
+    found += [text for code in report.code if (text := _code(code.commit, root))]
+    for dataset in report.datasets:
         try:
-            now = Manifest.load(root / "data" / dataset["used"]).fingerprint
+            now = Manifest.load(root / "data" / dataset.used).fingerprint
         except DataError:
             continue  # not here, so not another
-        if dataset["fingerprint"] not in (None, now):
-            found.append(f"data/{dataset['used']} is another than was measured on")
+        if dataset.fingerprint not in (None, now):
+            found.append(f"data/{dataset.used} is another than was measured on")
     return found
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from dmnet.errors import RunError
 from pipeline.errors import ResultError
 from pipeline.results.of_cells import CellResult, RunResult
-from pipeline.results.schemas import Counted, read_result_file
+from pipeline.results.schemas import Counted, MadeBy, read_result_file
 from pipeline.shown import words
 
 COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
@@ -44,15 +44,19 @@ def code_entry(code: Any, where: str) -> Code:
     return entry | ({"diff_sha256": words(diff)} if modified and diff else {})
 
 
-def commit_text(code: Code) -> str:
+def commit_text(code: MadeBy) -> str:
     """In Markdown."""
-    if code["commit"] is None:
-        return f"unknown ({code.get('reason') or 'not a git checkout'})"
-    text = f"`{code['commit'][:12]}`"
-    if code["modified"]:
-        digest = code.get("diff_sha256")
+    if code.commit is None:
+        return f"unknown ({code.reason or 'not a git checkout'})"
+    text = f"`{code.commit[:12]}`"
+    if code.modified:
+        digest = code.diff_sha256
         text += " with uncommitted changes" + (f" (SHA-256 `{digest[:12]}`)" if digest else "")
     return text
+
+
+def _text(code: Code) -> str:
+    return commit_text(MadeBy.model_validate(code))
 
 
 def trained_by(results: Iterable[CellResult]) -> list[Code]:
@@ -121,7 +125,7 @@ def code_marks(path: str, content: Any) -> list[str]:
     if len(codes) > 1 and (None in hashes or len(set(map(str, hashes))) > 1):
         parts = [
             f"iterations {words(_at(attempt, 'from'))} to {words(_at(attempt, 'to'))} by "
-            + (commit_text(code_entry(code, path)) if code else "unrecorded code")
+            + (_text(code_entry(code, path)) if code else "unrecorded code")
             for attempt, code in zip(attempts, codes, strict=True)
         ]
         return [f"{path}: its attempts had different code ({', '.join(parts)}); {again}"]

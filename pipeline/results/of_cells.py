@@ -12,7 +12,15 @@ from dmnet.config import content_hash
 from pipeline.errors import ResultError
 from pipeline.experiments import Cell, Evaluation, Experiment
 from pipeline.results.failures import Failure, failure_of
-from pipeline.results.schemas import Counted, Evaluated, Released, Timed, Trained, read_result_file
+from pipeline.results.schemas import (
+    CellSource,
+    Counted,
+    Evaluated,
+    Released,
+    Timed,
+    Trained,
+    read_result_file,
+)
 from pipeline.spec.official import OfficialValue, official_value
 
 
@@ -56,11 +64,11 @@ class CellResult:
     released: RunResult | None = None  # measured on the weights that the source published
 
     @property
-    def source(self) -> str:
+    def source(self) -> CellSource:
         """Where the value comes from: official (a test server), trained, released (a published
         checkpoint, measured here), profiled, cited (only quoted), pending, failed, or absent (no
         such class in the data)."""
-        missing = "pending" if self.failure is None else "failed"
+        missing: CellSource = "pending" if self.failure is None else "failed"
         if self.official is not None:
             return "official"
         if self.cell.profile is not None:

@@ -45,6 +45,29 @@ class File(Part):
     sha256: Sha256
 
 
+# Where a cell's value comes from (CellResult.source).
+CellSource = Literal[
+    "official", "trained", "released", "profiled", "cited", "pending", "failed", "absent"
+]
+
+
+def _is_empty(value: object) -> bool:
+    return not value
+
+
+class MadeBy(Part):
+    """The code that made something, as a report names it."""
+
+    commit: Commit | None
+    modified: bool | None
+    diff_sha256: Sha256 | None = Field(None, exclude_if=_is_empty)
+    reason: str | None = Field(None, exclude_if=_is_empty)  # why no commit is known
+
+
+class MeasuredBy(MadeBy):
+    cells: list[str]
+
+
 class Code(Part):
     commit: Commit | None
     modified: bool | None
@@ -216,6 +239,18 @@ class Progress(Part):
     iteration: Count
     eta_seconds: Seconds
     val_miou: Fraction | None
+
+
+class HistoryRow(Part):
+    """A line of `runs/<key>/history.jsonl`, which `read_history` has checked; other numbers may
+    stand there, too."""
+
+    iteration: int
+    loss: float | None = None
+    loss_auxiliary: float | None = None
+    loss_main: float | None = None
+    lr: float | None = None
+    val_miou: float | None = None
 
 
 FileT = TypeVar("FileT", bound=BaseModel)

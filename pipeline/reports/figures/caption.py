@@ -7,6 +7,7 @@ from typing import Any
 from tabulate import tabulate
 
 from pipeline.results.made_by import commit_text
+from pipeline.results.schemas import MadeBy
 
 
 def render_caption(content: dict[str, Any]) -> str:
@@ -92,8 +93,13 @@ def _origins(content: dict[str, Any]) -> str:
 
 def _commit(column: dict[str, Any]) -> str:
     """Which trained, and which predicted where it is another."""
-    trained, predicted = commit_text(column), column.get("predicted_by")
-    return f"{trained}; predicted by {commit_text(predicted)}" if predicted else trained
+    trained = commit_text(MadeBy(commit=column["commit"], modified=column["modified"]))
+    predicted = column.get("predicted_by")
+    return (
+        f"{trained}; predicted by {commit_text(MadeBy.model_validate(predicted))}"
+        if predicted
+        else trained
+    )
 
 
 def percent(number: float | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.reports.build import build_report, cells_of
+from pipeline.reports.build import build_report
 from pipeline.reports.markdown.table import render_markdown
 
 
@@ -102,7 +102,7 @@ def test_the_form_of_the_evaluations_is_told_where_it_is_not_the_plain_one(build
         finish(experiment.cells[0].evaluations[0], 0.5, form=form)
         report = build_report(experiment, "toy", tmp_path)
         assert ("Evaluated in the optimised form" in render_markdown(report)) is told
-    assert cells_of(report)[0]["runs"][0]["evaluated_on"] == "cpu, optimised form"
+    assert report.cells[0].runs[0].evaluated_on == "cpu, optimised form"
 
 
 def test_values_chosen_by_the_tables_own_cells_are_listed(markdown):

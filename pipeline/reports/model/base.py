@@ -1,0 +1,42 @@
+"""What the models of reports are made of."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from pydantic import BaseModel, Field
+
+from dmnet.files import to_json
+from pipeline.results.schemas import Part
+
+Number = Annotated[float, Field(gt=-1e15, lt=1e15)]
+Seeds = Annotated[int, Field(ge=1, le=1000)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]{0,99}$")]
+
+
+class ReportPart(Part):
+    """With texts of `params/`, which may have several lines."""
+
+    lines: ClassVar[bool] = True
+
+
+class Scale(ReportPart):
+    """A preset, by what it says of itself."""
+
+    name: Name
+    title: str
+    shows: str
+
+
+class Preset(Scale):
+    judged: bool
+
+
+def json_of(content: BaseModel) -> str:
+    """The file's text."""
+    return to_json(content.model_dump(mode="json"))
+
+
+def is_empty(value: object) -> bool:
+    """What a file leaves out: no entry stands there for nothing."""
+    return not value
