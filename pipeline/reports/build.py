@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 
@@ -21,13 +21,13 @@ from pipeline.reports.model.report import (
     Dataset,
     Failed,
     Official,
+    Origin,
     ReleasedOfCell,
     Report,
     ReportedCell,
     Row,
     RunOfCell,
     Setting,
-    Settings,
     Verdict,
 )
 from pipeline.reports.ranking import rank_agreements
@@ -36,7 +36,7 @@ from pipeline.results.made_by import code_notes, measured_by, trained_by
 from pipeline.results.of_cells import CellResult, RunResult, in_words, read_cell, weights_of
 from pipeline.results.schemas import MadeBy, MeasuredBy
 from pipeline.results.trained_on import trained_on
-from pipeline.spec.official import official_notes
+from pipeline.spec.official import OfficialResult, official_notes
 from pipeline.spec.settings import part_of
 from pipeline.spec.tables import CellSpec, Entry, HowSpec
 
@@ -84,14 +84,7 @@ def _report(experiment: Experiment, table: str, root: Path, rules: Rules | None)
         ],
         columns=list(spec.columns),
         rows=[_row(row, reported) for row in spec.rows],
-        settings=Settings(
-            assumed=_settings(cells, "assumed"),
-            inherited=_settings(cells, "inherited"),
-            derived=_settings(cells, "derived"),
-            stated=_settings(cells, "stated"),
-            table=_settings(cells, "table"),
-            preset=_settings(cells, "preset"),
-        ),
+        settings={origin: _settings(cells, origin) for origin in get_args(Origin)},
         not_comparable=spec.defaults.not_comparable,
         bold=bold_places(spec),
         notes=[
@@ -114,6 +107,7 @@ def _row(row: Mapping[str, Entry], reported: Mapping[str, ReportedCell]) -> Row:
 
 def _cell(result: CellResult, verdict: Verdict | None) -> ReportedCell:
     cell, failed = result.cell, result.failed_job
+    counted = cell.spec.profile or cell.spec.speed
     return ReportedCell(
         cell=cell.id,
         dataset=cell.published_dataset,
@@ -123,15 +117,19 @@ def _cell(result: CellResult, verdict: Verdict | None) -> ReportedCell:
         difference=result.difference,
         verdict=verdict,
         source=result.source,
-        official=_official(result),
+        official=_official(result.official.result) if result.official else None,
         profile=cell.profile.key if cell.profile else None,
         speed=cell.speed.key if cell.speed else None,
-        metric=_metric(cell),
+        metric=counted.measure if counted else cell.spec.metric,
         note=cell.spec.note,
         failed=Failed(log=failed["log"], error=failed["error"]) if failed else None,
         released=_released(result),
         runs=[_run(seed, run) for seed, run in enumerate(result.runs)],
     )
+
+
+def _official(given: OfficialResult) -> Official:
+    return Official(run=given.run, source=given.source, date=given.date.isoformat())
 
 
 def _run(seed: int, run: RunResult) -> RunOfCell:
@@ -169,11 +167,6 @@ def _released(result: CellResult) -> ReleasedOfCell | None:
     )
 
 
-def _metric(cell: Cell) -> str:
-    counted = cell.spec.profile or cell.spec.speed
-    return cell.spec.metric if counted is None else counted.measure
-
-
 def _devices(results: dict[str, CellResult]) -> list[str]:
     """What speed and memory were measured on, in words; several after a change of machine."""
     found = {device_text(result.speed) for result in results.values() if result.speed is not None}
@@ -193,13 +186,6 @@ def device_text(speed: dict[str, Any]) -> str:
         name += ", mixed precision" if speed.get("amp") else ", float32 for mixed precision"
     kind = speed.get("memory_kind")
     return f"{name} (memory: {kind})" if kind else name
-
-
-def _official(result: CellResult) -> Official | None:
-    if result.official is None:
-        return None
-    entry = result.official.result
-    return Official(run=entry.run, source=entry.source, date=entry.date.isoformat())
 
 
 def _official_notes(

@@ -14,33 +14,21 @@ from pipeline.results.schemas import HistoryRow
 
 def metrics_of(report: Report) -> dict[str, dict[str, float]]:
     """cell -> its numbers; what is pending has no entry."""
-    return {
-        cell.name: {name: number for name, number in _numbers(cell).items() if number is not None}
-        for cell in report.cells
-        if cell.ours is not None
-    }
+    return {cell.name: _numbers(cell) for cell in report.cells if cell.ours is not None}
 
 
-def _numbers(cell: ReportedCell) -> dict[str, float | None]:
-    return {
-        "published": cell.published,
-        "ours": cell.ours,
-        "difference": cell.difference,
-        "spread": cell.spread,
-    }
+def _numbers(cell: ReportedCell) -> dict[str, float]:
+    found = {"published": cell.published, "ours": cell.ours}
+    found |= {"difference": cell.difference, "spread": cell.spread}
+    return {name: number for name, number in found.items() if number is not None}
 
 
 def points_of(report: Report) -> str:
     """CSV: one line per cell with both numbers."""
     # Speed and memory are of two devices, and no mIoU.
-    return _csv(
-        ("cell", "published", "ours"),
-        (
-            (cell.name, cell.published, cell.ours)
-            for cell in report.cells
-            if cell.ours is not None and cell.published is not None and not cell.speed
-        ),
-    )
+    cells = [cell for cell in report.cells if cell.ours is not None and not cell.speed]
+    lines = [(c.name, c.published, c.ours) for c in cells if c.published is not None]
+    return _csv(("cell", "published", "ours"), lines)
 
 
 def curves_of(report: Report, root: Path = Path(".")) -> str:

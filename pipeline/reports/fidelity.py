@@ -15,7 +15,7 @@ from dmnet.files import sha256_bytes, sha256_file, write_text
 from pipeline.errors import ResultError
 from pipeline.reports.markdown.tables import pipe_table
 from pipeline.reports.model.base import json_of
-from pipeline.reports.model.fidelity import Comparison, Comparisons, Fidelity, Machine
+from pipeline.reports.model.fidelity import Comparison, Fidelity, Machine
 from pipeline.reports.write import PARTIAL
 from pipeline.results.files import read_result_file
 
@@ -43,14 +43,13 @@ def write_fidelity(folder: Path) -> None:
     # Tests compare by assert, which this setting leaves out of all but pytest's own files.
     asserting = {name: value for name, value in os.environ.items() if name != "PYTHONOPTIMIZE"}
     code = subprocess.run(command, env=asserting, check=False).returncode
-    made = read_result_file(raw, Comparisons) if raw.exists() else None
-    if made is None or not made.comparisons:
+    told = read_result_file(raw, Fidelity) if raw.exists() else None
+    if told is None or not told.comparisons:
         raise ResultError(f"{TESTS}: no comparison was made; run `{' '.join(command[1:])}`")
-    found = Fidelity(
-        made=Machine(processor=processor(), **dict(made.made)),
-        comparisons=made.comparisons,
-        broken=code != 0 and all(row.holds for row in made.comparisons),
-    )
+    instructions, threads = told.made.instructions, told.made.threads
+    made = Machine(processor=processor(), instructions=instructions, threads=threads)
+    broken = code != 0 and not told.failed
+    found = Fidelity(made=made, comparisons=told.comparisons, broken=broken)
     text = render_fidelity(found)
     if found.broken or found.failed:
         write_text(raw.with_suffix(".md"), text)

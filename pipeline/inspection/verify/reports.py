@@ -79,25 +79,22 @@ def _verify_table(findings: Findings, path: str, report: Report, content: Any) -
         f"reports/metrics/{table}.json": to_json(metrics_of(report)),
         f"reports/metrics/{table}.csv": points_of(report),
     }
+    changed: list[tuple[str, Any, Any]] = []
     try:
         if not _absent_runs(findings, report):
-            _compare(findings, path, content, rebuild(report, findings.root), todo)
+            changed = list(differences(content, rebuild(report, findings.root)))
             texts[f"reports/metrics/{table}-curves.csv"] = curves_of(report, findings.root)
     except DMNetError as error:
         reason = str(error).partition("; ")[0]  # what to do is said at the file itself
         findings.add(path, "a report that these results and params give", reason, todo)
         return
-    for name, expected in texts.items():
-        _same_text(findings, name, path, expected, todo)
-
-
-def _compare(findings: Findings, path: str, old: Any, new: Any, todo: str) -> None:
-    changed = list(differences(old, new))
     for where, found, expected in changed[:NAMED]:
         findings.same(path, f"{where} (by results and params of now)", expected, found, todo)
     if len(changed) > NAMED:
         more = f"{len(changed) - NAMED} more differences"
         findings.add(path, "what results and params of now give", more, todo)
+    for name, expected in texts.items():
+        _same_text(findings, name, path, expected, todo)
 
 
 def _absent_runs(findings: Findings, report: Report) -> bool:

@@ -26,7 +26,7 @@ from pipeline.reports.html.plots import (
 from pipeline.reports.markdown.notes import notes_of
 from pipeline.reports.markdown.origins import sections_of, short_value
 from pipeline.reports.model.claims import Claims
-from pipeline.reports.model.report import Report, ReportedCell, Row, Setting
+from pipeline.reports.model.report import Report, ReportedCell, Setting, is_cell
 from pipeline.reports.numbers import interval_text, margin_text
 from pipeline.results.made_by import commit_text
 from pipeline.results.schemas import HistoryRow
@@ -54,10 +54,11 @@ def render_page(
         lstrip_blocks=True,
     )
     # `svg` is only ever given what plots.py made.
-    environment.filters |= {"svg": Markup, "value": short_value}
+    environment.filters |= {"svg": Markup, "value": short_value, "parts": _label}
     environment.filters |= {"margin": margin_text, "interval": interval_text}
+    environment.tests["cell"] = is_cell
     tables = [_table(report, histories) for report in reports.values()]
-    statuses = Counter(cell.status for table in tables for cell in table.cells)
+    statuses = Counter(cell.status for table in tables for cell in table.cells.values())
     commits = {commit_text(code) for report in reports.values() for code in report.code}
     first = next(iter(reports.values()))
     page = environment.get_template("overview.html.j2").render(
@@ -83,16 +84,6 @@ def render_page(
 
 
 @dataclass(frozen=True)
-class _Entry:
-    """Of a row, in a column: a cell, or a text as (text, address) parts."""
-
-    bold: bool
-    wide: bool
-    cell: ShownCell | None
-    parts: list[tuple[str, str | None]]
-
-
-@dataclass(frozen=True)
 class _Curves:
     """Of a table's runs: loss and validation mIoU."""
 
@@ -104,44 +95,25 @@ class _Curves:
 @dataclass(frozen=True)
 class _Table:
     report: Report
-    columns: list[tuple[str, bool]]  # name, whether numbers stand in it
-    rows: list[tuple[object, list[_Entry]]]  # heading, entries
+    cells: dict[str, ShownCell]  # by name, in reading order
     notes: list[str]
+    settings: list[tuple[str, list[Setting]]]  # by title
     curves: _Curves | None
-
-    @property
-    def cells(self) -> list[ShownCell]:
-        return [entry.cell for _, row in self.rows for entry in row if entry.cell]
-
-    @property
-    def width(self) -> int:
-        return sum(3 if wide else 1 for _, wide in self.columns)
-
-    @property
-    def settings(self) -> list[tuple[str, list[Setting]]]:
-        return sections_of(self.report.settings)
 
 
 def _table(report: Report, histories: Histories) -> _Table:
+    entries = ((row.get(column), column) for row in report.rows for column in report.columns)
     return _Table(
         report,
-        [(column, column in report.number_columns) for column in report.columns],
-        [(row.get("heading"), _entries(report, row)) for row in report.rows],
+        {c.cell: shown(c, report.decimals_of(at)) for c, at in entries if is_cell(c)},
         [note.replace("`", "") for note in notes_of(report, one_line)],
+        sections_of(report),
         _curves(report, histories),
     )
 
 
-def _entries(report: Report, row: Row) -> list[_Entry]:
-    found = []
-    for column in report.columns:
-        entry, decimals = row.get(column), report.decimals_of(column)
-        cell = shown(entry, decimals) if isinstance(entry, ReportedCell) else None
-        text = f"{entry:.{decimals}f} (quoted)" if isinstance(entry, float) else entry
-        parts = linked(text) if isinstance(text, str) else []
-        bold, wide = report.is_bold(row, column), column in report.number_columns
-        found.append(_Entry(bold, wide, cell, parts))
-    return found
+def _label(entry: str | float | None, decimals: int) -> list[tuple[str, str | None]]:
+    return linked(f"{entry:.{decimals}f} (quoted)" if isinstance(entry, float) else entry or "")
 
 
 LINK = re.compile(r"\[([^\]]*)\]\((https?://[^)\s]+)\)")

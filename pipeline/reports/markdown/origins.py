@@ -5,7 +5,14 @@ from __future__ import annotations
 from pydantic import JsonValue
 
 from pipeline.reports.markdown.tables import pipe_table
-from pipeline.reports.model.report import Report, ReportedCell, Setting, Settings
+from pipeline.reports.model.report import (
+    Origin,
+    ReleasedOfCell,
+    Report,
+    ReportedCell,
+    RunOfCell,
+    Setting,
+)
 from pipeline.reports.numbers import number_text, two_places
 from pipeline.shown import code, markdown
 
@@ -26,55 +33,44 @@ def _lines(cell: ReportedCell) -> list[list[str]]:
         counted = f"`counts/{cell.profile}`" if cell.profile else ""
         measured = f"`speed/{cell.speed}`" if cell.speed else counted
         lines.append([cell.source, measured, "", number_text(cell), "", "", ""])
-    for run in cell.runs:
-        lines.append(
-            [
-                "trained, measured here" if cell.official else cell.source,
-                f"`{run.run}`",
-                str(run.seed),
-                two_places(run.value),
-                f"`{run.evaluation}`",
-                code(run.weights_sha256[:12]),
-                markdown(run.trained_on),
-            ]
-        )
+    source: str = "trained, measured here" if cell.official else cell.source
+    lines += [_line(source, str(run.seed), run, run.trained_on) for run in cell.runs]
     if released := cell.released:
-        lines.append(
-            [
-                f"released: {code(released.file)}" + ("" if released.verified else ", unverified"),
-                f"`{released.run}`",
-                "",
-                two_places(released.value),
-                f"`{released.evaluation}`",
-                code(released.weights_sha256[:12]),
-                markdown(released.evaluated_on),
-            ]
-        )
+        source = f"released: {code(released.file)}"
+        source += "" if released.verified else ", unverified"
+        lines.append(_line(source, "", released, released.evaluated_on))
     return lines
 
 
-def render_settings(settings: Settings) -> str:
-    headers = ["Setting", "Value", "Source or reason"]
-    return "\n\n".join(
-        f"### {title}\n\n"
-        + pipe_table(
-            [[f"`{s.key}`", f"`{short_value(s.value)}`", s.source] for s in entries], headers
-        )
-        for title, entries in sections_of(settings)
-    )
+def _line(source: str, seed: str, run: RunOfCell | ReleasedOfCell, device: str) -> list[str]:
+    weights = code(run.weights_sha256[:12])
+    measured = [two_places(run.value), f"`{run.evaluation}`", weights, markdown(device)]
+    return [source, f"`{run.run}`", seed, *measured]
 
 
-def sections_of(settings: Settings) -> list[tuple[str, list[Setting]]]:
+SECTIONS: dict[Origin, str] = {
+    "table": "Chosen by the table's own cells",
+    "assumed": "Assumed: the source does not say",
+    "inherited": "Inherited from another implementation",
+    "derived": "Derived from what the source states",
+    "preset": "Changed by the preset",
+    "stated": "Stated by the source",
+}
+
+
+def sections_of(report: Report) -> list[tuple[str, list[Setting]]]:
     """(title, settings) of each origin that there is."""
-    sections = [
-        ("Chosen by the table's own cells", settings.table),
-        ("Assumed: the source does not say", settings.assumed),
-        ("Inherited from another implementation", settings.inherited),
-        ("Derived from what the source states", settings.derived),
-        ("Changed by the preset", settings.preset),
-        ("Stated by the source", settings.stated),
-    ]
-    return [(title, entries) for title, entries in sections if entries]
+    found = [(title, report.settings.get(origin, [])) for origin, title in SECTIONS.items()]
+    return [(title, settings) for title, settings in found if settings]
+
+
+def render_settings(report: Report) -> str:
+    headers = ["Setting", "Value", "Source or reason"]
+    parts = []
+    for title, settings in sections_of(report):
+        rows = [[f"`{s.key}`", f"`{short_value(s.value)}`", s.source] for s in settings]
+        parts.append(f"### {title}\n\n{pipe_table(rows, headers)}")
+    return "\n\n".join(parts)
 
 
 def short_value(value: JsonValue) -> str:

@@ -29,7 +29,7 @@ def render_markdown(report: Report) -> str:
         "## Where each number comes from",
         render_origins(report),
         "## What the numbers rest on",
-        render_settings(report.settings),
+        render_settings(report),
     ]
     return "\n\n".join(filter(None, parts)) + "\n"
 

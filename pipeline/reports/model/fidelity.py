@@ -21,25 +21,15 @@ class Comparison(ReportPart):
         return f"{self.model}: {self.what}"
 
 
-class Precision(ReportPart):
-    """What PyTorch computed with."""
-
+class Machine(ReportPart):
+    processor: str = ""  # not told by the tests
     instructions: str
     threads: int
 
 
-class Machine(Precision):
-    processor: str
-
-
-class Comparisons(ReportPart):
-    """As the tests leave them."""
-
-    made: Precision
-    comparisons: list[Comparison]
-
-
 class Fidelity(ReportPart):
+    """As the tests leave it, and with what they cannot know."""
+
     made: Machine
     comparisons: list[Comparison]
     broken: bool = Field(False, exclude_if=is_empty)  # a test ended before it compared

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Annotated
+from typing import Annotated, Literal, TypeGuard
 
 from pydantic import Field, JsonValue, model_validator
 
@@ -132,6 +132,11 @@ class ReportedCell(ReportPart):
         return [*self.runs, *([self.released] if self.released else [])]
 
 
+def is_cell(entry: object) -> TypeGuard[ReportedCell]:
+    """Of a row's entry."""
+    return isinstance(entry, ReportedCell)
+
+
 Row = dict[str, ReportedCell | str | Number | None]  # column -> cell, label or quoted number
 
 
@@ -156,15 +161,7 @@ class Setting(ReportPart):
     source: str
 
 
-class Settings(ReportPart):
-    """By their origin."""
-
-    assumed: list[Setting]
-    inherited: list[Setting]
-    derived: list[Setting]
-    stated: list[Setting]
-    table: list[Setting]
-    preset: list[Setting]
+Origin = Literal["assumed", "inherited", "derived", "stated", "table", "preset"]
 
 
 class Report(ReportPart):
@@ -183,7 +180,7 @@ class Report(ReportPart):
     measured_by: list[MeasuredBy] = Field([], exclude_if=is_empty)  # where it is not `code`
     columns: list[str]
     rows: list[Row]
-    settings: Settings
+    settings: dict[Origin, list[Setting]]
     not_comparable: str | None
     bold: list[BoldPlace] = Field([], exclude_if=is_empty)
     notes: list[str]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from typing import Any, get_args
 
 from pipeline.reports.model.claims import JudgedClaim
-from pipeline.reports.model.report import Report, ReportedCell
+from pipeline.reports.model.report import Origin, Report, ReportedCell
 
 CELL = {
     "dataset": "voc2012aug",
@@ -28,7 +28,7 @@ DATASET = {
     **dict.fromkeys(("fingerprint", "images", "majority_class_miou")),
     "stand_in": False,
 }
-ORIGINS = ("assumed", "inherited", "derived", "stated", "table", "preset")
+ORIGINS = get_args(Origin)
 CLAIM = {
     **{"claim": "made-up", "says": "Wide is better", "where": "section 5", "bold": False},
     **{"reading": None, "note": None, "paper": {"status": "holds"}, "ours": {"status": "pending"}},

@@ -46,12 +46,12 @@ def test_a_stand_in_is_called_one(report):
 
 
 def test_settings_are_grouped_by_origin_with_their_source(report):
-    stated = {entry.key: entry for entry in report.settings.stated}
+    stated = {entry.key: entry for entry in report.settings["stated"]}
     assert stated["recipe.crop_size"].value == [32, 48]
     assert stated["recipe.crop_size"].source == "section 4"
-    changed = {entry.key: entry.value for entry in report.settings.preset}
+    changed = {entry.key: entry.value for entry in report.settings["preset"]}
     assert changed == {"recipe.iterations": 7, "backbone.width": 4}
-    assert [e.value for e in report.settings.table if e.key == "recipe.lr"] == [0.5]
+    assert [e.value for e in report.settings["table"] if e.key == "recipe.lr"] == [0.5]
 
 
 def test_commits_of_the_runs_are_named_once(report):

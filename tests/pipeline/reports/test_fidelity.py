@@ -14,7 +14,7 @@ from pipeline.errors import ResultError
 from pipeline.reports.fidelity import render_fidelity, write_fidelity
 from pipeline.reports.model.fidelity import Fidelity
 
-CONFTEST = Path(__file__).resolve().parents[3] / "conftest.py"
+CONFTEST = Path(__file__).resolve().parents[2] / "conftest.py"
 COMPARING = """
 import torch
 

@@ -71,7 +71,7 @@ def test_what_the_paper_does_not_say_stands_in_each_report(paper, tmp_path, tabl
     """All but Table 3, which trains nothing."""
     settings = build_report(paper, table, tmp_path, load_rules(PARAMS)).settings
     listed = {}
-    for entry in (*settings.assumed, *settings.inherited):
+    for entry in (*settings["assumed"], *settings["inherited"]):
         listed.setdefault(entry.key, []).append(entry.value)
     expected = dict(OPEN)
     expected |= OF_DMNET if table != "table2" else {}
