@@ -51,9 +51,11 @@ def _header(report: Report) -> str:
         rows.append(["Cells", f"**partial**: {report.source_counts}"])
     rows.append(["Seeds", f"{report.seeds}"])
     agreements = report.rank_agreement
-    for dataset, agreement in agreements.items():
-        where = f" on `{dataset}`" if len(agreements) > 1 else ""
-        rows.append([f"Agreement with the published order{where}", describe_agreement(agreement)])
+    for dataset in dict.fromkeys(cell.dataset for cell in report.cells):  # JSON's are sorted
+        if agreement := agreements.get(dataset or ""):
+            where = f" on `{dataset}`" if len(agreements) > 1 else ""
+            text = describe_agreement(agreement)
+            rows.append([f"Agreement with the published order{where}", text])
     if report.devices:
         rows.append(["Speed and memory measured on", "; ".join(map(markdown, report.devices))])
     if shows_verdicts(report):

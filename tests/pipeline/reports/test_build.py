@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pipeline.errors import ResultError
 from pipeline.reports.build import build_report
 from pipeline.reports.model.base import json_of
 
@@ -73,6 +74,12 @@ def test_equal_results_give_equal_bytes(build, finish, tmp_path):
     first = json_of(build_report(experiment, "toy", tmp_path))
     assert json_of(build_report(build("toy"), "toy", tmp_path)) == first
     assert str(tmp_path) not in first.replace(str(tmp_path / "params"), "params")
+
+
+def test_what_could_not_be_read_again_is_not_built(build, edit, tmp_path):
+    edit("tables/toy.yaml", "columns:", "decimals: 11\ncolumns:")
+    with pytest.raises(ResultError, match=r"reports/toy\.json: `decimals` = 11: .*equal to 10"):
+        build_report(build("toy"), "toy", tmp_path)
 
 
 def test_at_a_judged_preset_a_finished_cell_has_a_verdict(build, finish, rules, tmp_path):
