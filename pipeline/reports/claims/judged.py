@@ -10,7 +10,7 @@ an interval of two one-sided bounds (`conditions.py`, `spread.py`), and it
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -119,7 +119,7 @@ def _on_ours(claim: Claim, ours: _Ours) -> Judgement:
     if others:
         remark = f"not measured on weights that were trained here: {_shortened(others)}"
         return Judgement(status=NOT_COMPARABLE, remark=remark)
-    shared = _same_measurement(found)
+    shared = _first_alike(found, _same_measurement)
     if shared and not isinstance(spec.predicate, Equal):
         return Judgement(status=NOT_COMPARABLE, remark=f"one run here: {' and '.join(shared)}")
     return _judge(claim, spec.predicate, found, ours)
@@ -135,9 +135,9 @@ def _judge(claim: Claim, predicate: Predicate, cells: list[ReportedCell], ours: 
     low = _rounded(lower_bound(condition, estimate, error))
     high = _rounded(upper_bound(condition, estimate, error))
     remark = None
-    if shared := _same_measurement(cells):
+    if shared := _first_alike(cells, _same_measurement):
         remark = f"by construction, one run here: {' and '.join(shared)}"
-    elif alike := _same_weights(cells):
+    elif alike := _first_alike(cells, _same_weights):
         remark = (
             f"the runs of {' and '.join(alike)} ended with the same weights: what tells them "
             "apart has no effect at this scale"
@@ -210,28 +210,20 @@ def _shortened(names: list[str], shown: int = 3) -> str:
     return ", ".join(names[:shown]) + more
 
 
-def _same_measurement(cells: list[ReportedCell]) -> list[str]:
-    """The first cells that are one and the same number of one run, under several names."""
-    keys = []
+def _same_measurement(cell: ReportedCell) -> object:
+    """Equal where cells are one and the same number of one run, under several names."""
+    return [(run.run, run.evaluation) for run in cell.runs] or cell.profile or cell.speed
+
+
+def _same_weights(cell: ReportedCell) -> object:
+    """Equal where different runs ended with the same weights, measured alike."""
+    return [(run.weights_sha256, run.evaluation) for run in cell.runs]
+
+
+def _first_alike(cells: list[ReportedCell], key: Callable[[ReportedCell], object]) -> list[str]:
+    """The first cells of one metric that share a key; nothing is shared by none."""
+    groups: dict[str, list[str]] = {}
     for cell in cells:
-        measured = [(run.run, run.evaluation) for run in cell.runs]
-        key = (measured, cell.profile or cell.speed)
-        keys.append(f"{key} {cell.metric}" if any(key) else "")
-    return _first_alike(keys, cells)
-
-
-def _same_weights(cells: list[ReportedCell]) -> list[str]:
-    """The first cells whose different runs ended with the same weights, measured alike."""
-    keys = []
-    for cell in cells:
-        measured = [(run.weights_sha256, run.evaluation) for run in cell.runs]
-        keys.append(f"{measured} {cell.metric}" if measured else "")
-    return _first_alike(keys, cells)
-
-
-def _first_alike(keys: list[str], cells: list[ReportedCell]) -> list[str]:
-    """The cells that share the first key that several have; an empty key is shared by none."""
-    for key in keys:
-        if key and keys.count(key) > 1:
-            return [cell.cell for found, cell in zip(keys, cells, strict=True) if found == key]
-    return []
+        if found := key(cell):
+            groups.setdefault(f"{found} {cell.metric}", []).append(cell.cell)
+    return next((names for names in groups.values() if len(names) > 1), [])

@@ -77,22 +77,13 @@ def _measured_text(report: Report) -> str:
 
 def _tables(report: Report) -> list[str]:
     """The table, or its sub-tables with their headings."""
+    starts = [at for at, row in enumerate(report.rows) if at == 0 or "heading" in row]
     parts = []
-    for heading, rows in sub_tables(report):
+    for start, end in zip(starts, [*starts[1:], None], strict=True):
+        heading = report.rows[start].get("heading")
         parts += [f"## {heading}"] if heading else []
-        parts.append(_table(report, rows))
+        parts.append(_table(report, report.rows[start:end]))
     return parts
-
-
-def sub_tables(report: Report) -> list[tuple[str | None, list[Row]]]:
-    """(heading, rows): the rows up to the next heading."""
-    groups: list[tuple[str | None, list[Row]]] = []
-    for row in report.rows:
-        if not groups or "heading" in row:
-            heading = row.get("heading")
-            groups.append((heading if isinstance(heading, str) else None, []))
-        groups[-1][1].append(row)
-    return groups
 
 
 def _table(report: Report, rows: list[Row]) -> str:

@@ -39,29 +39,27 @@ class Dataset(ReportPart):
     majority_class_miou: Number | None
 
 
-class RunOfCell(ReportPart):
+class _Evaluated(ReportPart):
     run: Key
-    seed: Count
     evaluation: FileName
     value: Number | None
-    iterations: Count | None = None
     weights_sha256: Sha256
+    evaluated_on: str
+
+
+class RunOfCell(_Evaluated):
+    seed: Count
+    iterations: Count | None = None
     commit: Commit | None = None
     modified: bool | None = None
     trained_on: str
     processes: list[Count] = [1]
-    evaluated_on: str
 
 
-class ReleasedOfCell(ReportPart):
+class ReleasedOfCell(_Evaluated):
     """What the source's own checkpoint gives, and which file that is."""
 
-    run: Key
-    evaluation: FileName
-    value: Number | None
     difference: Number | None
-    weights_sha256: Sha256
-    evaluated_on: str
     checkpoint: str | None = None
     file: FileName
     file_sha256: Sha256 | None = None
@@ -129,7 +127,7 @@ class ReportedCell(ReportPart):
     @property
     def measured(self) -> list[RunOfCell | ReleasedOfCell]:
         """Every evaluation behind it, on trained and on released weights."""
-        return [*self.runs, *([self.released] if self.released else [])]
+        return [*self.runs, self.released] if self.released else [*self.runs]
 
 
 def is_cell(entry: object) -> TypeGuard[ReportedCell]:
