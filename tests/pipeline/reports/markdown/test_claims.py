@@ -12,7 +12,6 @@ from pipeline.reports.claims.judged import evaluate_claims
 from pipeline.reports.markdown.claims import render_claims
 from pipeline.reports.model.base import Preset
 from pipeline.reports.model.claims import Claims, Judgement
-from pipeline.reports.numbers import interval_text
 from pipeline.reports.verdict import load_rules
 from pipeline.spec.params import Params
 
@@ -72,11 +71,3 @@ def test_a_line_of_a_claim(results):
         *("holds", "+0.42", "inconclusive", "+0.25", "-0.10 to +0.60"),
         "`table6`: ds-flip, ds",
     ]
-
-
-@pytest.mark.parametrize(
-    ("interval", "text"),
-    [((None, None), "unknown"), ((5.0, 5.0), "exact"), ((None, 0.0), "? to +0.00"), (None, "")],
-)
-def test_an_interval_without_ends_or_without_width(interval, text):
-    assert interval_text(interval) == text
