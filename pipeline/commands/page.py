@@ -13,11 +13,12 @@ from pipeline.commands.scale import Scale, at_scale, into_folder
 @at_scale
 def command(scale: Scale, folder: Path) -> None:
     """Write overview.html, all reports on one page."""
-    from pipeline.reports.html.page import read_histories, read_inputs, render_page
+    from pipeline.reports.html.inputs import read_histories, read_inputs
+    from pipeline.reports.html.page import render_page
 
     experiment = scale.experiment()
     reports, claims, figure = read_inputs(
-        list(experiment.tables), folder, experiment.preset_name, experiment.seeds
+        experiment.tables, folder, experiment.preset_name, experiment.seeds
     )
-    html = render_page(reports, claims, read_histories(reports), figure)
+    html = render_page(reports, claims, read_histories(reports.values()), figure)
     write_text(folder / "overview.html", html)

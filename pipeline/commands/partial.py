@@ -13,14 +13,12 @@ from pipeline.experiments import PARAMS
 @at_scale
 def command(scale: Scale, folder: Path) -> None:
     """Write the tables with a failed cell, as far as they are."""
-    from pipeline.reports.build import build_report, count_sources
+    from pipeline.reports.build import build_report
     from pipeline.reports.verdict import load_rules
     from pipeline.reports.write import write_partial
 
     experiment = scale.experiment()
     for table in experiment.tables:
         content = build_report(experiment, table, rules=load_rules(PARAMS))
-        counts = count_sources(content)
-        if counts["failed"]:
-            text = ", ".join(f"{count} {source}" for source, count in sorted(counts.items()))
-            print(f"{write_partial(content, folder)}: {text}")
+        if content.lacking("failed"):
+            print(f"{write_partial(content, folder)}: {content.source_counts}")

@@ -14,8 +14,7 @@ from pipeline.experiments import PARAMS
 def command(scale: Scale, folder: Path) -> None:
     """Write claims.md and index.md, from all JSON reports."""
     from pipeline.experiments.figures import load_figures
-    from pipeline.reports.write import read_reports, write_summary
+    from pipeline.reports.write import write_summary
 
     experiment = scale.experiment()
-    contents = read_reports(experiment, load_figures(PARAMS, experiment), folder)
-    write_summary(experiment, contents, folder)
+    write_summary(experiment, load_figures(PARAMS, experiment), folder)

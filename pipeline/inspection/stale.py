@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from dmnet.checkout import is_package_of
 from dmnet.data.manifest import Manifest
@@ -11,7 +10,7 @@ from dmnet.errors import DataError, DMNetError
 from pipeline import paths
 from pipeline.experiments import Experiment
 from pipeline.inspection.verify.reports import differences, rebuild
-from pipeline.reports.schemas import Report
+from pipeline.reports.model.report import Report
 from pipeline.results.files import read_result_file
 
 
@@ -23,8 +22,8 @@ def moved_on_lines(experiment: Experiment, root: Path = Path(".")) -> list[str]:
         if not path.exists():
             continue
         try:
-            report = read_result_file(path, Report).model_dump(exclude_unset=True)
-            scale = (report["preset"]["name"], report["seeds"])
+            report = read_result_file(path, Report)
+            scale = (report.preset.name, report.seeds)
             if scale != (experiment.preset_name, experiment.seeds):
                 continue
             changes = moved_on(report, root)
@@ -35,21 +34,21 @@ def moved_on_lines(experiment: Experiment, root: Path = Path(".")) -> list[str]:
     return lines
 
 
-def moved_on(report: dict[str, Any], root: Path = Path(".")) -> list[str]:
+def moved_on(report: Report, root: Path = Path(".")) -> list[str]:
     """In words; nothing when the report is of today. Raises DMNetError."""
-    changed = list(differences(report, rebuild(report, root)))
+    changed = list(differences(report.model_dump(mode="json"), rebuild(report, root)))
     found = []
     if changed:
         places = {place.split(".")[0] for place, _, _ in changed}
         found.append(f"results or params ({', '.join(sorted(places))})")
-    found += [text for code in report["code"] if (text := _code(code["commit"], root))]
-    for dataset in report["datasets"]:
+    found += [text for code in report.code if (text := _code(code.commit, root))]
+    for dataset in report.datasets:
         try:
-            now = Manifest.load(root / paths.dataset(dataset["used"])).fingerprint
+            now = Manifest.load(root / paths.dataset(dataset.used)).fingerprint
         except DataError:
             continue  # not here, so not another
-        if dataset["fingerprint"] not in (None, now):
-            found.append(f"{paths.dataset(dataset['used'])} is another than was measured on")
+        if dataset.fingerprint not in (None, now):
+            found.append(f"{paths.dataset(dataset.used)} is another than was measured on")
     return found
 
 

@@ -6,162 +6,165 @@ equal bytes.
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import asdict
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import get_args
 
+from pydantic import ValidationError
+
+from dmnet.config import describe
+from pipeline import paths
+from pipeline.errors import ResultError
 from pipeline.experiments import Cell, Experiment, settings_with_origin
 from pipeline.experiments.cells import CountedCell, TimedCell, TrainedCell
 from pipeline.reports.claims.bold import bold_places
+from pipeline.reports.model.base import Preset
+from pipeline.reports.model.report import (
+    Dataset,
+    Failed,
+    Official,
+    Origin,
+    ReleasedOfCell,
+    Report,
+    ReportedCell,
+    Row,
+    RunOfCell,
+    Setting,
+    Verdict,
+)
 from pipeline.reports.ranking import rank_agreements
-from pipeline.reports.verdict import Rules, Verdict, judge
-from pipeline.results.cells import CellResult, read_cell, weights_of
+from pipeline.reports.verdict import Rules, judge
+from pipeline.results.cells import CellResult, RunResult, read_cell, weights_of
 from pipeline.results.made_by import code_notes, measured_by, trained_by
-from pipeline.results.schemas import Timed
+from pipeline.results.schemas import Evaluated, Timed, Trained
 from pipeline.results.trained_on import in_words, trained_on
-from pipeline.spec.official import official_notes
-from pipeline.spec.settings import ORIGINS, part_of
-from pipeline.spec.tables import DEFAULTS, CellSpec
+from pipeline.spec.official import OfficialResult, official_notes
+from pipeline.spec.settings import part_of
+from pipeline.spec.tables import CellSpec, HowSpec, RowEntry
 
 
 def build_report(
     experiment: Experiment, table: str, root: Path = Path("."), rules: Rules | None = None
-) -> dict[str, Any]:
-    """JSON-ready; `rules` of the verdicts are needed at judged presets only.
+) -> Report:
+    """`rules` of the verdicts are needed at judged presets only.
 
     Raises ResultError when a result does not belong to its cell, SpecError when a rule lacks.
     """
-    spec = experiment.tables[table]
+    try:
+        return _report(experiment, table, root, rules)
+    except ValidationError as error:  # what it says could not be read again
+        raise ResultError(f"{paths.report(table, 'json')}: {describe(error)}") from error
+
+
+def _report(experiment: Experiment, table: str, root: Path, rules: Rules | None) -> Report:
+    spec, preset = experiment.tables[table], experiment.preset
     cells = experiment.cells_of(table)
     results = {cell.name: read_cell(cell, experiment, root) for cell in cells}
-    contents = {
+    reported = {
         name: _cell(result, judge(result, experiment, rules)) for name, result in results.items()
     }
-    measured, marks = measured_by(results.values()), code_notes(results.values())
-    return {
-        "table": table,
-        "title": spec.title,
-        "source": spec.source,
-        "decimals": spec.decimals,
-        "column_decimals": spec.column_decimals,
-        "unit": spec.unit,
-        "preset": {
-            "name": experiment.preset_name,
-            "title": experiment.preset.title,
-            "judged": experiment.preset.judged,
-            "shows": experiment.preset.shows,
-        },
-        "seeds": experiment.seeds,
+    return Report(
+        table=table,
+        title=spec.title,
+        source=spec.source,
+        decimals=spec.decimals,
+        column_decimals=spec.column_decimals,
+        unit=spec.unit,
+        preset=Preset(
+            name=experiment.preset_name,
+            title=preset.title,
+            judged=preset.judged,
+            shows=preset.shows,
+        ),
+        seeds=experiment.seeds,
         # Nothing is, where only released checkpoints are evaluated.
-        "trains": any(isinstance(cell, TrainedCell | CountedCell) for cell in cells),
-        "datasets": _datasets(cells, results),
-        "devices": _devices(results),
-        "code": [code.model_dump() for code in trained_by(results.values())],
-        **({"measured_by": [code.model_dump() for code in measured]} if measured else {}),
-        "columns": list(spec.columns),
-        "rows": [
-            {
-                column: contents[entry.cell] if isinstance(entry, CellSpec) else entry
-                for column, entry in row.items()
-                if column != DEFAULTS
-            }
-            for row in spec.rows
+        trains=any(isinstance(cell, TrainedCell | CountedCell) for cell in cells),
+        datasets=_datasets(cells, results),
+        devices=_devices(results),
+        code=trained_by(results.values()),
+        measured_by=measured_by(results.values()),
+        columns=list(spec.columns),
+        rows=[_row(row, reported) for row in spec.rows],
+        settings={origin: _settings(cells, origin) for origin in get_args(Origin)},
+        not_comparable=spec.defaults.not_comparable,
+        bold=bold_places(spec),
+        notes=[
+            *spec.notes,
+            *_official_notes(experiment, table, results),
+            *code_notes(results.values()),
         ],
-        "settings": {
-            origin: _settings(cells, (origin,)) for origin in (*ORIGINS, "table", "preset")
-        },
-        "not_comparable": spec.defaults.not_comparable,
-        **({"bold": bold_places(spec)} if spec.bold else {}),
-        "notes": [*spec.notes, *_official_notes(experiment, table, results), *marks],
-        "same_weights": _same_weights(results),
-        "rank_agreement": rank_agreements(list(contents.values())),
-    }
-
-
-def cells_of(report: dict[str, Any]) -> list[dict[str, Any]]:
-    """The cells of a report, in reading order."""
-    return [
-        row[column]
-        for row in report["rows"]
-        for column in report["columns"]
-        if isinstance(row.get(column), dict)
-    ]
-
-
-def decimals_of(report: dict[str, Any], column: str) -> int:
-    """The places that the source prints in this column."""
-    return int(report.get("column_decimals", {}).get(column, report["decimals"]))
-
-
-def is_bold(report: dict[str, Any], row: dict[str, Any], column: str) -> bool:
-    """Whether the source prints this row's label or published number in bold."""
-    return any(
-        report["rows"][index] is row and key == column for index, key in report.get("bold", [])
+        same_weights=_same_weights(results),
+        rank_agreement=rank_agreements(list(reported.values())),
     )
 
 
-def count_sources(report: dict[str, Any]) -> Counter[str]:
-    """How many cells there are of each source."""
-    return Counter(cell["source"] for cell in cells_of(report))
-
-
-def _cell(result: CellResult, verdict: Verdict | None) -> dict[str, Any]:
-    cell = result.cell
+def _row(row: Mapping[str, RowEntry], reported: Mapping[str, ReportedCell]) -> Row:
     return {
-        "cell": cell.id,
-        "dataset": cell.published_dataset,
-        "published": cell.spec.published,
-        "ours": result.ours,
-        "spread": result.spread,
-        "difference": result.difference,
-        "verdict": verdict.as_json() if verdict else None,
-        "source": result.source,
-        "official": _official(result),
-        "profile": cell.job.key if isinstance(cell, CountedCell) else None,
-        "speed": cell.job.key if isinstance(cell, TimedCell) else None,
-        "metric": cell.spec.measure,
-        "note": cell.spec.note,
-        "failed": asdict(result.failed_job) if result.failed_job else None,
-        "released": _released(result),
-        "runs": [
-            {
-                "run": run.evaluation.run_key,
-                "seed": seed,
-                "evaluation": run.evaluation.name,
-                "value": run.value,
-                "iterations": run.trained.iterations,
-                "weights_sha256": run.trained.weights.sha256,
-                "commit": run.trained.code.commit,
-                "modified": run.trained.code.modified,
-                "trained_on": trained_on(run.trained),
-                "processes": run.trained.processes,
-                "evaluated_on": run.measured_on,
-            }
-            for seed, run in enumerate(result.runs)
-        ],
+        column: reported[entry.cell] if isinstance(entry, CellSpec) else entry
+        for column, entry in row.items()
+        if not isinstance(entry, HowSpec) or isinstance(entry, CellSpec)
     }
 
 
-def _released(result: CellResult) -> dict[str, Any] | None:
-    """What the source's own checkpoint gives, and which file that is."""
+def _cell(result: CellResult, verdict: Verdict | None) -> ReportedCell:
+    cell, failed = result.cell, result.failed_job
+    return ReportedCell(
+        cell=cell.id,
+        dataset=cell.published_dataset,
+        published=cell.spec.published,
+        ours=result.ours,
+        spread=result.spread,
+        difference=result.difference,
+        verdict=verdict,
+        source=result.source,
+        official=_official(result.official.result) if result.official else None,
+        profile=cell.job.key if isinstance(cell, CountedCell) else None,
+        speed=cell.job.key if isinstance(cell, TimedCell) else None,
+        metric=cell.spec.measure,
+        note=cell.spec.note,
+        failed=Failed(log=failed.log, error=failed.error) if failed else None,
+        released=_released(result),
+        runs=[_run(seed, run) for seed, run in enumerate(result.runs)],
+    )
+
+
+def _official(given: OfficialResult) -> Official:
+    return Official(run=given.run, source=given.source, date=given.date.isoformat())
+
+
+def _run(seed: int, run: RunResult[Trained]) -> RunOfCell:
+    return RunOfCell(
+        run=run.evaluation.run_key,
+        seed=seed,
+        evaluation=run.evaluation.name,
+        value=run.value,
+        iterations=run.trained.iterations,
+        weights_sha256=run.trained.weights.sha256,
+        commit=run.trained.code.commit,
+        modified=run.trained.code.modified,
+        trained_on=trained_on(run.trained),
+        processes=run.trained.processes,
+        evaluated_on=run.measured_on,
+    )
+
+
+def _released(result: CellResult) -> ReleasedOfCell | None:
     if result.released is None:
         return None
     value, published = result.released.value, result.cell.spec.published
-    difference = None if value is None or published is None else round(value - published, 2)
     file = result.released.trained.checkpoint
-    return {
-        "value": value,
-        "difference": difference,
-        "run": result.released.evaluation.run_key,
-        "evaluation": result.released.evaluation.name,
-        "weights_sha256": result.released.metrics.weights_sha256,
-        "evaluated_on": result.released.measured_on,
-        "checkpoint": file.name,
-        "file": file.file,
-        "file_sha256": file.sha256,
-        "verified": file.verified,
-    }
+    return ReleasedOfCell(
+        value=value,
+        difference=None if value is None or published is None else round(value - published, 2),
+        run=result.released.evaluation.run_key,
+        evaluation=result.released.evaluation.name,
+        weights_sha256=result.released.metrics.weights_sha256,
+        evaluated_on=result.released.measured_on,
+        checkpoint=file.name,
+        file=file.file,
+        file_sha256=file.sha256,
+        verified=file.verified,
+    )
 
 
 def _devices(results: dict[str, CellResult]) -> list[str]:
@@ -182,14 +185,6 @@ def device_text(timed: Timed) -> str:
     return f"{name} (memory: {timed.memory_kind})" if timed.memory_kind else name
 
 
-def _official(result: CellResult) -> dict[str, Any] | None:
-    """Where an official figure comes from; `runs` still holds what was measured here."""
-    if result.official is None:
-        return None
-    entry = result.official.result
-    return {"run": entry.run, "source": entry.source, "date": entry.date.isoformat()}
-
-
 def _official_notes(
     experiment: Experiment, table: str, results: dict[str, CellResult]
 ) -> list[str]:
@@ -199,30 +194,31 @@ def _official_notes(
     return official_notes(experiment.official, table, weights)
 
 
-def _datasets(cells: list[Cell], results: dict[str, CellResult]) -> list[dict[str, Any]]:
-    """Each dataset in the place of a published one, with what predicting one class would score."""
-    found: dict[tuple[str, str], dict[str, Any]] = {}
+def _datasets(cells: list[Cell], results: dict[str, CellResult]) -> list[Dataset]:
+    """By the first cell on each, with the numbers of the last that was measured."""
+    first: dict[tuple[str, str], Cell] = {}
+    last: dict[tuple[str, str], Evaluated] = {}
     for cell in cells:
         if cell.dataset is None or cell.published_dataset is None or not cell.measured:
             continue  # nothing is evaluated on it
-        entry = found.setdefault(
-            (cell.published_dataset, cell.dataset.name),
-            {
-                "published": cell.published_dataset,
-                "used": cell.dataset.name,
-                "title": cell.dataset.title,
-                "stand_in": cell.published_dataset != cell.dataset.name,
-                "split": cell.measured[0].config.split,
-                "fingerprint": None,
-                "images": None,
-                "majority_class_miou": None,
-            },
+        names = (cell.published_dataset, cell.dataset.name)
+        first.setdefault(names, cell)
+        if measured := results[cell.name].measured:
+            last[names] = measured[-1].metrics
+    return [
+        Dataset(
+            published=published,
+            used=used,
+            title=cell.dataset.title if cell.dataset else "",
+            stand_in=published != used,
+            split=cell.measured[0].config.split,
+            fingerprint=metrics.data_fingerprint if metrics else None,
+            images=metrics.images if metrics else None,
+            majority_class_miou=(round(100 * metrics.majority_class_miou, 2) if metrics else None),
         )
-        for run in results[cell.name].measured:
-            entry["fingerprint"] = run.metrics.data_fingerprint
-            entry["images"] = run.metrics.images
-            entry["majority_class_miou"] = round(100 * run.metrics.majority_class_miou, 2)
-    return list(found.values())
+        for (published, used), cell in first.items()
+        for metrics in [last.get((published, used))]
+    ]
 
 
 def _same_weights(results: dict[str, CellResult]) -> list[list[str]]:
@@ -235,11 +231,11 @@ def _same_weights(results: dict[str, CellResult]) -> list[list[str]]:
     return [list(runs.values()) for runs in cells.values() if len(runs) > 1]
 
 
-def _settings(cells: list[Cell], origins: tuple[str, ...]) -> list[dict[str, Any]]:
+def _settings(cells: list[Cell], origin: str) -> list[Setting]:
     """Part by part: of the backbone, of the head ..., of the recipe."""
-    chosen = settings_with_origin(cells, origins)
+    found = settings_with_origin(cells, (origin,))
     return [
-        {"key": path, "value": setting.value, "source": setting.source}
-        for path, settings in sorted(chosen.items(), key=lambda item: part_of(item[0]))
+        Setting(key=path, value=setting.value, source=setting.source)
+        for path, settings in sorted(found.items(), key=lambda item: part_of(item[0]))
         for setting in settings
     ]

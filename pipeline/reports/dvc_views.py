@@ -4,59 +4,51 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
-from dmnet.training.history import read_history
-from pipeline import paths
-from pipeline.reports.build import cells_of
-
-CURVE = ("val_miou", "loss", "lr")
+from pipeline.reports.model.report import Report, ReportedCell
+from pipeline.results.files import read_curve
+from pipeline.results.schemas import HistoryRow
 
 
-def _name(cell: dict[str, Any]) -> str:
-    return str(cell["cell"]).split("/", 1)[1]
-
-
-def metrics_of(report: dict[str, Any]) -> dict[str, dict[str, float]]:
+def metrics_of(report: Report) -> dict[str, dict[str, float]]:
     """cell -> its numbers; what is pending has no entry."""
-    return {
-        _name(cell): {
-            name: cell[name]
-            for name in ("published", "ours", "difference", "spread")
-            if cell[name] is not None
-        }
-        for cell in cells_of(report)
-        if cell["ours"] is not None
-    }
+    return {cell.name: _numbers(cell) for cell in report.cells if cell.ours is not None}
 
 
-def points_of(report: dict[str, Any]) -> str:
+def _numbers(cell: ReportedCell) -> dict[str, float]:
+    found = {"published": cell.published, "ours": cell.ours}
+    found |= {"difference": cell.difference, "spread": cell.spread}
+    return {name: number for name, number in found.items() if number is not None}
+
+
+def points_of(report: Report) -> str:
     """CSV: one line per cell with both numbers."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["cell", "published", "ours"])
-    for cell in cells_of(report):
-        # Speed and memory are of two devices, and no mIoU.
-        if cell["ours"] is not None and cell["published"] is not None and not cell.get("speed"):
-            writer.writerow([_name(cell), cell["published"], cell["ours"]])
-    return stream.getvalue()
+    # Speed and memory are of two devices, and no mIoU.
+    cells = [cell for cell in report.cells if cell.ours is not None and not cell.speed]
+    lines = [(c.name, c.published, c.ours) for c in cells if c.published is not None]
+    return _csv(("cell", "published", "ours"), lines)
 
 
-def curves_of(report: dict[str, Any], root: Path = Path(".")) -> str:
+def curves_of(report: Report, root: Path = Path(".")) -> str:
     """CSV: cell, run, iteration and the trained runs' curves there, empty where not measured.
 
     A run that serves several cells stands under each, as a plot is looked at by cell.
     """
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["cell", "run", "iteration", *CURVE])
-    for cell in cells_of(report):
-        for key in dict.fromkeys(run["run"] for run in cell.get("runs") or ()):
-            rows: dict[int, dict[str, float]] = {}
-            for row in read_history(root / paths.history(str(key))):
-                rows.setdefault(row["iteration"], {}).update(row)
+    lines: list[tuple[object, ...]] = []
+    for cell in report.cells:
+        for key in dict.fromkeys(run.run for run in cell.runs):
+            rows: dict[int, HistoryRow] = {}
+            for row in read_curve(root / "runs" / key):
+                known = rows.setdefault(row.iteration, row)
+                rows[row.iteration] = known.model_copy(update=row.model_dump(exclude_unset=True))
             for iteration, row in sorted(rows.items()):
-                values = [row.get(name, "") for name in CURVE]
-                writer.writerow([_name(cell), key, iteration, *values])
+                lines.append((cell.name, key, iteration, row.val_miou, row.loss, row.lr))
+    return _csv(("cell", "run", "iteration", "val_miou", "loss", "lr"), lines)
+
+
+def _csv(head: tuple[str, ...], lines: Iterable[tuple[object, ...]]) -> str:
+    stream = io.StringIO()
+    csv.writer(stream, lineterminator="\n").writerows([head, *lines])
     return stream.getvalue()

@@ -10,13 +10,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
-from tabulate import tabulate
-
-from dmnet.files import read_json, sha256_bytes, sha256_file, to_json, write_text
+from dmnet.files import sha256_bytes, sha256_file, write_text
 from pipeline.errors import ResultError
+from pipeline.reports.markdown.tables import pipe_table
+from pipeline.reports.model.base import json_of
+from pipeline.reports.model.fidelity import Comparison, Fidelity, Machine
 from pipeline.reports.write import PARTIAL
+from pipeline.results.files import read_result_file
 
 TESTS = Path("tests/dmnet")
 # What the comparisons rest on: the model package, its tests and the recorded outputs.
@@ -42,19 +43,19 @@ def write_fidelity(folder: Path) -> None:
     # Tests compare by assert, which this setting leaves out of all but pytest's own files.
     asserting = {name: value for name, value in os.environ.items() if name != "PYTHONOPTIMIZE"}
     code = subprocess.run(command, env=asserting, check=False).returncode
-    found: dict[str, Any] = read_json(raw) if raw.exists() else {}
-    if not found.get("comparisons"):
+    told = read_result_file(raw, Fidelity) if raw.exists() else None
+    if told is None or not told.comparisons:
         raise ResultError(f"{TESTS}: no comparison was made; run `{' '.join(command[1:])}`")
-    found["made"]["processor"] = processor()
-    failed = [named(row) for row in found["comparisons"] if not row["holds"]]
-    if code and not failed:
-        found["broken"] = True
+    instructions, threads = told.made.instructions, told.made.threads
+    made = Machine(processor=processor(), instructions=instructions, threads=threads)
+    broken = code != 0 and not told.failed
+    found = Fidelity(made=made, comparisons=told.comparisons, broken=broken)
     text = render_fidelity(found)
-    if code or failed:
+    if found.broken or found.failed:
         write_text(raw.with_suffix(".md"), text)
-        names = "; ".join(failed[:3]) or BROKEN
+        names = "; ".join(row.name for row in found.failed[:3]) or BROKEN
         raise ResultError(f"{raw.with_suffix('.md')}: {names}; see the tests' output above")
-    write_text(folder / "fidelity.json", to_json(found))
+    write_text(folder / "fidelity.json", json_of(found))
     write_text(folder / "fidelity.md", text)
     raw.unlink()
 
@@ -70,57 +71,48 @@ def processor() -> str:
     return device_name(torch.device("cpu"))
 
 
-def named(row: dict[str, Any]) -> str:
-    return f"{row['model']}: {row['what']}"
-
-
-def render_fidelity(found: dict[str, Any]) -> str:
+def render_fidelity(found: Fidelity) -> str:
     """How many comparisons hold and which fail; then a table per model: what was compared, the
-    error, the limit, and the recording.
-
-    found: `made` (processor, instructions, threads), `comparisons`, and `broken` if a test ended
-    before it compared.
-    """
-    rows, made = found["comparisons"], found["made"]
+    error, the limit, and the recording."""
+    rows, made = found.comparisons, found.made
     parts = [
         "# Ours against the reference implementations",
-        *verdict(rows, found.get("broken", False)),
-        f"Made on {made['processor']}, PyTorch using {made['instructions']}, "
-        f"{made['threads']} thread{'s' if made['threads'] > 1 else ''}. The other side of each was "
+        *_summary(found),
+        f"Made on {made.processor}, PyTorch using {made.instructions}, "
+        f"{made.threads} thread{'s' if made.threads > 1 else ''}. The other side of each was "
         "recorded from the reference code itself (mmsegmentation 1.2.2, sssegmentation 1.7.0, "
         "under torch 2.13.0 on a CPU); the recordings are in `tests/golden`. Errors are those of "
         "this processor: another rounds otherwise, within the same limits.",
     ]
-    for model in dict.fromkeys(row["model"] for row in rows):
-        own = [row for row in rows if row["model"] == model]
+    for model in dict.fromkeys(row.model for row in rows):
         lines = [
             [
-                row["what"],
-                "yes" if row["holds"] else "**no**",
-                f"{row['error']:.1e}" if row["error"] else "0",
-                limit(row),
-                row["measure"],
-                f"`{row['source']}`",
+                row.what,
+                "yes" if row.holds else "**no**",
+                f"{row.error:.1e}" if row.error else "0",
+                _limit(row),
+                row.measure,
+                f"`{row.source}`",
             ]
-            for row in own
+            for row in rows
+            if row.model == model
         ]
         headers = ["Comparison", "Holds", "Error", "Limit", "Measured as", "Recorded in"]
-        table = tabulate(lines, headers, tablefmt="pipe", disable_numparse=True)
-        parts += [f"## {model}", table]
+        parts += [f"## {model}", pipe_table(lines, headers)]
     return "\n\n".join(parts) + "\n"
 
 
-def verdict(rows: list[dict[str, Any]], broken: bool) -> list[str]:
+def _summary(found: Fidelity) -> list[str]:
     """The report's first paragraphs."""
-    failed = [row for row in rows if not row["holds"]]
-    if broken:
-        return [f"**Not complete: {BROKEN}.** The {len(rows)} comparisons that were made hold."]
+    count, failed = len(found.comparisons), found.failed
+    if found.broken:
+        return [f"**Not complete: {BROKEN}.** The {count} comparisons that were made hold."]
     if not failed:
-        return [f"All {len(rows)} comparisons hold."]
-    lines = [f"- {named(row)}: error {row['error']:.1e}, limit: {limit(row)}" for row in failed]
-    held = len(rows) - len(failed)
-    return [f"**{len(failed)} of {len(rows)} comparisons fail**, {held} hold:", "\n".join(lines)]
+        return [f"All {count} comparisons hold."]
+    lines = [f"- {row.name}: error {row.error:.1e}, limit: {_limit(row)}" for row in failed]
+    held = count - len(failed)
+    return [f"**{len(failed)} of {count} comparisons fail**, {held} hold:", "\n".join(lines)]
 
 
-def limit(row: dict[str, Any]) -> str:
-    return f"{row['limit']:.0e}" if row["limit"] else "equal"
+def _limit(row: Comparison) -> str:
+    return f"{row.limit:.0e}" if row.limit else "equal"

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from typing import Any
+
+from pipeline.reports.model.report import Agreement, ReportedCell
 
 FEWEST = 5  # cells below which an interval means nothing
 RESAMPLES = 1000
 LEVEL = 0.95
 
 
-def rank_agreement(cells: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+def rank_agreement(cells: Sequence[ReportedCell]) -> Agreement | None:
     """Of a report's cells; None without three that have both numbers.
 
     One number per measurement: cells whose runs ended with the same weights, and that share
@@ -29,37 +30,39 @@ def rank_agreement(cells: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     published = [pair[0] for pair in pairs]
     ours = [pair[1] for pair in pairs]
     low, high = _interval(published, ours) if len(pairs) >= FEWEST else (None, None)
-    return {"cells": len(pairs), "spearman": _spearman(published, ours), "low": low, "high": high}
+    spearman = _spearman(published, ours)
+    return Agreement(cells=len(pairs), spearman=spearman, low=low, high=high)
 
 
-def rank_agreements(cells: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+def rank_agreements(cells: Sequence[ReportedCell]) -> dict[str, Agreement]:
     """The same for the cells of each published dataset by itself; those without one are left out.
 
     Over datasets together any method would agree: one's numbers are higher than another's.
     """
-    groups: dict[str, list[dict[str, Any]]] = {}
+    groups: dict[str, list[ReportedCell]] = {}
     for cell in cells:
-        groups.setdefault(cell["dataset"], []).append(cell)
+        if cell.dataset is not None:
+            groups.setdefault(cell.dataset, []).append(cell)
     found = {name: rank_agreement(group) for name, group in groups.items()}
     return {name: agreement for name, agreement in found.items() if agreement is not None}
 
 
-def describe_agreement(agreement: dict[str, Any]) -> str:
+def describe_agreement(agreement: Agreement) -> str:
     """For people, on one line."""
-    text = f"{agreement['spearman']:+.2f} over {agreement['cells']} cells (Spearman)"
-    if agreement["low"] is None:
+    text = f"{agreement.spearman:+.2f} over {agreement.cells} cells (Spearman)"
+    if agreement.low is None:
         return f"{text}; too few cells for an interval"
-    return f"{text}, 95 % interval {agreement['low']:+.2f} to {agreement['high']:+.2f}"
+    return f"{text}, 95 % interval {agreement.low:+.2f} to {agreement.high:+.2f}"
 
 
-def _pairs(cells: Sequence[dict[str, Any]]) -> list[tuple[float, float]]:
+def _pairs(cells: Sequence[ReportedCell]) -> list[tuple[float, float]]:
     groups: dict[bool, dict[str, list[tuple[float, float]]]] = {True: {}, False: {}}
     for cell in cells:
-        if cell["source"] != "trained" or cell["published"] is None:
+        if cell.source != "trained" or cell.published is None or cell.ours is None:
             continue
-        measured = [(run["weights_sha256"], run["evaluation"]) for run in cell["runs"]]
-        alike = groups[cell["metric"] == "miou"].setdefault(f"{measured} {cell['metric']}", [])
-        alike.append((cell["published"], cell["ours"]))
+        measured = [(run.weights_sha256, run.evaluation) for run in cell.runs]
+        alike = groups[cell.metric == "miou"].setdefault(f"{measured} {cell.metric}", [])
+        alike.append((cell.published, cell.ours))
     return [
         (statistics.fmean(published for published, _ in alike), alike[0][1])
         for alike in max(groups.values(), key=len).values()

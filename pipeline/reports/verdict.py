@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,6 +28,7 @@ from dmnet.config import Section, parse
 from pipeline.errors import SpecError
 from pipeline.experiments import Cell, Experiment
 from pipeline.experiments.cells import TrainedCell
+from pipeline.reports.model.report import Verdict
 from pipeline.results.cells import CellResult
 from pipeline.spec.yaml_files import load_yaml
 
@@ -179,27 +180,6 @@ def is_beyond(low: Any, high: Any, margin: float) -> Any:
 # ------------------------------------------------------------------------------------- the verdict
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What can be said of one cell, and the numbers that it rests on (points, or the unit)."""
-
-    status: str
-    difference: float | None = None  # ours - published, of the numbers as they are printed
-    interval: tuple[float, float] | None = None
-    confidence: float | None = None  # of each of its two bounds
-    margin: float | None = None
-    seeds: int | None = None
-    spread: float | None = None  # standard deviation of one training that was reckoned with
-    degrees_of_freedom: float | None = None
-    remark: str | None = None
-
-    def as_json(self) -> dict[str, Any]:
-        content = asdict(self)
-        if self.interval is not None:
-            content["interval"] = list(self.interval)
-        return content
-
-
 def judge_trained(ours: Sequence[float], published: float, rule: Threshold) -> Verdict:
     """The verdict on one value per seed, all in points.
 
@@ -219,15 +199,15 @@ def judge_trained(ours: Sequence[float], published: float, rule: Threshold) -> V
     elif high - low >= 2 * rule.margin:
         remark = "at this spread these seeds cannot show equality; more seeds can"
     return Verdict(
-        status,
-        difference,
-        (round(low, 3), round(high, 3)),
-        rule.confidence,
-        rule.margin,
-        seeds,
-        round(float(sd), 3),
-        rule.prior_df + seeds - 1,
-        remark,
+        status=status,
+        difference=difference,
+        interval=(round(low, 3), round(high, 3)),
+        confidence=rule.confidence,
+        margin=rule.margin,
+        seeds=seeds,
+        spread=round(float(sd), 3),
+        degrees_of_freedom=rule.prior_df + seeds - 1,
+        remark=remark,
     )
 
 
@@ -237,8 +217,8 @@ def judge_counted(ours: float, published: float, decimals: int) -> Verdict:
     difference = round(ours - published, 2)
     same = abs(difference) <= half_unit
     return Verdict(
-        REPRODUCED if same else NOT_REPRODUCED,
-        difference,
+        status=REPRODUCED if same else NOT_REPRODUCED,
+        difference=difference,
         margin=half_unit,
         remark="counted as the notes say; the margin is half a unit of the last printed place",
     )
@@ -272,16 +252,16 @@ def judge(result: CellResult, experiment: Experiment, rules: Rules | None) -> Ve
     """
     cell, published = result.cell, result.cell.spec.published
     if result.source == "absent":
-        return Verdict(NOT_COMPARABLE, remark="the class does not occur in the data")
+        return Verdict(status=NOT_COMPARABLE, remark="the class does not occur in the data")
     if result.ours is None:
         return None
     if result.source == "released":
         remark = "the published weights, evaluated here: nothing was trained again"
-        return Verdict(NOT_COMPARABLE, remark=remark)
+        return Verdict(status=NOT_COMPARABLE, remark=remark)
     official = result.source == "official"
     reason = why_not_comparable(cell, experiment, official)
     if reason is not None or published is None:
-        return Verdict(NOT_COMPARABLE, remark=reason)
+        return Verdict(status=NOT_COMPARABLE, remark=reason)
     if cell.exact:
         return judge_counted(result.ours, published, experiment.tables[cell.table].decimals)
     if rules is None:

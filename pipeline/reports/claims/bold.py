@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from pipeline.spec.tables import BoldSpec, CellSpec, TableSpec, row_label
+from pipeline.spec.tables import BoldSpec, CellSpec, RowEntry, TableSpec, row_label
 
 AMONG = {
     "row": "its row",
@@ -43,8 +42,8 @@ def bold_marks(tables: Mapping[str, TableSpec]) -> list[BoldMark]:
     ]
 
 
-def bold_places(table: TableSpec) -> list[list[Any]]:
-    """[index of the row, column] of all that is printed in bold, numbers and labels."""
+def bold_places(table: TableSpec) -> list[tuple[int, str]]:
+    """(index of the row, column) of all that is printed in bold, numbers and labels."""
     marked = {
         (label, column)
         for bold in table.bold
@@ -52,7 +51,7 @@ def bold_places(table: TableSpec) -> list[list[Any]]:
         for column in columns
     }
     return [
-        [index, column]
+        (index, column)
         for index, row in enumerate(table.rows)
         for column in table.columns
         if (row_label(row), column) in marked
@@ -92,7 +91,7 @@ def _mark(
     )
 
 
-def _name(table: str, row: dict[str, Any], column: str) -> str | None:
+def _name(table: str, row: dict[str, RowEntry], column: str) -> str | None:
     """As claims name the number of a row and a column; None where none is published."""
     entry = row.get(column)
     if isinstance(entry, CellSpec):

@@ -10,68 +10,49 @@ an interval of two one-sided bounds (`conditions.py`, `spread.py`), and it
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from pipeline.errors import ResultError
-from pipeline.reports.build import cells_of
 from pipeline.reports.claims.conditions import lower_bound, margin_of, upper_bound
 from pipeline.reports.claims.file import Claim
 from pipeline.reports.claims.predicates import Equal, Predicate
 from pipeline.reports.claims.spread import Measured, estimator
+from pipeline.reports.model.claims import CellOfClaim, Claims, JudgedClaim, Judgement
+from pipeline.reports.model.report import Report, ReportedCell
 from pipeline.reports.verdict import Rules
 
 HOLDS, FAILS, INCONCLUSIVE = "holds", "does not hold", "inconclusive"
 PENDING, NOT_COMPARABLE = "pending", "not comparable"
 
 
-@dataclass(frozen=True)
-class Judgement:
-    """What can be said of one claim on one side; points of mIoU or IoU, or the table's unit."""
-
-    status: str
-    margin: float | None = None  # of the numbers as they are printed
-    # Bounds of the true margin; an end is None where nothing bounds it, all of it on the paper's.
-    interval: tuple[float | None, float | None] | None = None
-    confidence: float | None = None  # of each bound
-    seeds: int | None = None
-    remark: str | None = None
-
-    def as_json(self) -> dict[str, Any]:
-        content = asdict(self)
-        if self.interval is not None:
-            content["interval"] = list(self.interval)
-        return content
-
-
 def evaluate_claims(
-    claims: tuple[Claim, ...], reports: Mapping[str, dict[str, Any]], rules: Rules
-) -> list[dict[str, Any]]:
-    """JSON-ready, one entry per claim. `reports` may lack tables; their cells are then pending.
+    claims: tuple[Claim, ...], reports: Mapping[str, Report], rules: Rules
+) -> Claims:
+    """One entry per claim. `reports` may lack tables; their cells are then pending.
 
     Raises ResultError when the reports are of different presets or numbers of seeds, SpecError when
     a judged dataset has no rule.
     """
-    scales = {(report["preset"]["name"], report["seeds"]) for report in reports.values()}
+    scales = {(report.preset.name, report.seeds) for report in reports.values()}
     if len(scales) > 1:
         found = ", ".join(f"{name} with {seeds} seed(s)" for name, seeds in sorted(scales))
         raise ResultError(f"the reports of the claims differ in scale ({found}); make them anew")
-    cells = {cell["cell"]: cell for report in reports.values() for cell in cells_of(report)}
     ours = _Ours(
-        cells,
-        all(report["preset"]["judged"] for report in reports.values()),
-        frozenset(cell["cell"] for r in reports.values() for cell in _at_another_scale(r)),
+        {cell.cell: cell for report in reports.values() for cell in report.cells},
+        all(report.preset.judged for report in reports.values()),
+        frozenset(cell.cell for r in reports.values() for cell in _at_another_scale(r)),
         rules,
     )
-    return [_evaluate(claim, ours) for claim in claims]
+    return Claims([_evaluate(claim, ours) for claim in claims])
 
 
 @dataclass(frozen=True)
 class _Ours:
     """The cells of all reports, and how they may be judged."""
 
-    cells: Mapping[str, Any]
+    cells: Mapping[str, ReportedCell]
     judged: bool  # the preset
     elsewhere: frozenset[str]  # cells that are not measured at the published scale
     rules: Rules
@@ -80,91 +61,83 @@ class _Ours:
         return self.judged and self.elsewhere.isdisjoint(names)
 
 
-def _at_another_scale(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _at_another_scale(report: Report) -> list[ReportedCell]:
     """The cells that are not measured at the published scale, on the published dataset."""
-    stand_ins = {data["published"] for data in report["datasets"] if data["stand_in"]}
-    return [
-        cell
-        for cell in cells_of(dict(report))
-        if not report["preset"]["judged"] or cell["dataset"] in stand_ins
-    ]
+    stand_ins = {data.published for data in report.datasets if data.stand_in}
+    return [c for c in report.cells if not report.preset.judged or c.dataset in stand_ins]
 
 
-def _evaluate(claim: Claim, ours: _Ours) -> dict[str, Any]:
-    spec, cells = claim.spec, ours.cells
-    return {
-        "claim": spec.id,
-        "says": spec.says,
-        "where": claim.where,
-        "predicate": spec.predicate.model_dump(mode="json") if spec.predicate else None,
-        "reading": spec.reading,
-        "bold": claim.mark is not None,
-        "note": spec.note,
-        "paper": _on_paper(claim).as_json(),
-        "ours": _on_ours(claim, ours).as_json(),
-        "cells": [
-            {
-                "cell": name,
-                "published": claim.published[name][0],
-                "ours": cells[name]["ours"] if name in cells else None,
-                "source": cells[name]["source"] if name in cells else PENDING,
-            }
+def _evaluate(claim: Claim, ours: _Ours) -> JudgedClaim:
+    spec = claim.spec
+    return JudgedClaim(
+        claim=spec.id,
+        says=spec.says,
+        where=claim.where,
+        predicate=spec.predicate.model_dump(mode="json") if spec.predicate else None,
+        reading=spec.reading,
+        bold=claim.mark is not None,
+        note=spec.note,
+        paper=_on_paper(claim),
+        ours=_on_ours(claim, ours),
+        cells=[
+            CellOfClaim(
+                cell=name,
+                published=claim.published[name][0],
+                ours=cell.ours if (cell := ours.cells.get(name)) else None,
+                source=cell.source if cell else PENDING,
+            )
             for name in claim.cells
         ],
-        "quoted": {
+        quoted={
             name: list(numbers)
             for name, numbers in claim.published.items()
             if name not in claim.cells
         },
-    }
+    )
 
 
 def _on_paper(claim: Claim) -> Judgement:
     predicate = claim.spec.predicate
     if predicate is None:
-        return Judgement(NOT_COMPARABLE, remark=claim.spec.untested)
+        return Judgement(status=NOT_COMPARABLE, remark=claim.spec.untested)
     means = {name: claim.published[name][0] for name in claim.cells}
     margin = _rounded(margin_of(predicate.condition(claim.published), means))
-    return Judgement(status_of(predicate, margin, margin), margin)
+    return Judgement(status=status_of(predicate, margin, margin), margin=margin)
 
 
 def _on_ours(claim: Claim, ours: _Ours) -> Judgement:
     spec, cells = claim.spec, ours.cells
     if spec.predicate is None or spec.only_on_paper is not None:
-        return Judgement(NOT_COMPARABLE, remark=spec.untested or spec.only_on_paper)
+        return Judgement(status=NOT_COMPARABLE, remark=spec.untested or spec.only_on_paper)
     if claim.absolute and not ours.at_published_scale(claim.cells):
-        return Judgement(NOT_COMPARABLE, remark="about a figure at the published scale")
-    missing = [name for name in claim.cells if name not in cells or cells[name]["ours"] is None]
+        return Judgement(status=NOT_COMPARABLE, remark="about a figure at the published scale")
+    missing = [name for name in claim.cells if (c := cells.get(name)) is None or c.ours is None]
     if missing:
-        return Judgement(PENDING, remark=_why_pending(missing, cells))
+        return Judgement(status=PENDING, remark=_why_pending(missing, cells))
     found = [cells[name] for name in claim.cells]
-    others = [cell["cell"] for cell in found if cell["source"] not in ("trained", "profiled")]
+    others = [cell.cell for cell in found if cell.source not in ("trained", "profiled")]
     if others:
         remark = f"not measured on weights that were trained here: {_shortened(others)}"
-        return Judgement(NOT_COMPARABLE, remark=remark)
-    shared = _same_measurement(found)
+        return Judgement(status=NOT_COMPARABLE, remark=remark)
+    shared = _first_alike(found, _same_measurement)
     if shared and not isinstance(spec.predicate, Equal):
-        return Judgement(NOT_COMPARABLE, remark=f"one run here: {' and '.join(shared)}")
+        return Judgement(status=NOT_COMPARABLE, remark=f"one run here: {' and '.join(shared)}")
     return _judge(claim, spec.predicate, found, ours)
 
 
-def _judge(
-    claim: Claim, predicate: Predicate, cells: list[dict[str, Any]], ours: _Ours
-) -> Judgement:
-    measured = {cell["cell"]: _measured(cell, ours) for cell in cells}
+def _judge(claim: Claim, predicate: Predicate, cells: list[ReportedCell], ours: _Ours) -> Judgement:
+    measured = {cell.cell: _measured(cell, ours) for cell in cells}
+    means = {name: one.mean for name, one in measured.items()}
     rules = ours.rules
     tolerances = {one.rule.margin for one in measured.values() if one.rule is not None}
     condition = predicate.condition(claim.published, min(tolerances, default=None))
     estimate, error = estimator(measured, rules.correlation), 1 - rules.confidence
     low = _rounded(lower_bound(condition, estimate, error))
     high = _rounded(upper_bound(condition, estimate, error))
-    margin = _rounded(margin_of(condition, {cell["cell"]: float(cell["ours"]) for cell in cells}))
-    status = status_of(predicate, low, high)
-    seeds = max(len(one.values) for one in measured.values())
     remark = None
-    if shared := _same_measurement(cells):
+    if shared := _first_alike(cells, _same_measurement):
         remark = f"by construction, one run here: {' and '.join(shared)}"
-    elif alike := _same_weights(cells):
+    elif alike := _first_alike(cells, _same_weights):
         remark = (
             f"the runs of {' and '.join(alike)} ended with the same weights: what tells them "
             "apart has no effect at this scale"
@@ -173,7 +146,14 @@ def _judge(
         remark = "counted, not trained: nothing scatters"
     elif math.isinf(low) or math.isinf(high):
         remark = "one seed, and how far seeds scatter at this preset is not known"
-    return Judgement(status, margin, (_finite(low), _finite(high)), rules.confidence, seeds, remark)
+    return Judgement(
+        status=status_of(predicate, low, high),
+        margin=_rounded(margin_of(condition, means)),
+        interval=(_finite(low), _finite(high)),
+        confidence=rules.confidence,
+        seeds=max(len(one.values) for one in measured.values()),
+        remark=remark,
+    )
 
 
 def is_shown(predicate: Predicate, low: Any) -> Any:
@@ -194,18 +174,18 @@ def status_of(predicate: Predicate, low: float, high: float) -> str:
     return FAILS if is_refuted(predicate, high) else INCONCLUSIVE
 
 
-def _measured(cell: dict[str, Any], ours: _Ours) -> Measured:
-    if cell["source"] == "profiled":
-        counted = float(cell["ours"])
-        return Measured((counted,), counted, (), cell["cell"], counted=True)
-    runs, rule = cell["runs"], None
-    if ours.at_published_scale([cell["cell"]]):
-        rule = ours.rules.of(cell["dataset"], cell["metric"])
+def _measured(cell: ReportedCell, ours: _Ours) -> Measured:
+    assert cell.ours is not None  # such claims are pending
+    if cell.source == "profiled":
+        return Measured((cell.ours,), cell.ours, (), cell.cell, counted=True)
+    rule = None
+    if ours.at_published_scale([cell.cell]):
+        rule = ours.rules.of(str(cell.dataset), cell.metric)
     return Measured(
-        tuple(float(run["value"]) for run in runs),
-        float(cell["ours"]),
-        tuple(run["weights_sha256"] for run in runs),
-        f"{[run['evaluation'] for run in runs]} {cell['metric']}",
+        tuple(run.value for run in cell.runs),
+        cell.ours,
+        tuple(run.weights_sha256 for run in cell.runs),
+        f"{[run.evaluation for run in cell.runs]} {cell.metric}",
         rule=rule,
     )
 
@@ -218,8 +198,8 @@ def _finite(value: float) -> float | None:
     return None if math.isinf(value) else value
 
 
-def _why_pending(missing: list[str], cells: Mapping[str, Any]) -> str:
-    absent = [name for name in missing if name in cells and cells[name]["source"] == "absent"]
+def _why_pending(missing: list[str], cells: Mapping[str, ReportedCell]) -> str:
+    absent = [name for name in missing if name in cells and cells[name].source == "absent"]
     if absent:
         return f"a class does not occur in the data: {_shortened(absent)}"
     return f"no number yet: {_shortened(missing)}"
@@ -230,34 +210,20 @@ def _shortened(names: list[str], shown: int = 3) -> str:
     return ", ".join(names[:shown]) + more
 
 
-def _same_measurement(cells: list[dict[str, Any]]) -> list[str]:
-    """The first cells that are one and the same number of one run, under several names."""
-    keys = [
-        (
-            [(run["run"], run["evaluation"]) for run in cell["runs"]],
-            cell["profile"] or cell.get("speed"),
-            cell["metric"],
-        )
-        for cell in cells
-    ]
-    return _first_alike([str(key) if any(key[:2]) else "" for key in keys], cells)
+def _same_measurement(cell: ReportedCell) -> object:
+    """Equal where cells are one and the same number of one run, under several names."""
+    return [(run.run, run.evaluation) for run in cell.runs] or cell.profile or cell.speed
 
 
-def _same_weights(cells: list[dict[str, Any]]) -> list[str]:
-    """The first cells whose different runs ended with the same weights, measured alike."""
-    keys = [
-        (
-            [(run["weights_sha256"], run["evaluation"]) for run in cell["runs"]],
-            cell["metric"],
-        )
-        for cell in cells
-    ]
-    return _first_alike([str(key) if key[0] else "" for key in keys], cells)
+def _same_weights(cell: ReportedCell) -> object:
+    """Equal where different runs ended with the same weights, measured alike."""
+    return [(run.weights_sha256, run.evaluation) for run in cell.runs]
 
 
-def _first_alike(keys: list[str], cells: list[dict[str, Any]]) -> list[str]:
-    """The cells that share the first key that several have; an empty key is shared by none."""
-    for key in keys:
-        if key and keys.count(key) > 1:
-            return [cell["cell"] for found, cell in zip(keys, cells, strict=True) if found == key]
-    return []
+def _first_alike(cells: list[ReportedCell], key: Callable[[ReportedCell], object]) -> list[str]:
+    """The first cells of one metric that share a key; nothing is shared by none."""
+    groups: dict[str, list[str]] = {}
+    for cell in cells:
+        if found := key(cell):
+            groups.setdefault(f"{found} {cell.metric}", []).append(cell.cell)
+    return next((names for names in groups.values() if len(names) > 1), [])

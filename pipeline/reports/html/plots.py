@@ -10,7 +10,9 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
+
+ItemT = TypeVar("ItemT")
 
 INK = "#010203"  # stands for the page's own text colour, and is replaced by it
 COLOURS = (
@@ -54,7 +56,7 @@ def style_of(number: int) -> Style:
     return Style(COLOURS[number % len(COLOURS)], DASHES[number // len(COLOURS) % len(DASHES)])
 
 
-def thinned(rows: Sequence[Any], most: int = MOST_POINTS) -> list[Any]:
+def thinned(rows: Sequence[ItemT], most: int = MOST_POINTS) -> list[ItemT]:
     """Every n-th element, so that at most `most` and the last one are left."""
     step = max(1, -(-len(rows) // most))
     kept = list(rows[::step])

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from tabulate import tabulate
-
 from pipeline.reports.claims.judged import FAILS, HOLDS, INCONCLUSIVE, NOT_COMPARABLE, PENDING
+from pipeline.reports.markdown.tables import pipe_table
+from pipeline.reports.markdown.verdicts import RULE
+from pipeline.reports.model.base import Preset
+from pipeline.reports.model.claims import Claims, JudgedClaim, Judgement
+from pipeline.reports.numbers import interval_text, margin_text
 
-RULE = "docs/verdicts.md"
 WORDS = {
     HOLDS: "hold",
     FAILS: "do not hold",
@@ -19,36 +18,38 @@ WORDS = {
 }
 
 
-def render_claims(results: list[dict[str, Any]], preset: Mapping[str, Any]) -> str:
-    """Markdown; `preset` is that of a report (name, title, judged, shows)."""
-    stated = [result for result in results if not result["bold"]]
-    bold = [result for result in results if result["bold"]]
+def render_claims(claims: Claims, preset: Preset) -> str:
+    """Markdown; `preset` is that of the reports."""
+    stated = [claim for claim in claims.root if not claim.bold]
+    bold = [claim for claim in claims.root if claim.bold]
     header = [
-        ["Preset", f"`{preset['name']}`: {preset['title']}"],
-        ["What this shows", preset["shows"].strip()],
-        ["On the paper's numbers", count_claims(stated, "paper")],
-        ["On ours", count_claims(stated, "ours")],
+        ["Preset", f"`{preset.name}`: {preset.title}"],
+        ["What this shows", preset.shows.strip()],
+        ["On the paper's numbers", _count([claim.paper for claim in stated])],
+        ["On ours", _count([claim.ours for claim in stated])],
     ]
     if bold:
         header += [
-            ["Numbers in bold, on the paper's numbers", count_claims(bold, "paper")],
-            ["Numbers in bold, on ours", count_claims(bold, "ours")],
+            ["Numbers in bold, on the paper's numbers", _count([claim.paper for claim in bold])],
+            ["Numbers in bold, on ours", _count([claim.ours for claim in bold])],
         ]
     parts = [
         "# The paper's claims",
-        tabulate(header, headers=["", ""], tablefmt="pipe", disable_numparse=True),
+        pipe_table(header),
         "\n".join(f"- {note}" for note in _notes(preset)),
         _claims_table(stated),
         "## What the paper says against itself",
         _failing(stated, False) or "Nothing: every claim holds on the paper's own numbers.",
-        *_section("## Readings of ours that do not hold on its numbers", _failing(results, True)),
+        *_section(
+            "## Readings of ours that do not hold on its numbers", _failing(claims.root, True)
+        ),
         *_section("## Numbers in bold", _bold_table(bold)),
-        *_section("## Remarks on ours", _remarks(results)),
+        *_section("## Remarks on ours", _remarks(claims.root)),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _notes(preset: Mapping[str, Any]) -> list[str]:
+def _notes(preset: Preset) -> list[str]:
     notes = [
         "Claims are in our words, with their place in the paper; “reading” says what of a claim is "
         "our interpretation. A reading that the paper's numbers miss is no contradiction of the "
@@ -61,9 +62,9 @@ def _notes(preset: Mapping[str, Any]) -> list[str]:
         f"spread and a prior: wholly above zero `{HOLDS}`, wholly below `{FAILS}`, else "
         f"`{INCONCLUSIVE}`. The rule, and how often it is wrong: [{RULE}](../{RULE}).",
     ]
-    if not preset["judged"]:
+    if not preset.judged:
         notes.append(
-            f"Preset `{preset['name']}` is not the published scale: orderings are looked at, "
+            f"Preset `{preset.name}` is not the published scale: orderings are looked at, "
             "figures are not compared, and no prior spread is known, so that one seed decides "
             "nothing that is trained. An ordering that turns here does not refute the paper."
         )
@@ -74,123 +75,95 @@ def _section(title: str, text: str) -> list[str]:
     return [title, text] if text else []
 
 
-def count_claims(results: list[dict[str, Any]], side: str) -> str:
+def _count(side: list[Judgement]) -> str:
     """Such as "38 hold, 5 do not hold; 43 claims"."""
-    statuses = [result[side]["status"] for result in results]
     found = [
-        f"{statuses.count(status)} {text}" for status, text in WORDS.items() if status in statuses
+        f"{count} {text}"
+        for status, text in WORDS.items()
+        if (count := sum(judgement.status == status for judgement in side))
     ]
-    return f"{', '.join(found) or 'none'}; {len(results)} claims"
+    return f"{', '.join(found) or 'none'}; {len(side)} claims"
 
 
-def _claims_table(results: list[dict[str, Any]]) -> str:
+def _claims_table(claims: list[JudgedClaim]) -> str:
     rows = [
         [
-            f"`{result['claim']}`: {_escaped(_with_reading(result))}",
-            result["where"],
-            *_sides(result),
-            _names(result),
+            f"`{claim.claim}`: {_escaped(_with_reading(claim))}",
+            claim.where,
+            *_sides(claim),
+            _names(claim),
         ]
-        for result in results
+        for claim in claims
     ]
     headers = ["Claim", "Where", *SIDES, "Cells"]
-    align = ["left", "left", *SIDES_ALIGN, "left"]
-    return tabulate(rows, headers, tablefmt="pipe", colalign=align, disable_numparse=True)
+    return pipe_table(rows, headers, ["left", "left", *SIDES_ALIGN, "left"])
 
 
-def _bold_table(results: list[dict[str, Any]]) -> str:
-    if not results:
+def _bold_table(claims: list[JudgedClaim]) -> str:
+    if not claims:
         return ""
-    rows = [
-        [f"`{result['claim']}`", _escaped(result["says"]), *_sides(result)] for result in results
-    ]
-    table = tabulate(
-        rows,
-        ["Claim", "What bold is read to say", *SIDES],
-        tablefmt="pipe",
-        colalign=["left", "left", *SIDES_ALIGN],
-        disable_numparse=True,
-    )
-    return f"All of them are readings: {results[0]['reading']}.\n\n{table}"
+    rows = [[f"`{claim.claim}`", _escaped(claim.says), *_sides(claim)] for claim in claims]
+    headers = ["Claim", "What bold is read to say", *SIDES]
+    table = pipe_table(rows, headers, ["left", "left", *SIDES_ALIGN])
+    return f"All of them are readings: {claims[0].reading}.\n\n{table}"
 
 
 SIDES = ("Paper", "Margin", "Ours", "Margin", "Interval")
 SIDES_ALIGN = ("left", "right", "left", "right", "right")
 
 
-def _sides(result: dict[str, Any]) -> list[str]:
-    paper, ours = result["paper"], result["ours"]
+def _sides(claim: JudgedClaim) -> list[str]:
+    paper, ours = claim.paper, claim.ours
     return [
-        paper["status"],
-        margin_text(paper["margin"]),
-        ours["status"],
-        margin_text(ours["margin"]),
-        interval_text(ours),
+        paper.status,
+        margin_text(paper.margin),
+        ours.status,
+        margin_text(ours.margin),
+        interval_text(ours.interval),
     ]
 
 
-def _with_reading(result: dict[str, Any]) -> str:
-    reading = result["reading"]
-    return f"{result['says']}. Reading: {reading}." if reading else f"{result['says']}."
+def _with_reading(claim: JudgedClaim) -> str:
+    return f"{claim.says}." + (f" Reading: {claim.reading}." if claim.reading else "")
 
 
 def _escaped(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def margin_text(margin: float | None) -> str:
-    """Two places as in the tables; a third where a tolerance for rounding leaves one."""
-    if margin is None:
-        return ""
-    places = 2 if round(margin, 2) == margin else 3
-    return f"{margin:+.{places}f}" if margin else f"{margin:.2f}"
-
-
-def interval_text(judgement: Mapping[str, Any]) -> str:
-    """Such as "-0.12 to +1.30"; empty where the numbers are exact or nothing is known."""
-    if judgement["interval"] is None:
-        return ""
-    low, high = judgement["interval"]
-    if low == high:
-        return "unknown" if low is None else "exact"
-    ends = ["?" if end is None else f"{end:+.2f}" for end in (low, high)]
-    return " to ".join(ends)
-
-
-def _names(result: dict[str, Any]) -> str:
+def _names(claim: JudgedClaim) -> str:
     """The cells by table, and how many quoted numbers stand against them."""
     tables: dict[str, list[str]] = {}
-    for cell in result["cells"]:
-        table, _, name = cell["cell"].partition("/")
+    for cell in claim.cells:
+        table, _, name = cell.cell.partition("/")
         tables.setdefault(table, []).append(name)
     parts = [f"`{table}`: {', '.join(names)}" for table, names in tables.items()]
-    quoted = sum(len(numbers) for numbers in result["quoted"].values())
+    quoted = sum(len(numbers) for numbers in claim.quoted.values())
     return "; ".join(parts) + (f"; {quoted} quoted" if quoted else "")
 
 
-def _failing(results: list[dict[str, Any]], readings: bool) -> str:
+def _failing(claims: list[JudgedClaim], readings: bool) -> str:
     lines = []
-    for result in results:
-        if result["paper"]["status"] != FAILS or bool(result["reading"]) != readings:
+    for claim in claims:
+        if claim.paper.status != FAILS or bool(claim.reading) != readings:
             continue
-        numbers = [f"`{cell['cell']}` {cell['published']:.2f}" for cell in result["cells"]]
-        quoted = [number for found in result["quoted"].values() for number in found]
+        numbers = [f"`{cell.cell}` {cell.published:.2f}" for cell in claim.cells]
+        quoted = [number for found in claim.quoted.values() for number in found]
         best = [f"best of the quoted {max(quoted):.2f}"] if quoted else []
-        note = f" {result['note']}" if result["note"] else ""
+        note = f" {claim.note}" if claim.note else ""
         lines.append(
-            f"- `{result['claim']}` ({result['where']}): {_with_reading(result)}{note} "
-            f"Margin {margin_text(result['paper']['margin'])}; {', '.join([*numbers, *best])}."
+            f"- `{claim.claim}` ({claim.where}): {_with_reading(claim)}{note} "
+            f"Margin {margin_text(claim.paper.margin)}; {', '.join([*numbers, *best])}."
         )
     return "\n".join(lines)
 
 
-def _remarks(results: list[dict[str, Any]]) -> str:
+def _remarks(claims: list[JudgedClaim]) -> str:
     """What qualifies a judgement of ours, claims with the same remark together."""
-    claims: dict[str, list[str]] = {}
-    for result in results:
-        remark = result["ours"]["remark"]
-        if remark is not None:
-            text = f"{result['ours']['status']}, {remark}"
-            claims.setdefault(text, []).append(f"`{result['claim']}`")
-    lines = [f"- {', '.join(names)}: {text.rstrip('.')}." for text, names in claims.items()]
+    named: dict[str, list[str]] = {}
+    for claim in claims:
+        if claim.ours.remark is not None:
+            text = f"{claim.ours.status}, {claim.ours.remark}"
+            named.setdefault(text, []).append(f"`{claim.claim}`")
+    lines = [f"- {', '.join(names)}: {text.rstrip('.')}." for text, names in named.items()]
     return "\n".join(lines)

@@ -2,53 +2,49 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Mapping
 
-from tabulate import tabulate
-
-from pipeline.reports.build import cells_of, count_sources
+from pipeline.reports.markdown.tables import pipe_table
+from pipeline.reports.model.base import Scale
+from pipeline.reports.model.figure import Figure
+from pipeline.reports.model.report import Report
 from pipeline.reports.ranking import describe_agreement, rank_agreements
 
 
 def render_index(
-    reports: dict[str, dict[str, Any]],
-    preset: str,
-    title: str,
-    figures: dict[str, dict[str, Any]] | None = None,
+    reports: Mapping[str, Report], figures: Mapping[str, Figure], preset: Scale
 ) -> str:
-    """reports: table name -> its JSON report, in the order they shall stand; figures likewise."""
+    """By name, in the order they shall stand."""
     rows = []
     for name, report in reports.items():
-        sources = count_sources(report).items()
-        counts = ", ".join(f"{count} {source}" for source, count in sorted(sources))
-        rows.append([f"[{name}]({name}.md)", report["title"], counts, _order([report])])
-    for name, figure in (figures or {}).items():
-        counts = f"{len(figure['columns'])} models on {len(figure['images'])} images"
-        rows.append([f"[{name}]({name}.md)", figure["title"], counts, ""])
+        counts = report.source_counts
+        rows.append([f"[{name}]({name}.md)", report.title, counts, _order([report])])
+    for name, figure in figures.items():
+        counts = f"{len(figure.columns)} models on {len(figure.images)} images"
+        rows.append([f"[{name}]({name}.md)", figure.title, counts, ""])
     headers = ["Report", "What", "Cells", "Agreement with the published order"]
-    table = tabulate(rows, headers, tablefmt="pipe", disable_numparse=True)
     together = [
         f"Tables on `{dataset}` together: agreement with the published order {order}."
-        for dataset, group in _by_dataset(reports).items()
+        for dataset, group in _by_dataset(reports.values()).items()
         if len(group) > 1 and (order := _order(group))
     ]
     claims = "[claims](claims.md): what the paper says, on its numbers and on ours."
-    parts = [f"# Reports at preset `{preset}`", f"{title}.", table, *together, claims]
-    return "\n\n".join(parts) + "\n"
+    head = [f"# Reports at preset `{preset.name}`", f"{preset.title}."]
+    return "\n\n".join([*head, pipe_table(rows, headers), *together, claims]) + "\n"
 
 
-def _by_dataset(reports: dict[str, dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+def _by_dataset(reports: Iterable[Report]) -> dict[str, list[Report]]:
     """The tables that rest on one published dataset each."""
-    groups: dict[str, list[dict[str, Any]]] = {}
-    for report in reports.values():
-        names = {data["published"] for data in report["datasets"]}
-        if len(names) == 1 and report["not_comparable"] is None:
+    groups: dict[str, list[Report]] = {}
+    for report in reports:
+        names = {data.published for data in report.datasets}
+        if len(names) == 1 and report.not_comparable is None:
             groups.setdefault(names.pop(), []).append(report)
     return groups
 
 
-def _order(reports: list[dict[str, Any]]) -> str:
-    found = rank_agreements([cell for report in reports for cell in cells_of(report)])
+def _order(reports: list[Report]) -> str:
+    found = rank_agreements([cell for report in reports for cell in report.cells])
     if len(found) == 1:
         return describe_agreement(next(iter(found.values())))
     return "; ".join(f"`{name}` {describe_agreement(entry)}" for name, entry in found.items())

@@ -3,56 +3,50 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
 
-from tabulate import tabulate
-
-from pipeline.reports.build import cells_of
+from pipeline.reports.markdown.tables import pipe_table
+from pipeline.reports.model.report import Report, ReportedCell, Verdict
+from pipeline.reports.numbers import two_places
 from pipeline.reports.verdict import STATUSES
 
 RULE = "docs/verdicts.md"
 
 
-def shows_verdicts(report: dict[str, Any]) -> bool:
+def shows_verdicts(report: Report) -> bool:
     """At a judged preset, and at every preset where something is counted at full width."""
-    return any(_is_judged(cell, report) for cell in cells_of(report))
+    return any(_is_judged(cell, report) for cell in report.cells)
 
 
-def verdict_of(cell: dict[str, Any], report: dict[str, Any]) -> str:
+def verdict_of(cell: ReportedCell, report: Report) -> str:
     """One word for the table; empty without a result, or where the preset is not judged."""
-    if cell["verdict"] is None or not _is_judged(cell, report):
-        return ""
-    return str(cell["verdict"]["status"])
+    return cell.verdict.status if cell.verdict and _is_judged(cell, report) else ""
 
 
-def count_verdicts(report: dict[str, Any]) -> str:
+def count_verdicts(report: Report) -> str:
     """Such as "3 reproduced, 1 inconclusive; 2 without a result"."""
-    cells = [cell for cell in cells_of(report) if _is_judged(cell, report)]
-    found = Counter(verdict_of(cell, report) for cell in cells)
+    found = Counter(verdict_of(c, report) for c in report.cells if _is_judged(c, report))
     counts = ", ".join(f"{found[status]} {status}" for status in STATUSES if found[status])
     return "; ".join(filter(None, [counts, f"{found['']} without a result" if found[""] else ""]))
 
 
-def render_verdicts(report: dict[str, Any]) -> list[str]:
+def render_verdicts(report: Report) -> list[str]:
     """The section's parts; none where no cell has a verdict to show."""
-    rows = [
-        _row(cell["cell"], cell["verdict"]) for cell in cells_of(report) if verdict_of(cell, report)
-    ]
-    if not rows:
+    shown = [(c.cell, c.verdict) for c in report.cells if c.verdict and _is_judged(c, report)]
+    if not shown:
         return []
     headers = ["Cell", "Verdict", "Δ", "Interval", "Margin", "Seeds", "Spread", "Remark"]
     align = ("left", "left", "right", "right", "right", "right", "right", "left")
     return [
         "## Verdicts",
-        f"{_meaning(report)}The rule, and how often it is wrong: [{RULE}](../{RULE}).",
-        tabulate(rows, headers, tablefmt="pipe", colalign=align, disable_numparse=True),
+        f"{_meaning([verdict for _, verdict in shown])}"
+        f"The rule, and how often it is wrong: [{RULE}](../{RULE}).",
+        pipe_table([_row(name, verdict) for name, verdict in shown], headers, align),
     ]
 
 
-def _meaning(report: dict[str, Any]) -> str:
+def _meaning(verdicts: list[Verdict]) -> str:
     """What the columns of the section say; nothing where all is counted and has no interval."""
-    verdicts = [cell["verdict"] for cell in cells_of(report) if verdict_of(cell, report)]
-    confidence = {verdict["confidence"] for verdict in verdicts if verdict["interval"]}
+    confidence = {verdict.confidence or 0 for verdict in verdicts if verdict.interval}
     if not confidence:
         return ""
     return (
@@ -63,28 +57,24 @@ def _meaning(report: dict[str, Any]) -> str:
     )
 
 
-def _is_judged(cell: dict[str, Any], report: dict[str, Any]) -> bool:
-    return bool(report["preset"]["judged"] or cell["profile"])
+def _is_judged(cell: ReportedCell, report: Report) -> bool:
+    return report.preset.judged or cell.profile is not None
 
 
-def _row(name: str, verdict: dict[str, Any]) -> list[str]:
-    bounds = verdict["interval"]
+def _row(name: str, verdict: Verdict) -> list[str]:
+    bounds = verdict.interval
     return [
         name,
-        verdict["status"],
-        _number(verdict["difference"], "+"),
+        verdict.status,
+        two_places(verdict.difference, "+"),
         f"{bounds[0]:+.2f} to {bounds[1]:+.2f}" if bounds else "",
-        _margin(verdict["margin"]),
-        str(verdict["seeds"] or ""),
-        _number(verdict["spread"]),
-        verdict["remark"] or "",
+        _margin(verdict.margin),
+        str(verdict.seeds or ""),
+        two_places(verdict.spread),
+        verdict.remark or "",
     ]
 
 
 def _margin(value: float | None) -> str:
     """Two places; more where half a unit of a counted number's last place needs them."""
-    return _number(value) if value is None or round(value, 2) == value else f"{value:g}"
-
-
-def _number(value: float | None, sign: str = "") -> str:
-    return "" if value is None else f"{value:{sign}.2f}"
+    return two_places(value) if value is None or round(value, 2) == value else f"{value:g}"

@@ -21,6 +21,7 @@ from pipeline.reports.figures.caption import render_caption
 from pipeline.reports.figures.content import build_figure, choose, disagreement
 from pipeline.reports.figures.drawing import colour_labels, draw_figure, legend_of
 from pipeline.reports.markdown.index import render_index
+from pipeline.reports.model.base import Scale
 
 FIGURE = """\
 title: Figure 7. A toy
@@ -31,6 +32,7 @@ columns:
 images: 2
 """
 IGNORED = 255
+FULL = Scale(name="full", title="Full", shows="Everything.")
 # Of 4x2 pixels each: the truth, and what `wide` and `quick` predict.
 TRUTH = {
     "a": [0, 0, 0, 0, 1, 1, 1, 1],
@@ -232,7 +234,7 @@ def test_the_caption_states_the_rule_and_every_number(experiment, figure, tmp_pa
 
 def test_the_index_links_the_figure(experiment, figure, tmp_path):
     content, _ = build_figure(experiment, figure, tmp_path)
-    line = re.sub(" +", " ", render_index({}, "full", "Full", {"figure7": content.model_dump()}))
+    line = re.sub(" +", " ", render_index({}, {"figure7": content}, FULL))
     assert "| [figure7](figure7.md) | Figure 7. A toy | 2 models on 2 images |" in line
 
 

@@ -9,10 +9,11 @@ import pytest
 from pipeline.errors import ResultError
 from pipeline.inspection.plan import render_plan
 from pipeline.inspection.show import render_show
-from pipeline.reports.build import build_report, cells_of, device_text
+from pipeline.reports.build import build_report, device_text
 from pipeline.reports.dvc_views import points_of
 from pipeline.reports.html.page import linked, render_page
 from pipeline.reports.markdown.table import render_markdown
+from pipeline.reports.model.claims import Claims
 from pipeline.reports.verdict import NOT_COMPARABLE
 from pipeline.results.cells import read_cell
 from pipeline.results.failures import failure_of
@@ -76,12 +77,12 @@ def test_the_device_is_named_and_nothing_of_it_is_judged(measured, tmp_path):
     report = build_report(measured, "zoo", tmp_path)
     text = render_markdown(report)
     device = "cpu, a processor, 2 threads (memory: process peak RSS)"
-    assert report["devices"] == [device]
+    assert report.devices == [device]
     assert f"ours for this one ({device}): they have no Δ and are never judged" in text
-    memory, fps, *_ = cells_of(report)
+    memory, fps, *_ = report.cells
     for cell in (memory, fps):
-        assert (cell["source"], cell["difference"], cell["spread"]) == ("profiled", None, None)
-        assert cell["verdict"]["status"] == NOT_COMPARABLE
+        assert (cell.source, cell.difference, cell.spread) == ("profiled", None, None)
+        assert cell.verdict.status == NOT_COMPARABLE
 
 
 def test_a_mixed_precision_model_says_what_it_was_computed_in():
@@ -98,13 +99,13 @@ def test_at_the_published_scale_speed_is_not_judged_either(zoo, rules):
 
 
 def test_dvc_and_the_page_compare_no_two_devices(measured, tmp_path):
-    report = json.loads(json.dumps(build_report(measured, "zoo", tmp_path)))
+    report = build_report(measured, "zoo", tmp_path)
     assert points_of(report).splitlines() == [
         "cell,published,ours",
         "wide,70.0,50.0",
         "deep,60.0,40.0",
     ]
-    html = render_page({"zoo": report}, [], {})
+    html = render_page({"zoo": report}, Claims([]), {})
     assert '<a href="https://example.org/a.pth" rel="noreferrer">model</a> | ' in html
     assert ">Rooms</th>" in html and ">Streets</th>" in html
     assert "mIoU, %</b>, 2 cells" in html and "frames per second" not in html.split("<h2>Zoo")[0]

@@ -12,6 +12,7 @@ import torch
 from dmnet.files import read_json
 from pipeline.errors import ResultError
 from pipeline.reports.fidelity import render_fidelity, write_fidelity
+from pipeline.reports.model.fidelity import Fidelity
 
 CONFTEST = Path(__file__).resolve().parents[2] / "conftest.py"
 COMPARING = """
@@ -111,7 +112,7 @@ def test_numbers_are_compared_relative_to_the_reference():
     row = {"model": "Net", "what": "loss", "source": "f", "measure": "relative difference"}
     row |= {"error": 3e-6, "limit": 1e-5, "holds": True, "test": "t"}
     made = {"processor": "a CPU", "instructions": "AVX2", "threads": 1}
-    text = render_fidelity({"made": made, "comparisons": [row]})
+    text = render_fidelity(Fidelity.model_validate({"made": made, "comparisons": [row]}))
     assert "3.0e-06" in text and "1e-05" in text
 
 

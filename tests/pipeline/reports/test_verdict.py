@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import statistics
 from pathlib import Path
@@ -12,15 +13,15 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from dmnet.errors import DMNetError
-from dmnet.files import to_json
 from pipeline.errors import SpecError
 from pipeline.experiments import build_experiment
+from pipeline.reports.model.base import json_of
+from pipeline.reports.model.report import Verdict
 from pipeline.reports.verdict import (
     INCONCLUSIVE,
     NOT_REPRODUCED,
     REPRODUCED,
     Threshold,
-    Verdict,
     judge,
     judge_counted,
     judge_trained,
@@ -83,9 +84,10 @@ def test_the_difference_is_the_one_that_the_table_prints():
 
 
 def test_a_verdict_is_json():
-    content = judge_trained([70.0], 70.0, RULE).as_json()
-    assert content["interval"] == [-0.789, 0.789]
-    assert '"reproduced"' in to_json(content)
+    verdict = judge_trained([70.0], 70.0, RULE)
+    content = json_of(verdict)
+    assert '"status": "reproduced"' in content
+    assert Verdict.model_validate(json.loads(content)) == verdict
 
 
 hundredths = st.integers(0, 500).map(lambda number: number / 100)
@@ -185,9 +187,9 @@ def test_a_class_that_is_absent_is_not_comparable(verdict_of, edit, rules):
 
 def test_a_table_or_a_cell_can_say_why_it_is_not_comparable_and_the_cell_wins(verdict_of, edit):
     edit("tables/toy.yaml", "inference: plain}", "inference: plain, not_comparable: other labels}")
-    assert verdict_of(0.7).as_json()["remark"] == "other labels"
+    assert verdict_of(0.7).remark == "other labels"
     edit("tables/toy.yaml", "cell: wide,", "cell: wide, not_comparable: secret labels,")
-    assert verdict_of(0.7).as_json()["remark"] == "secret labels"
+    assert verdict_of(0.7).remark == "secret labels"
 
 
 def test_saying_so_changes_no_run(build, edit):

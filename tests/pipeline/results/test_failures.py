@@ -49,7 +49,7 @@ def test_a_result_that_is_there_outweighs_an_old_mark(experiment, fail, finish, 
     cell = experiment.cells[0]
     fail(paths.log(paths.trained(cell.evaluations[0].run_key)))
     finish(cell.evaluations[0], 0.7)
-    assert build_report(experiment, "toy", tmp_path)["rows"][0]["A"]["source"] == "trained"
+    assert build_report(experiment, "toy", tmp_path).cells[0].source == "trained"
 
 
 def test_a_partial_table_says_failed_and_where_the_log_is(experiment, fail, finish, tmp_path):

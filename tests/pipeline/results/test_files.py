@@ -14,7 +14,7 @@ from pipeline.inspection.status import render_status
 from pipeline.reports.build import build_report
 from pipeline.reports.markdown.table import render_markdown
 from pipeline.results.files import read_result_file
-from pipeline.results.schemas import Trained
+from pipeline.results.schemas import MadeBy, Trained
 
 HTML = "<script>alert(1)</script>"
 
@@ -78,7 +78,8 @@ def test_a_commit_is_never_an_option_of_git(report, tmp_path, monkeypatch):
     subprocess.run(["git", "init", "-q", tmp_path], check=True)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "precious").write_text("precious")
-    report["code"] = [{"commit": "--output=precious", "modified": False}]
+    code = MadeBy.model_construct(commit="--output=precious", modified=False)
+    report = report.model_copy(update={"code": [code]})
     assert "no commit --output=pre" in " ".join(moved_on(report, tmp_path))
     assert (tmp_path / "precious").read_text() == "precious"
 
@@ -93,7 +94,8 @@ def test_another_repository_in_the_environment_is_not_asked(report, tmp_path, mo
         subprocess.run([*git, *command], check=True)
     subprocess.run([*git, "commit", "-q", "-m", "a"], check=True)
     found = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
-    report["code"] = [{"commit": found.stdout.strip(), "modified": False}]
+    code = MadeBy(commit=found.stdout.strip(), modified=False)
+    report = report.model_copy(update={"code": [code]})
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "other" / ".git"))
     told = moved_on(report, tmp_path)
     assert not [line for line in told if "no commit" in line or line.startswith("dmnet/")]

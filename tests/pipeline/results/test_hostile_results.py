@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from dmnet.errors import DMNetError
-from dmnet.files import read_json, to_json, write_json, write_text
+from dmnet.files import read_json, write_json, write_text
 from dmnet.inference.metrics import ConfusionMatrix
 from dmnet.text import CONTROL
 from pipeline.inspection.show import render_show
@@ -21,9 +21,11 @@ from pipeline.inspection.verify import verify
 from pipeline.reports.build import build_report
 from pipeline.reports.claims.file import load_claims
 from pipeline.reports.claims.judged import evaluate_claims
-from pipeline.reports.html.page import read_histories, read_inputs, render_page
+from pipeline.reports.html.inputs import read_histories, read_inputs
+from pipeline.reports.html.page import render_page
 from pipeline.reports.markdown.claims import render_claims
 from pipeline.reports.markdown.table import render_markdown
+from pipeline.reports.model.base import json_of
 from pipeline.reports.write import read_reports, write_report
 
 CLAIMS = """\
@@ -145,7 +147,7 @@ def study(experiment, further, finish, folder, rules, claims, tmp_path, monkeypa
     tables = {table: build_report(experiment, table, rules=rules) for table in experiment.tables}
     for report in tables.values():
         write_report(report, Path("reports"))
-    write_json(Path("reports/claims.json"), evaluate_claims(claims, tables, rules))
+    write_text(Path("reports/claims.json"), json_of(evaluate_claims(claims, tables, rules)))
     write_text(Path("precious"), "precious")
     return tmp_path
 
@@ -155,16 +157,16 @@ def commands(experiment, further, claims, rules):
 
     def page():
         reports, judged, figure = read_inputs(list(experiment.tables), Path("reports"), "toy", 2)
-        return render_page(reports, judged, read_histories(reports), figure)
+        return render_page(reports, judged, read_histories(reports.values()), figure)
 
     def summary():
-        reports = read_reports(experiment, [], Path("reports"))
+        reports = read_reports(experiment.tables, Path("reports"))
         judged = evaluate_claims(claims, reports, rules)
-        return to_json(judged) + render_claims(judged, reports["toy"]["preset"])
+        return json_of(judged) + render_claims(judged, reports["toy"].preset)
 
     def report():
         made = [build_report(experiment, table, rules=rules) for table in experiment.tables]
-        return "".join(to_json(content) + render_markdown(content) for content in made)
+        return "".join(json_of(content) + render_markdown(content) for content in made)
 
     def check():
         findings = verify(quick=True)

@@ -9,6 +9,8 @@ from pipeline.inspection.status import render_status
 from pipeline.inspection.verify import verify
 from pipeline.reports.build import build_report
 from pipeline.reports.markdown.table import render_markdown
+from pipeline.reports.model.base import json_of
+from pipeline.results.schemas import MadeBy
 
 
 def code(letter, modified=False, **changes):
@@ -49,14 +51,15 @@ def test_one_code_for_all_is_named_once_and_nothing_is_marked(told):
 
 def test_results_from_before_it_was_recorded_are_read(told, tmp_path):
     report, text, _ = told({"code": {"commit": "c" * 40, "modified": False}})
-    assert report["code"] == [{"commit": "c" * 40, "modified": False}]
-    assert "measured_by" not in report and "Evaluated at" not in text
+    assert report.code == [MadeBy(commit="c" * 40, modified=False)]
+    assert not report.measured_by and "measured_by" not in json_of(report)
+    assert "Evaluated at" not in text
 
 
 def test_attempts_of_different_code_are_all_named_and_marked(told, tmp_path):
     first, second = code("a", modified=True), code("b")
     report, text, experiment = told({"code": second, "attempts": attempts(first, second)})
-    assert [made["commit"][0] for made in report["code"]] == ["a", "b"]
+    assert [made.commit[0] for made in report.code] == ["a", "b"]
     assert "`aaaaaaaaaaaa` with uncommitted changes (SHA-256 `aaaaaaaaaaaa`)" in text
     path = f"runs/{experiment.cells[0].evaluations[0].run_key}/train.json"
     mark = (
@@ -73,7 +76,7 @@ def test_attempts_of_different_code_are_all_named_and_marked(told, tmp_path):
 def test_another_commit_with_the_same_files_is_named_but_not_marked(told):
     other = code("b", sha256="a" * 64)
     report, text, _ = told({"code": other, "attempts": attempts(code("a"), other)})
-    assert len(report["code"]) == 2 and "More than one code" not in text
+    assert len(report.code) == 2 and "More than one code" not in text
 
 
 def test_an_attempt_that_recorded_no_code_is_marked(told):
@@ -91,8 +94,8 @@ def test_files_that_changed_while_it_trained_or_was_evaluated_are_marked(told):
 def test_the_commit_that_evaluated_is_named_where_it_is_another(told):
     """An edited and reverted evaluation left every number under a clean commit."""
     report, text, _ = told(code=code("c", modified=True))
-    (made,) = report["measured_by"]
-    assert (made["modified"], made["cells"]) == (True, ["toy/wide"])
+    (made,) = report.measured_by
+    assert (made.modified, made.cells) == (True, ["toy/wide"])
     row = next(line for line in text.splitlines() if "Evaluated at commit" in line)
     assert "`cccccccccccc` with uncommitted changes (SHA-256 `cccccccccccc`)" in row
 

@@ -69,11 +69,10 @@ def paper(params):
 @pytest.mark.parametrize("table", [table for table in TABLES if table != "table3"])
 def test_what_the_paper_does_not_say_stands_in_each_report(paper, tmp_path, table):
     """All but Table 3, which trains nothing."""
-    settings = build_report(paper, table, tmp_path, load_rules(PARAMS))["settings"]
+    settings = build_report(paper, table, tmp_path, load_rules(PARAMS)).settings
     listed = {}
-    for origin in ("assumed", "inherited"):
-        for entry in settings[origin]:
-            listed.setdefault(entry["key"], []).append(entry["value"])
+    for entry in (*settings["assumed"], *settings["inherited"]):
+        listed.setdefault(entry.key, []).append(entry.value)
     expected = dict(OPEN)
     expected |= OF_DMNET if table != "table2" else {}
     expected |= OF_DEEP_SUPERVISION if table in ("table6", "table8", "table9") else {}

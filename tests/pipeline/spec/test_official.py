@@ -9,7 +9,7 @@ import pytest
 from dmnet.errors import DMNetError
 from pipeline.experiments import build_experiment
 from pipeline.inspection.show import render_show
-from pipeline.reports.build import build_report, cells_of
+from pipeline.reports.build import build_report
 from pipeline.reports.markdown.table import render_markdown
 from pipeline.spec.params import Params
 from pipeline.workflow.hashes import Hashes
@@ -54,11 +54,11 @@ def report(official, finish, rules, tmp_path):
 
 
 def test_the_cell_shows_the_official_figure_and_keeps_the_measured_one(report):
-    cell = cells_of(report())[0]
-    assert (cell["source"], cell["ours"], cell["difference"]) == ("official", 68.25, -1.75)
-    assert cell["official"]["source"] == URL
-    assert cell["official"]["date"] == "2026-01-31"
-    assert [run["value"] for run in cell["runs"]] == [71.25]
+    cell = report().cells[0]
+    assert (cell.source, cell.ours, cell.difference) == ("official", 68.25, -1.75)
+    assert cell.official.source == URL
+    assert cell.official.date == "2026-01-31"
+    assert [run.value for run in cell.runs] == [71.25]
 
 
 def test_the_report_marks_it_and_says_where_it_comes_from(report):
@@ -70,41 +70,41 @@ def test_the_report_marks_it_and_says_where_it_comes_from(report):
     assert len(rows) == 2
     assert all(words in rows[0] for words in ("official", URL, "2026-01-31", "68.25"))
     assert all(words in rows[1] for words in ("trained, measured here", "71.25"))
-    assert content["notes"][-1].startswith("Numbers marked (official) were given for run")
+    assert content.notes[-1].startswith("Numbers marked (official) were given for run")
 
 
 def test_cells_without_a_figure_stay_as_measured(report):
-    sources = [cell["source"] for cell in cells_of(report())]
+    sources = [cell.source for cell in report().cells]
     assert sources == ["official", "pending", "pending"]
 
 
 def test_a_figure_of_another_run_is_not_shown_but_told(report):
     content = report(run="0123456789abcdef")
-    cell = cells_of(content)[0]
-    assert (cell["source"], cell["ours"], cell["official"]) == ("trained", 71.25, None)
-    note = content["notes"][-1]
+    cell = content.cells[0]
+    assert (cell.source, cell.ours, cell.official) == ("trained", 71.25, None)
+    note = content.notes[-1]
     assert "`0123456789abcdef`" in note
     assert "not shown: they are for another run" in note
 
 
 def test_a_figure_of_other_weights_of_the_run_is_not_shown_but_told(report):
     content = report(ENTRY.replace("source:", "weights: 'ffffffffffff', source:"))
-    assert cells_of(content)[0]["source"] == "trained"
-    assert "they are for weights `ffffffffffff`" in content["notes"][-1]
+    assert content.cells[0].source == "trained"
+    assert "they are for weights `ffffffffffff`" in content.notes[-1]
 
 
 def test_a_figure_that_names_the_runs_weights_is_shown(report, official):
     key = official().cells[0].evaluations[0].run_key
     content = report(ENTRY.replace("source:", f"weights: '{key}', source:"))
-    assert cells_of(content)[0]["source"] == "official"
+    assert content.cells[0].source == "official"
 
 
 def test_without_the_file_nothing_is_official(report, build, finish, rules, tmp_path, folder):
     content = report()
     (folder / "official.yaml").unlink()
     content = build_report(build(), "toy", tmp_path, rules)
-    assert cells_of(content)[0]["source"] == "trained"
-    assert content["notes"] == ["A note of the table."]
+    assert content.cells[0].source == "trained"
+    assert content.notes == ["A note of the table."]
 
 
 def test_show_tells_both_numbers(official, finish, tmp_path):

@@ -12,6 +12,7 @@ from pipeline.reports.build import build_report
 from pipeline.reports.claims.bold import bold_marks, bold_places
 from pipeline.reports.html.page import render_page
 from pipeline.reports.markdown.table import render_markdown
+from pipeline.reports.model.claims import Claims
 from pipeline.spec.params import Params
 
 ROOT = Path(__file__).parents[4]
@@ -73,7 +74,7 @@ def test_bold_is_printed_in_markdown_and_on_the_page(marked, build, tmp_path):
     markdown = render_markdown(report)
     for text in (" **70.00** |", "| **second** ", " **4.50** (quoted) |", " 60.50 |"):
         assert text in markdown
-    html = render_page({"toy": report}, [], {})
+    html = render_page({"toy": report}, Claims([]), {})
     for text in ("<b>70.00</b>", "<b>second</b>", "<b>4.50 (quoted)</b>", ">60.50<"):
         assert text in html
 

@@ -66,7 +66,7 @@ def by_name(claims):
 def on_paper(claims):
     """Claim -> what is said of it without any report."""
     found = evaluate_claims(claims, {}, load_rules(ROOT / "params"))
-    return {result["claim"]: result for result in found}
+    return {result.claim: result for result in found.root}
 
 
 # ------------------------------------------------------------------------------- the real file
@@ -79,17 +79,17 @@ def test_there_are_claims_on_every_table_of_the_paper(claims, tables):
 
 def test_only_what_is_no_reading_of_ours_counts_against_the_paper(on_paper):
     failing = {
-        name: result["paper"]["margin"]
+        name: result.paper.margin
         for name, result in on_paper.items()
-        if result["paper"]["status"] == "does not hold"
+        if result.paper.status == "does not hold"
     }
     assert failing == AGAINST_ITSELF | READINGS_THAT_FAIL
-    assert {name for name in failing if not on_paper[name]["reading"]} == set(AGAINST_ITSELF)
-    assert all(on_paper[name]["note"] for name in failing if not on_paper[name]["bold"])
+    assert {name for name in failing if not on_paper[name].reading} == set(AGAINST_ITSELF)
+    assert all(on_paper[name].note for name in failing if not on_paper[name].bold)
 
 
 def test_margins_on_the_papers_own_numbers(on_paper):
-    found = {name: on_paper[name]["paper"]["margin"] for name in MARGINS_ON_PAPER}
+    found = {name: on_paper[name].paper.margin for name in MARGINS_ON_PAPER}
     assert found == MARGINS_ON_PAPER
 
 
@@ -137,21 +137,22 @@ def test_quoted_numbers_are_found_by_their_row_or_their_column(by_name):
 
 
 def test_what_no_table_has_is_said_and_not_tested(on_paper):
-    for side in ("paper", "ours"):
-        assert on_paper["voc-test-coco"][side]["status"] == "not comparable"
-        assert "can be neither checked nor reproduced" in on_paper["voc-test-coco"][side]["remark"]
+    claim = on_paper["voc-test-coco"]
+    for side in (claim.paper, claim.ours):
+        assert side.status == "not comparable"
+        assert "can be neither checked nor reproduced" in side.remark
 
 
 def test_without_reports_everything_that_can_be_measured_is_pending(on_paper):
-    found = {result["ours"]["status"] for result in on_paper.values()}
+    found = {result.ours.status for result in on_paper.values()}
     assert found == {"pending", "not comparable"}  # the VOC test server never measures ours
 
 
 def test_the_readme_counts_them(claims, on_paper):
     readme = " ".join((ROOT / "README.md").read_text().split())
     stated = [claim for claim in claims if claim.mark is None]
-    failing = [r for r in on_paper.values() if r["paper"]["status"] == "does not hold"]
-    against = sum(not result["reading"] for result in failing)
+    failing = [r for r in on_paper.values() if r.paper.status == "does not hold"]
+    against = sum(not result.reading for result in failing)
     assert (
         f"{len(stated)} claims of the paper and {len(claims) - len(stated)} numbers in bold as "
         "predicates over cells, judged on the paper's own numbers "

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from dmnet.files import to_json
 from pipeline.errors import ResultError
 from pipeline.reports.build import build_report
 from pipeline.reports.claims.file import Claim, ClaimSpec, load_claims
 from pipeline.reports.claims.judged import evaluate_claims
+from pipeline.reports.model.base import json_of
 from pipeline.reports.verdict import judge_trained, load_rules
 from pipeline.spec.params import Params
+from tests.pipeline.reports.made import DATASET, a_cell, a_report, a_run, key_of
 
 ROOT = Path(__file__).parents[4]
 STATUS_OF_VERDICT = {
@@ -44,45 +45,27 @@ def cell(name, values, **changes):
     """A trained cell; `values` are one number a seed, or None while it is pending."""
     values = values if isinstance(values, list) or values is None else [values]
     runs = [
-        {
-            "run": f"{name} {seed}",
-            "evaluation": "plain",
-            "value": value,
-            "weights_sha256": f"weights of {name} {seed}",
-        }
+        a_run(f"{name} {seed}", f"weights of {name} {seed}", seed=seed, value=value)
         for seed, value in enumerate(values or [])
     ]
-    return {
-        "cell": name,
-        "dataset": "voc2012aug",
-        "published": None,
-        "ours": None if values is None else round(sum(values) / len(values), 2),
-        "source": "pending" if values is None else "trained",
-        "profile": None,
-        "metric": "miou",
-        "runs": runs,
-    } | changes
+    ours = None if values is None else round(sum(values) / len(values), 2)
+    source = "pending" if values is None else "trained"
+    return a_cell(name, **({"ours": ours, "source": source, "runs": runs} | changes))
 
 
 def report(cells, judged=False, preset="toy", stand_in=False):
     """A report of one table with these cells, or names of cells -> values."""
     if isinstance(cells, dict):
         cells = [cell(name, values) for name, values in cells.items()]
-    row = {entry["cell"]: entry for entry in cells}
-    return {
-        "preset": {"name": preset, "title": "toy scale", "judged": judged, "shows": "Nothing."},
-        "seeds": max((len(entry["runs"]) for entry in cells), default=1),
-        "datasets": [{"published": "voc2012aug", "stand_in": stand_in}],
-        "columns": list(row),
-        "rows": [row],
-    }
+    shown = {"name": preset, "title": "toy scale", "judged": judged, "shows": "Nothing."}
+    return a_report(cells, preset=shown, datasets=[DATASET | {"stand_in": stand_in}])
 
 
 @pytest.fixture
 def ours_of(our_rules):
     def judged(claim, cells, **changes):
-        (result,) = evaluate_claims((claim,), {"all": report(cells, **changes)}, our_rules)
-        return result["ours"]
+        (result,) = evaluate_claims((claim,), {"all": report(cells, **changes)}, our_rules).root
+        return result.ours
 
     return judged
 
@@ -108,10 +91,10 @@ ABOVE = {"kind": "greater", "left": ["t/a"], "right": ["t/b"]}
 def test_one_seed_decides_a_lead_of_more_than_its_noise(ours_of, lead, status):
     """t(0.95, 8 df) = 1.860 times 0.3 * sqrt(2) = 0.789."""
     found = ours_of(made(ABOVE, a=1.0, b=0.0), {"t/a": 70 + lead, "t/b": 70.0}, judged=True)
-    assert found["status"] == status
-    assert found["margin"] == lead
-    assert found["interval"] == pytest.approx([lead - 0.789, lead + 0.789], abs=0.001)
-    assert (found["confidence"], found["seeds"]) == (0.95, 1)
+    assert found.status == status
+    assert found.margin == lead
+    assert found.interval == pytest.approx([lead - 0.789, lead + 0.789], abs=0.001)
+    assert (found.confidence, found.seeds) == (0.95, 1)
 
 
 def test_more_seeds_narrow_the_interval_by_their_number_and_their_own_spread(ours_of):
@@ -119,26 +102,25 @@ def test_more_seeds_narrow_the_interval_by_their_number_and_their_own_spread(our
     steady = {"t/a": [70.4, 70.4, 70.4], "t/b": [70.0, 70.0, 70.0]}
     restless = {"t/a": [69.0, 70.4, 71.8], "t/b": [71.4, 70.0, 68.6]}
     narrow, wide = (ours_of(claim, cells, judged=True) for cells in (steady, restless))
-    assert narrow["status"] == "holds"
-    assert (wide["status"], wide["margin"]) == ("inconclusive", narrow["margin"])
+    assert narrow.status == "holds"
+    assert (wide.status, wide.margin) == ("inconclusive", narrow.margin)
 
 
 def test_what_varies_together_over_the_seeds_cancels(ours_of):
     """Both runs of a seed are good or bad by the same amount: the lead is always 0.5."""
     cells = {"t/a": [70.5, 72.5, 68.5], "t/b": [70.0, 72.0, 68.0]}
-    assert ours_of(made(ABOVE, a=1.0, b=0.0), cells, judged=True)["status"] == "holds"
+    assert ours_of(made(ABOVE, a=1.0, b=0.0), cells, judged=True).status == "holds"
 
 
 def test_two_protocols_on_the_same_weights_need_a_smaller_lead(ours_of):
     """Correlated by 0.8: 1.860 * 0.3 * sqrt(0.4) = 0.353."""
-    runs = [{"run": "r", "value": 0.0, "weights_sha256": "w"}]
     cells = [
-        cell("t/a", 70.5, runs=[runs[0] | {"evaluation": "flip", "value": 70.5}]),
-        cell("t/b", 70.0, runs=[runs[0] | {"evaluation": "plain", "value": 70.0}]),
+        cell("t/a", 70.5, runs=[a_run("r", "w", evaluation="flip", value=70.5)]),
+        cell("t/b", 70.0, runs=[a_run("r", "w", evaluation="plain", value=70.0)]),
     ]
     found = ours_of(made(ABOVE, a=1.0, b=0.0), cells, judged=True)
-    assert found["status"] == "holds"
-    assert found["interval"] == pytest.approx([0.147, 0.853], abs=0.001)
+    assert found.status == "holds"
+    assert found.interval == pytest.approx([0.147, 0.853], abs=0.001)
 
 
 @pytest.mark.parametrize("seeds", [1, 3])
@@ -147,7 +129,7 @@ def test_a_claim_about_a_figure_is_the_cells_verdict(by_name, our_rules, ours_of
     values = [82.82 + off] * seeds if seeds == 1 else [82.52 + off, 82.82 + off, 83.12 + off]
     verdict = judge_trained(values, 82.82, our_rules.of("voc2012aug", "miou"))
     found = ours_of(by_name["final-result"], {"table6/ds-flip-ms-ft": values}, judged=True)
-    assert found["status"] == STATUS_OF_VERDICT[verdict.status]
+    assert found.status == STATUS_OF_VERDICT[verdict.status]
 
 
 @pytest.mark.parametrize(
@@ -162,14 +144,14 @@ def test_figures_and_quoted_numbers_need_the_published_scale(by_name, ours_of, n
     claim = by_name[name]
     for changes in ({}, {"judged": True, "stand_in": True}):
         found = ours_of(claim, ours, **changes)
-        assert (found["status"], found["interval"]) == ("not comparable", None)
-    assert ours_of(claim, ours, judged=True)["status"] == "holds"
+        assert (found.status, found.interval) == ("not comparable", None)
+    assert ours_of(claim, ours, judged=True).status == "holds"
 
 
 def test_the_test_servers_numbers_are_never_compared_with_ours(by_name, ours_of):
     found = ours_of(by_name["voc-test-record"], {"table7/miou": 99.0}, judged=True)
-    assert found["status"] == "not comparable"
-    assert "test server" in found["remark"]
+    assert found.status == "not comparable"
+    assert "test server" in found.remark
 
 
 # ------------------------------------------------------------------------------ at another scale
@@ -178,9 +160,9 @@ def test_the_test_servers_numbers_are_never_compared_with_ours(by_name, ours_of)
 def test_one_seed_without_a_known_spread_decides_nothing_and_keeps_its_margin(by_name, ours_of):
     stages = {"table4/stage5": 39.0, "table4/stage4": 29.0, "table4/stage3": 28.5}
     found = ours_of(by_name["higher-stages-better"], stages | {"table4/stage2": 28.0})
-    assert found["status"] == "inconclusive"
-    assert (found["margin"], found["interval"]) == (0.5, [None, None])
-    assert found["remark"].startswith("one seed, and how far seeds scatter")
+    assert found.status == "inconclusive"
+    assert (found.margin, found.interval) == (0.5, (None, None))
+    assert found.remark.startswith("one seed, and how far seeds scatter")
 
 
 @pytest.mark.parametrize(
@@ -193,7 +175,7 @@ def test_one_seed_without_a_known_spread_decides_nothing_and_keeps_its_margin(by
 )
 def test_several_seeds_decide_by_their_own_spread(ours_of, b, status):
     cells = {"t/a": [30.0, 30.1, 29.9], "t/b": b}
-    assert ours_of(made(ABOVE, a=1.0, b=0.0), cells)["status"] == status
+    assert ours_of(made(ABOVE, a=1.0, b=0.0), cells).status == status
 
 
 def test_counts_do_not_scatter(by_name, ours_of):
@@ -203,11 +185,11 @@ def test_counts_do_not_scatter(by_name, ours_of):
         "table3/dmnet-flops": 20.25,
     }
     cells = [
-        cell(name, value, source="profiled", profile=name, metric="macs", runs=[])
+        cell(name, value, source="profiled", profile=key_of(name), metric="macs", runs=[])
         for name, value in counts.items()
     ]
     found = ours_of(by_name["fewest-flops"], cells)
-    assert (found["status"], found["interval"]) == ("holds", [35.75, 35.75])
+    assert (found.status, found.interval) == ("holds", (35.75, 35.75))
 
 
 # ------------------------------------------------------------------------------ what is no number
@@ -215,47 +197,45 @@ def test_counts_do_not_scatter(by_name, ours_of):
 
 def test_one_pending_cell_leaves_the_claim_pending(by_name, ours_of):
     found = ours_of(by_name["flip-improves"], {"table6/ds": 30.0, "table6/ds-flip": None})
-    assert (found["status"], found["margin"]) == ("pending", None)
-    assert found["remark"] == "no number yet: table6/ds-flip"
+    assert (found.status, found.margin) == ("pending", None)
+    assert found.remark == "no number yet: table6/ds-flip"
 
 
 def test_a_class_absent_from_the_data_is_named(by_name, ours_of):
     cells = [cell(name, None, source="absent") for name in ("table6/ds", "table6/ds-flip")]
     found = ours_of(by_name["flip-improves"], cells)
-    assert found["status"] == "pending"
-    assert "does not occur in the data: table6/ds-flip, table6/ds" in found["remark"]
+    assert found.status == "pending"
+    assert "does not occur in the data: table6/ds-flip, table6/ds" in found.remark
 
 
 def test_one_run_under_two_names_is_equal_by_construction(by_name, ours_of):
-    runs = [{"run": "a", "evaluation": "plain", "value": 30.0, "weights_sha256": "w"}]
+    runs = [a_run("a", "w", value=30.0)]
     cells = [cell(name, 30.0, runs=runs) for name in ("table5/dmnet-r101", "table6/plain")]
     found = ours_of(by_name["same-setting-r101"], cells)
-    assert found["status"] == "holds"
-    assert found["remark"].startswith("by construction, one run here: table5/dmnet-r101 and")
+    assert found.status == "holds"
+    assert found.remark.startswith("by construction, one run here: table5/dmnet-r101 and")
 
 
 def test_an_ordering_within_one_run_is_not_comparable(ours_of):
-    runs = [{"run": "a", "evaluation": "plain", "value": 30.0, "weights_sha256": "w"}]
+    runs = [a_run("a", "w", value=30.0)]
     cells = [cell(name, 30.0, runs=runs) for name in ("t/a", "t/b")]
     found = ours_of(made(ABOVE, a=2.0, b=1.0), cells)
-    assert (found["status"], found["remark"]) == ("not comparable", "one run here: t/a and t/b")
+    assert (found.status, found.remark) == ("not comparable", "one run here: t/a and t/b")
 
 
 @pytest.mark.parametrize("judged", [False, True])
 def test_different_runs_with_the_same_weights_are_one_number_for_sure(ours_of, judged):
-    cells = [cell("t/a", 30.0), cell("t/b", 30.0)]
-    for entry in cells:
-        entry["runs"][0]["weights_sha256"] = "w"
+    cells = [cell(f"t/{name}", 30.0, runs=[a_run(name, "w", value=30.0)]) for name in "ab"]
     found = ours_of(made(ABOVE, a=2.0, b=1.0), cells, judged=judged)
-    assert (found["status"], found["interval"]) == ("does not hold", [0.0, 0.0])
-    assert "ended with the same weights" in found["remark"]
+    assert (found.status, found.interval) == ("does not hold", (0.0, 0.0))
+    assert "ended with the same weights" in found.remark
 
 
 def test_numbers_of_released_weights_say_nothing_of_a_recipes_mean(ours_of):
     cells = [cell("t/a", 30.0), cell("t/b", 29.0, source="released")]
     found = ours_of(made(ABOVE, a=2.0, b=1.0), cells, judged=True)
-    assert found["status"] == "not comparable"
-    assert found["remark"] == "not measured on weights that were trained here: t/b"
+    assert found.status == "not comparable"
+    assert found.remark == "not measured on weights that were trained here: t/b"
 
 
 @pytest.mark.parametrize("other", [{"preset": "full"}, {"cells": {"table6/plain": [1.0, 2.0]}}])
@@ -268,7 +248,7 @@ def test_reports_of_different_scales_are_never_mixed(claims, our_rules, other):
 def test_equal_input_gives_equal_bytes(claims, our_rules):
     reports = {"a": report({"table6/ds": 30.0, "table6/ds-flip": 31.0}, judged=True)}
     first, second = (evaluate_claims(claims, reports, our_rules) for _ in range(2))
-    assert to_json(first) == to_json(second)
+    assert json_of(first) == json_of(second)
 
 
 def test_a_report_of_the_pipeline_is_understood(folder, build, finish, tmp_path, rules):
@@ -281,9 +261,9 @@ def test_a_report_of_the_pipeline_is_understood(folder, build, finish, tmp_path,
     finish(wide.evaluations[0], 0.7125)
     finish(quick.evaluations[0], 0.605)
     built = build_report(experiment, "toy", tmp_path, rules)
-    (result,) = evaluate_claims(load_claims(folder, experiment.tables), {"toy": built}, rules)
-    assert (result["ours"]["status"], result["ours"]["margin"]) == ("holds", 10.75)
-    assert result["cells"][0] == {
+    (result,) = evaluate_claims(load_claims(folder, experiment.tables), {"toy": built}, rules).root
+    assert (result.ours.status, result.ours.margin) == ("holds", 10.75)
+    assert result.cells[0].model_dump() == {
         "cell": "toy/wide",
         "published": 70.0,
         "ours": 71.25,

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import re
 from html.parser import HTMLParser
 
 import pytest
 
-from dmnet.errors import RunError
 from pipeline.errors import ResultError
-from pipeline.reports.build import cells_of
-from pipeline.reports.html.page import PNG, STATUSES, anchor_of, read_inputs, render_page
+from pipeline.reports.html.cells import STATUSES, anchor_of
+from pipeline.reports.html.inputs import PNG
+from pipeline.reports.html.page import render_page
+from pipeline.reports.model.claims import Claims
+from pipeline.reports.model.report import Report
+from pipeline.results.schemas import HistoryRow
+from tests.pipeline.reports.made import a_claim
 
 HOSTILE = '<script>alert("x")</script><img src=x onerror=alert(1)> --> </style> {{ 7*7 }}'
-CLAIM = {
-    "claim": "wide-beats-quick",
-    "says": "Wide is better",
-    "where": "section 5",
-    "reading": "better is read as higher",
-    "bold": False,
-    "note": None,
-    "paper": {"status": "holds", "margin": 9.5, "interval": None, "remark": None},
-    "ours": {"status": "inconclusive", "margin": 0.5, "interval": [-0.25, 1.25], "remark": None},
-}
+CLAIM = a_claim(
+    reading="better is read as higher",
+    paper={"status": "holds", "margin": 9.5},
+    ours={"status": "inconclusive", "margin": 0.5, "interval": [-0.25, 1.25]},
+)
 
 
 class Page(HTMLParser):
@@ -51,14 +49,27 @@ class Page(HTMLParser):
 
 @pytest.fixture
 def histories(report):
-    rows = [{"iteration": i, "loss": 2.0 / i, "lr": 0.1} for i in range(1, 900)]
-    rows.append({"iteration": 900, "val_miou": 0.7})
-    return {run["run"]: rows for cell in cells_of(report) for run in cell["runs"]}
+    rows = [HistoryRow(iteration=i, loss=2.0 / i, lr=0.1) for i in range(1, 900)]
+    rows.append(HistoryRow(iteration=900, val_miou=0.7))
+    return {run.run: rows for cell in report.cells for run in cell.runs}
+
+
+def page_of(report, histories=None, claims=(), figure=None):
+    return render_page({"toy": report}, Claims([*claims]), histories or {}, figure)
+
+
+def with_cells(report, *changes, **further):
+    """The report with other entries, of its first, second ... cell and of itself."""
+    content = report.model_dump()
+    cells = [row[c] for row in content["rows"] for c in ("A", "B") if isinstance(row.get(c), dict)]
+    for cell, change in zip(cells, changes, strict=False):
+        cell.update(change)
+    return Report.model_validate(content | further)
 
 
 @pytest.fixture
 def html(report, histories):
-    return render_page({"toy": report}, [CLAIM], histories)
+    return page_of(report, histories, [CLAIM])
 
 
 def test_nothing_is_loaded_and_nothing_runs(html):
@@ -90,23 +101,19 @@ def test_ids_are_unique_and_every_inner_link_arrives(html):
 
 def test_every_cell_has_its_square_its_numbers_and_its_run(html, report):
     page = Page(html)
-    cells = cells_of(report)
-    assert list(page.map()) == [anchor_of(cell) for cell in cells]
-    for cell in cells:
-        for run in cell["runs"]:
-            assert run["run"] in html
-            assert run["weights_sha256"][:12] in html
+    assert list(page.map()) == [anchor_of(cell) for cell in report.cells]
+    for cell in report.cells:
+        for run in cell.runs:
+            assert run.run in html
+            assert run.weights_sha256[:12] in html
     assert re.search(r'id="cell-toy-wide">70.00</td><td [^>]*>71.00 ± 1.41</td>.*>\+1.00 <', html)
 
 
 def test_squares_say_what_the_report_says(report, histories):
-    wide, deep, quick = cells_of(report)
-    wide["verdict"] = {"status": "not reproduced", "interval": [0.5, 1.5], "remark": "better"}
-    quick |= {
-        "source": "failed",
-        "failed": {"log": "logs/runs/abc/train.log", "error": "no memory"},
-    }
-    html = render_page({"toy": report}, [], histories)
+    wide = {"verdict": {"status": "not reproduced", "interval": [0.5, 1.5], "remark": "better"}}
+    failed = {"log": "logs/runs/abc/train.log", "error": "no memory"}
+    changed = with_cells(report, wide, {}, {"source": "failed", "failed": failed})
+    html = page_of(changed, histories)
     assert list(Page(html).map().values()) == ["not-reproduced", "pending", "failed"]
     assert "difference between +0.50 and +1.50; better" in html
     assert "logs/runs/abc/train.log" in html
@@ -114,36 +121,34 @@ def test_squares_say_what_the_report_says(report, histories):
 
 @pytest.mark.parametrize("status", [name for name in STATUSES if name not in ("pending", "failed")])
 def test_every_verdict_has_a_colour_and_a_letter(report, status):
-    cells_of(report)[0]["verdict"] = {"status": status}
-    html = render_page({"toy": report}, [], {})
+    html = page_of(with_cells(report, {"verdict": {"status": status}}))
     assert Page(html).map()["cell-toy-wide"] == status.replace(" ", "-")
     assert f".overview .{status.replace(' ', '-')} {{" in html or status == "not comparable"
 
 
 def test_an_unknown_verdict_is_an_error_and_no_grey_square(report):
-    cells_of(report)[0]["verdict"] = {"status": "splendid"}
     with pytest.raises(ResultError, match="toy/wide: unknown verdict 'splendid'"):
-        render_page({"toy": report}, [], {})
+        page_of(with_cells(report, {"verdict": {"status": "splendid"}}))
 
 
 def test_at_an_unjudged_preset_the_plot_says_that_it_compares_nothing(html, report):
     assert "<b>no comparison</b>" in html
-    report["preset"]["judged"] = True
-    assert "<b>no comparison</b>" not in render_page({"toy": report}, [], {})
+    judged = report.preset.model_copy(update={"judged": True})
+    assert "<b>no comparison</b>" not in page_of(report.model_copy(update={"preset": judged}))
 
 
 def test_hostile_text_stays_text(report, histories):
-    report["title"] = report["notes"][0] = report["preset"]["shows"] = HOSTILE
-    report["rows"][0]["Kind"] = HOSTILE
-    wide = cells_of(report)[0]
-    wide |= {"cell": f"toy/{HOSTILE}", "note": HOSTILE}
+    wide = {"cell": f"toy/{HOSTILE}", "note": HOSTILE}
     wide["verdict"] = {"status": "inconclusive", "remark": HOSTILE}
-    claim = CLAIM | {"says": HOSTILE, "reading": HOSTILE, "note": HOSTILE}
-    test_nothing_is_loaded_and_nothing_runs(render_page({"toy": report}, [claim], histories))
+    preset = report.preset.model_copy(update={"shows": HOSTILE})
+    changed = with_cells(report, wide, title=HOSTILE, notes=[HOSTILE], preset=preset)
+    changed.rows[0]["Kind"] = HOSTILE
+    claim = a_claim(says=HOSTILE, reading=HOSTILE, note=HOSTILE)
+    test_nothing_is_loaded_and_nothing_runs(page_of(changed, histories, [claim]))
 
 
 def test_equal_reports_give_equal_bytes(html, report, histories):
-    assert render_page({"toy": report}, [CLAIM], histories) == html
+    assert page_of(report, histories, [CLAIM]) == html
 
 
 def test_a_long_curve_is_thinned_to_its_plot(html):
@@ -151,7 +156,7 @@ def test_a_long_curve_is_thinned_to_its_plot(html):
 
 
 def test_a_run_without_history_is_named(report):
-    html = render_page({"toy": report}, [], {})
+    html = page_of(report)
     assert "history.jsonl</code> is not here" in html
 
 
@@ -164,35 +169,5 @@ def test_a_claim_has_its_reading_and_its_interval(html):
 
 def test_figure_3_stands_on_the_page_if_there_is_one(report, tmp_path, html):
     assert 'id="figure3"' not in html
-    page = Page(render_page({"toy": report}, [], {}, PNG))
+    page = Page(page_of(report, figure=PNG))
     assert [src[:22] for src in page.values("src")] == ["data:image/png;base64,"]
-
-
-def write(folder, report):
-    (folder / "toy.json").write_text(json.dumps(report))
-    (folder / "claims.json").write_text("[]")
-
-
-def test_reports_of_another_preset_never_stand_on_the_page(report, tmp_path):
-    write(tmp_path, report)
-    assert read_inputs(["toy"], tmp_path, "toy", 2) == ({"toy": report}, [], None)
-    with pytest.raises(ResultError, match=r"toy\.json: is of preset 'toy' with 2 seed"):
-        read_inputs(["toy"], tmp_path, "full", 2)
-    with pytest.raises(RunError, match=r"twin\.json: cannot be read"):
-        read_inputs(["toy", "twin"], tmp_path, "toy", 2)
-
-
-def test_claims_of_an_earlier_version_are_an_error(report, tmp_path):
-    write(tmp_path, report)
-    (tmp_path / "claims.json").write_text('[{"claim": "wide-wins", "sentence": "Wide wins."}]')
-    with pytest.raises(
-        ResultError, match=r"claims\.json: `0\.says` is missing.*an earlier version"
-    ):
-        read_inputs(["toy"], tmp_path, "toy", 2)
-
-
-def test_a_figure_that_is_no_png_is_an_error(report, tmp_path):
-    write(tmp_path, report)
-    (tmp_path / "figure3.png").write_text("<html>")
-    with pytest.raises(ResultError, match=r"figure3\.png: is no PNG"):
-        read_inputs(["toy"], tmp_path, "toy", 2)

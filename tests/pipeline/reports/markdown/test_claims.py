@@ -9,12 +9,14 @@ import pytest
 
 from pipeline.reports.claims.file import load_claims
 from pipeline.reports.claims.judged import evaluate_claims
-from pipeline.reports.markdown.claims import interval_text, render_claims
+from pipeline.reports.markdown.claims import render_claims
+from pipeline.reports.model.base import Preset
+from pipeline.reports.model.claims import Claims, Judgement
 from pipeline.reports.verdict import load_rules
 from pipeline.spec.params import Params
 
 ROOT = Path(__file__).parents[4]
-PRESET = {"name": "toy", "title": "toy scale", "judged": False, "shows": "Nothing."}
+PRESET = Preset(name="toy", title="toy scale", judged=False, shows="Nothing.")
 
 
 @pytest.fixture(scope="module")
@@ -49,27 +51,23 @@ def test_what_the_paper_says_against_itself_stands_apart_from_our_readings(text)
 
 
 def test_the_head_counts_and_says_what_the_words_mean(results, text):
-    stated = [result for result in results if not result["bold"]]
+    stated = [result for result in results.root if not result.bold]
     assert f"{len(stated) - 6} hold, 5 do not hold, 1 not comparable; {len(stated)} claims" in text
     assert "30 hold, 1 do not hold; 31 claims" in text
     assert "one seed decides nothing" in " ".join(text.split())
-    assert "one seed decides nothing" not in render_claims(results, PRESET | {"judged": True})
+    assert "one seed decides nothing" not in render_claims(
+        results, PRESET.model_copy(update={"judged": True})
+    )
 
 
 def test_a_line_of_a_claim(results):
-    (found,) = [result for result in results if result["claim"] == "flip-improves"]
-    ours = {"status": "inconclusive", "margin": 0.25, "interval": [-0.103, 0.603], "remark": None}
-    line = render_claims([found | {"ours": ours}], PRESET).split("| `flip-improves`")[1]
+    (found,) = [result for result in results.root if result.claim == "flip-improves"]
+    ours = Judgement(status="inconclusive", margin=0.25, interval=(-0.103, 0.603))
+    line = render_claims(Claims([found.model_copy(update={"ours": ours})]), PRESET).split(
+        "| `flip-improves`"
+    )[1]
     assert [part.strip() for part in line.split("\n")[0].split("|")[1:-1]] == [
         "section 4.2, Training and evaluation strategies, sentence 4; Table 6 (flip)",
         *("holds", "+0.42", "inconclusive", "+0.25", "-0.10 to +0.60"),
         "`table6`: ds-flip, ds",
     ]
-
-
-@pytest.mark.parametrize(
-    ("interval", "text"),
-    [([None, None], "unknown"), ([5.0, 5.0], "exact"), ([None, 0.0], "? to +0.00"), (None, "")],
-)
-def test_an_interval_without_ends_or_without_width(interval, text):
-    assert interval_text({"interval": interval}) == text

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from pipeline.reports.build import build_report, cells_of
+from pipeline.reports.build import build_report
 from pipeline.reports.markdown.table import render_markdown
+from pipeline.reports.model.base import json_of
+from pipeline.reports.model.report import Report
+from tests.pipeline.reports.made import a_cell, a_report
 
 
 @pytest.fixture
@@ -102,7 +107,7 @@ def test_the_form_of_the_evaluations_is_told_where_it_is_not_the_plain_one(build
         finish(experiment.cells[0].evaluations[0], 0.5, form=form)
         report = build_report(experiment, "toy", tmp_path)
         assert ("Evaluated in the optimised form" in render_markdown(report)) is told
-    assert cells_of(report)[0]["runs"][0]["evaluated_on"] == "cpu, optimised form"
+    assert report.cells[0].runs[0].evaluated_on == "cpu, optimised form"
 
 
 def test_values_chosen_by_the_tables_own_cells_are_listed(markdown):
@@ -113,6 +118,19 @@ def test_values_chosen_by_the_tables_own_cells_are_listed(markdown):
         if line.startswith("| `recipe.lr`")
         for entry in line.split("|")
     ]
+
+
+def test_a_report_that_is_read_again_gives_the_same_text():
+    """JSON has its keys sorted; the order of the datasets is the table's."""
+    agreement = {"cells": 3, "spearman": 1.0, "low": None, "high": None}
+    names = ("streets", "rooms")
+    made = a_report(
+        [a_cell(f"all/{name}", dataset=name, source="pending") for name in names],
+        rank_agreement=dict.fromkeys(names, agreement),
+    )
+    text = render_markdown(made)
+    assert text.index("order on `streets`") < text.index("order on `rooms`")
+    assert render_markdown(Report.model_validate(json.loads(json_of(made)))) == text
 
 
 @pytest.fixture
