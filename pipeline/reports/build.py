@@ -198,32 +198,28 @@ def _official_notes(
 
 
 def _datasets(cells: list[Cell], results: dict[str, CellResult]) -> list[Dataset]:
-    """By the first cell on each, with the numbers of the last that was measured."""
-    first: dict[tuple[str, str], Cell] = {}
-    last: dict[tuple[str, str], RunResult] = {}
+    """With the first cell's split on each, and the numbers of the last that was measured."""
+    found: dict[tuple[str, str], Dataset] = {}
     for cell in cells:
         if cell.dataset is None or cell.published_dataset is None or not cell.measured:
             continue  # profiled: no data
-        names = (cell.published_dataset, cell.dataset.name)
-        first.setdefault(names, cell)
-        if measured := results[cell.name].measured:
-            last[names] = measured[-1]
-    return [
-        Dataset(
-            published=published,
-            used=used,
-            title=cell.dataset.title if cell.dataset else "",
-            stand_in=published != used,
-            split=cell.measured[0].config.split,
+        names, measured = (cell.published_dataset, cell.dataset.name), results[cell.name].measured
+        if names in found and not measured:
+            continue
+        metrics = measured[-1].metrics if measured else None
+        found[names] = Dataset(
+            published=cell.published_dataset,
+            used=cell.dataset.name,
+            title=cell.dataset.title,
+            stand_in=cell.published_dataset != cell.dataset.name,
+            split=found[names].split if names in found else cell.measured[0].config.split,
             fingerprint=metrics["data_fingerprint"] if metrics else None,
             images=metrics["images"] if metrics else None,
             majority_class_miou=(
                 round(100 * metrics["majority_class_miou"], 2) if metrics else None
             ),
         )
-        for (published, used), cell in first.items()
-        for metrics in [last[published, used].metrics if (published, used) in last else None]
-    ]
+    return list(found.values())
 
 
 def _same_weights(results: dict[str, CellResult]) -> list[list[str]]:
