@@ -36,7 +36,7 @@ from pipeline.reports.ranking import rank_agreements
 from pipeline.reports.verdict import Rules, judge
 from pipeline.results.cells import CellResult, RunResult, read_cell, weights_of
 from pipeline.results.made_by import code_notes, measured_by, trained_by
-from pipeline.results.schemas import Evaluated, Timed, Trained
+from pipeline.results.schemas import Timed, Trained
 from pipeline.results.trained_on import in_words, trained_on
 from pipeline.spec.official import OfficialResult, official_notes
 from pipeline.spec.settings import part_of
@@ -195,30 +195,26 @@ def _official_notes(
 
 
 def _datasets(cells: list[Cell], results: dict[str, CellResult]) -> list[Dataset]:
-    """By the first cell on each, with the numbers of the last that was measured."""
-    first: dict[tuple[str, str], Cell] = {}
-    last: dict[tuple[str, str], Evaluated] = {}
+    """With the first cell's split on each, and the numbers of the last that was measured."""
+    found: dict[tuple[str, str], Dataset] = {}
     for cell in cells:
         if cell.dataset is None or cell.published_dataset is None or not cell.measured:
             continue  # nothing is evaluated on it
-        names = (cell.published_dataset, cell.dataset.name)
-        first.setdefault(names, cell)
-        if measured := results[cell.name].measured:
-            last[names] = measured[-1].metrics
-    return [
-        Dataset(
-            published=published,
-            used=used,
-            title=cell.dataset.title if cell.dataset else "",
-            stand_in=published != used,
-            split=cell.measured[0].config.split,
+        names, measured = (cell.published_dataset, cell.dataset.name), results[cell.name].measured
+        if names in found and not measured:
+            continue
+        metrics = measured[-1].metrics if measured else None
+        found[names] = Dataset(
+            published=cell.published_dataset,
+            used=cell.dataset.name,
+            title=cell.dataset.title,
+            stand_in=cell.published_dataset != cell.dataset.name,
+            split=found[names].split if names in found else cell.measured[0].config.split,
             fingerprint=metrics.data_fingerprint if metrics else None,
             images=metrics.images if metrics else None,
             majority_class_miou=(round(100 * metrics.majority_class_miou, 2) if metrics else None),
         )
-        for (published, used), cell in first.items()
-        for metrics in [last.get((published, used))]
-    ]
+    return list(found.values())
 
 
 def _same_weights(results: dict[str, CellResult]) -> list[list[str]]:

@@ -9,15 +9,16 @@ from pydantic import Field, JsonValue, RootModel
 from pipeline.reports.model.base import Number, ReportPart
 from pipeline.results.schemas import Count
 
+Total = Annotated[float, Field(gt=-1e25, lt=1e25)]  # of many numbers, and its bounds
 # An end is None where nothing bounds it. JSON has lists only.
-Bounds = Annotated[tuple[Number | None, Number | None], Field(strict=False)]
+Bounds = Annotated[tuple[Total | None, Total | None], Field(strict=False)]
 
 
 class Judgement(ReportPart):
     """What can be said of one claim on one side; points of mIoU or IoU, or the table's unit."""
 
     status: str
-    margin: Number | None = None  # of the numbers as they are printed
+    margin: Total | None = None  # of the numbers as they are printed
     interval: Bounds | None = None  # of the true margin; None on the paper's side
     confidence: Number | None = None  # of each bound
     seeds: Count | None = None

@@ -223,6 +223,12 @@ def test_an_ordering_within_one_run_is_not_comparable(ours_of):
     assert (found.status, found.remark) == ("not comparable", "one run here: t/a and t/b")
 
 
+def test_numbers_as_large_as_a_report_may_hold_are_judged(ours_of):
+    """They may come from a colleague's file."""
+    cells = {"t/a": [9e14, -9e14], "t/b": [-9e14, 9e14]}
+    assert ours_of(made(ABOVE, a=1.0, b=0.0), cells).status == "inconclusive"
+
+
 @pytest.mark.parametrize("judged", [False, True])
 def test_different_runs_with_the_same_weights_are_one_number_for_sure(ours_of, judged):
     cells = [cell(f"t/{name}", 30.0, runs=[a_run(name, "w", value=30.0)]) for name in "ab"]
