@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dmnet.errors import DMNetError
+from dmnet.files import open_plain
 from dmnet.lock import try_lock
 from pipeline import paths
 from pipeline.experiments import Run
@@ -53,7 +54,7 @@ def is_training(key: str, root: Path = Path(".")) -> bool:
     """Whether a training process holds the run's lock (it dies with the process)."""
     path = root / paths.lock(key)
     try:
-        with path.open() as stream:
+        with open_plain(path) as stream:
             return not try_lock(stream, path, shared=True)
     except (OSError, DMNetError):  # not there, or where nothing can be locked or trained
         return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -43,6 +44,12 @@ def test_progress_without_a_lock_is_an_interrupted_run_without_an_end_in_sight(
 ):
     status = run_status(run, tmp_path)
     assert (status.state, status.iteration, status.eta_seconds) == ("interrupted", 3, None)
+
+
+def test_a_pipe_in_a_locks_place_is_not_waited_for(run, progress, tmp_path):
+    (tmp_path / "runs" / ".locks").mkdir()
+    os.mkfifo(tmp_path / "runs" / ".locks" / f"{run.key}.lock")
+    assert run_status(run, tmp_path).state == "interrupted"
 
 
 def test_asking_does_not_disturb_the_next_training(run, progress, tmp_path):
