@@ -19,10 +19,9 @@ rule resolve:
 
 rule train:
     input:
+        unpack(lambda wildcards: study.inputs.of_training(wildcards.key, ancient)),
         # Ancient: the key already names all of it that changes weights.
         config=ancient(paths.config("{key}")),
-        data=lambda wildcards: study.inputs.data_of(wildcards.key, ancient),
-        parent=lambda wildcards: study.inputs.parent(wildcards.key, ancient),
     output:
         paths.trained("{key}"),
     log:

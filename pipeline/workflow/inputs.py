@@ -22,18 +22,18 @@ class Inputs:
         """A drawn dataset has no sources, so moving them must not make Snakemake draw it again."""
         return "-" if self._jobs.is_drawn(dataset) else self._sources
 
-    def parent(self, key: str, ancient: Ancient) -> Any:
-        """The finished run that this one starts from, if any."""
-        path = self._parent(key)
-        if not self._is_settled(key):
-            return path or []
-        return ancient(path) if path and Path(path).exists() else []
-
-    def data_of(self, key: str, ancient: Ancient) -> Any:
-        """The data that the run is trained on, by what is in them."""
-        manifest = paths.data_manifest(self._jobs.run(key).job.dataset.name)
-        settled = self._is_settled(key)
-        return shared_inputs.data_of(paths.trained(key), manifest, settled, ancient)
+    def of_training(self, key: str, ancient: Ancient) -> dict[str, Any]:
+        """The data that a run is trained on, by what is in them, and the finished run that it
+        starts from, if any."""
+        job, output = self._jobs.run(key).job, paths.trained(key)
+        parent = paths.trained(job.run.parent) if job.run.parent else None
+        there = parent if parent and Path(parent).exists() else None
+        # A run from elsewhere needs no training whatever its inputs' times.
+        settled = shared_inputs.is_settled(output, "start_weights", there)
+        start = parent if not settled else ancient(there) if there else None
+        manifest = paths.data_manifest(job.dataset.name)
+        data = shared_inputs.data_of(output, manifest, settled, ancient)
+        return {"data": data, "parent": start or []}
 
     def of_result(self, output: str, ancient: Ancient) -> dict[str, Any]:
         """What an evaluation or label maps are made of: the manifest of the weights, and the data,
@@ -61,13 +61,3 @@ class Inputs:
             return self._jobs.prediction(key, Path(output).stem).config.data.name
         job = self._jobs.release(key).job if kind == paths.RELEASED else self._jobs.run(key).job
         return job.dataset.name
-
-    def _parent(self, key: str) -> str | None:
-        parent = self._jobs.run(key).job.run.parent
-        return paths.trained(parent) if parent else None
-
-    def _is_settled(self, key: str) -> bool:
-        """Whether a run from elsewhere needs no training whatever its inputs' times."""
-        parent = self._parent(key)
-        there = parent if parent and Path(parent).exists() else None
-        return shared_inputs.is_settled(paths.trained(key), "start_weights", there)

@@ -51,7 +51,6 @@ from pipeline.spec.params import Params
 from pipeline.tracking.runs import predicted_images, read_finished, read_training, system_points
 from pipeline.workflow import Study
 from pipeline.workflow.one_cell import Hints
-from pipeline.workflow.shared_inputs import data_of, is_settled
 from tests.hostile.mutate import remove
 from tests.hostile.sources import SOURCES
 from tests.hostile.study import SCALE, START, experiment
@@ -189,10 +188,8 @@ def _parsed() -> Any:
     """What every start of Snakemake and every job of a cluster reads."""
     found = _started({"preset": "tiny", "source": "both"})
     jobs = found.jobs.experiment
-    texts = [found.inputs.data_of(key, str) for key in jobs.runs]
-    for evaluation in jobs.evaluations.values():
-        is_settled(evaluation.path, "weights_sha256", evaluation.trained)
-        data_of(evaluation.path, "data/drawn/manifest.json", True, str)
+    texts = [found.inputs.of_training(key, str) for key in jobs.runs]
+    texts += [found.inputs.of_result(one.path, str) for one in jobs.evaluations.values()]
     hints = Hints("tiny", 1, "both")
     hints.experiment(next(iter(jobs.evaluations.values())).path, Params(PARAMS))
     return texts

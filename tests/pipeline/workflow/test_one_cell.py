@@ -37,9 +37,8 @@ def answers(study, experiment):
     jobs, inputs = study.jobs, study.inputs
     for key in experiment.runs:  # with the parents of fine-tuned runs
         yield jobs.run(key).cells
-        yield inputs.parent(key, ancient)
         yield study.resources.requests.training_minutes(jobs.run(key).job.run, 2)
-        yield inputs.data_of(key, ancient)
+        yield inputs.of_training(key, ancient)
     for key, name in experiment.evaluations:
         yield jobs.evaluation_json(key, name)
         kind = paths.RUNS if key in experiment.runs else paths.RELEASED
