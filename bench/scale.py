@@ -26,8 +26,6 @@ SIZES = (100, 500, 1000, 2500, 5000)
 LIMITS = {"plan": 10.0, "dry run": 60.0, "job": 4.0}  # seconds, at the largest size
 MEMORY_LIMIT = 1024.0  # MB, of the plan
 PROBE = """
-from pathlib import Path
-from pipeline import paths
 from pipeline.workflow import Study
 study = Study({})
 study.jobs.hints.write(study.jobs.experiment)  # as Snakemake does before the first job
