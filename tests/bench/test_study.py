@@ -7,6 +7,7 @@ import pytest
 from bench.peer import BenchError
 from bench.study import HEADS, heads, tables, write_study
 from pipeline.experiments import build_experiment
+from pipeline.reports.claims.file import load_claims
 from pipeline.spec.params import Params
 
 
@@ -18,6 +19,8 @@ def test_cells_share_runs_and_every_cell_is_an_evaluation_of_its_own(tmp_path, c
     assert len(experiment.runs) == runs
     models = {run.job.run.model.model_dump_json() for run in experiment.runs.values()}
     assert len(models) == min(runs, HEADS)
+    # The claims of a clone are about its own tables, or there are none: a workflow reads them first.
+    assert load_claims(tmp_path / "params", experiment.tables) == ()
 
 
 def test_there_are_as_many_different_heads_as_promised():

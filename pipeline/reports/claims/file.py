@@ -77,7 +77,7 @@ class ClaimSpec(Section):
 
 
 class ClaimsFile(Section):
-    claims: tuple[dict[str, Any], ...] = Field(min_length=1)
+    claims: tuple[dict[str, Any], ...]
 
 
 @dataclass(frozen=True)
