@@ -19,7 +19,7 @@ def test_cells_share_runs_and_every_cell_is_an_evaluation_of_its_own(tmp_path, c
     assert len(experiment.runs) == runs
     models = {run.job.run.model.model_dump_json() for run in experiment.runs.values()}
     assert len(models) == min(runs, HEADS)
-    # The claims of a clone are about its own tables, or there are none: a workflow reads them first.
+    # A workflow reads the claims first, and the paper's are about its own tables.
     assert load_claims(tmp_path / "params", experiment.tables) == ()
 
 
