@@ -30,7 +30,7 @@ class Inputs:
         return ancient(path) if path and Path(path).exists() else []
 
     def data_of(self, key: str, ancient: Ancient) -> Any:
-        """The data that the run is trained on, by what is in them."""
+        """The data that the run is trained on, compared by their content."""
         manifest = paths.data_manifest(self._jobs.run(key).job.dataset.name)
         settled = self._is_settled(key)
         return shared_inputs.data_of(paths.trained(key), manifest, settled, ancient)
@@ -67,7 +67,7 @@ class Inputs:
         return paths.trained(parent) if parent else None
 
     def _is_settled(self, key: str) -> bool:
-        """Whether a run from elsewhere needs no training whatever its inputs' times."""
+        """Whether a run from elsewhere needs no training, however new its inputs are."""
         parent = self._parent(key)
         there = parent if parent and Path(parent).exists() else None
         return shared_inputs.is_settled(paths.trained(key), "start_weights", there)

@@ -38,7 +38,7 @@ def answers(study, experiment):
     for key in experiment.runs:  # with the parents of fine-tuned runs
         yield jobs.run(key).cells
         yield inputs.parent(key, ancient)
-        yield study.resources.requests.training_minutes(jobs.run(key).job.run, 2)
+        yield study.resources.estimates.training_minutes(jobs.run(key).job.run, 2)
         yield inputs.data_of(key, ancient)
     for key, name in experiment.evaluations:
         yield jobs.evaluation_json(key, name)
