@@ -18,7 +18,7 @@ from bench.cases import KINDS, MODELS, Case, cases_on, kinds_on
 from bench.limits import measure_limits
 from bench.peer import ROOT, BenchError, Peer
 from bench.report import in_seconds, machine, result, to_markdown, to_report
-from bench.run import Failed, Measured, measure_cases
+from bench.run import FailedCase, MeasuredCase, measure_cases
 from dmnet.devices import pick_device
 from dmnet.errors import DMNetError
 from dmnet.files import write_json, write_text
@@ -42,7 +42,7 @@ def arguments() -> argparse.Namespace:
 
 
 def chosen_cases(options: argparse.Namespace, device: torch.device) -> list[Case]:
-    """What the options ask for, without what this device does not have, which is said."""
+    """What the options ask for; what this device cannot do is left out, and a line says so."""
     asked = [
         case.halved() if options.quick else case
         for case in cases_on(device.type)
@@ -74,16 +74,16 @@ def run(options: argparse.Namespace) -> None:
         both = ours.ask("machine"), theirs.ask("machine")
         if both[0]["device"] != both[1]["device"]:
             raise BenchError(f"ours runs on {both[0]['device']}, theirs on {both[1]['device']}")
-        measured: list[Measured] = []
-        failed: list[Failed] = []
+        measured: list[MeasuredCase] = []
+        failed: list[FailedCase] = []
         for row in measure_cases(cases, ours, theirs, seconds, device.type):
-            if isinstance(row, Failed):
+            if isinstance(row, FailedCase):
                 failed.append(row)
                 log.info("not measured: %s: %s", row.case.title, row.reason)
             else:
                 measured.append(row)
             written = write(to_report(measured, failed, machine(*both), limits), options.output)
-            if isinstance(row, Failed):
+            if isinstance(row, FailedCase):
                 continue
             shown = result(row)
             log.info(
@@ -115,7 +115,7 @@ def reference_python(folder: Path | None) -> Path:
 
 
 def write(report: dict[str, Any], folder: Path | None) -> Path:
-    """What there is by now, after every row, so that an end before the last one loses nothing."""
+    """Write the rows so far, after every row, so that an early end loses nothing."""
     card = report["machine"]["ours"]["device"]
     name = "bench" if card == "CPU" else f"bench-{re.sub('[^a-z0-9]+', '-', card.lower())}"
     folder = folder or ROOT / ("reports" if card == "CPU" else "docs/gpu")

@@ -15,7 +15,7 @@ from pipeline.reports.claims.conditions import Values, lower_bound, margin_of, u
 from pipeline.reports.claims.file import Claim
 from pipeline.reports.claims.judged import is_refuted, is_shown
 from pipeline.reports.claims.predicates import Equal, Predicate
-from pipeline.reports.claims.spread import Measured, estimator
+from pipeline.reports.claims.spread import CellNumbers, estimator
 from pipeline.reports.verdict import Rules, Threshold
 
 DRAWS = 5_000  # per combination: a rate of 5 % is then known to 0.3 points (standard error)
@@ -23,7 +23,7 @@ GENERATOR_SEED = 2019
 
 
 @dataclass(frozen=True)
-class Source:
+class DrawnCell:
     """Where a synthetic cell's numbers come from."""
 
     mean: float  # the true one, in points
@@ -32,7 +32,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Rates:
+class ClaimRates:
     """Shares of the draws by status."""
 
     holds: float
@@ -44,7 +44,7 @@ class Rates:
 
 
 @dataclass(frozen=True)
-class Setting:
+class Drawing:
     """How the synthetic trainings are drawn, and what the rule knows of it."""
 
     seeds: int
@@ -57,10 +57,10 @@ class Setting:
 def draw(
     predicate: Predicate,
     published: Values,
-    cells: Mapping[str, Source],
+    cells: Mapping[str, DrawnCell],
     assumed: float,
-    setting: Setting,
-) -> Rates:
+    setting: Drawing,
+) -> ClaimRates:
     """The rule's statuses; assumed: the correlation that it reckons with. Equal calls agree."""
     import numpy as np
 
@@ -78,18 +78,19 @@ def draw(
         values = np.round(cell.mean + setting.spread * cell.rule.prior_sd * noise, 2)
         mean = np.round(np.mean(values, axis=0), 2)
         rule = cell.rule if setting.known else None
-        measured[name] = Measured(values, mean, (cell.weights,), name, rule)
+        measured[name] = CellNumbers(values, mean, (cell.weights,), name, rule)
     first = min((cell.rule for cell in cells.values()), key=lambda rule: rule.margin)
     condition, error = predicate.condition(published, first.margin), 1 - first.confidence
     estimate = estimator(measured, assumed)
     low = np.round(lower_bound(condition, estimate, error), 3)
     high = np.round(upper_bound(condition, estimate, error), 3)
-    return Rates(float(is_shown(predicate, low).mean()), float(is_refuted(predicate, high).mean()))
+    holds, fails = is_shown(predicate, low).mean(), is_refuted(predicate, high).mean()
+    return ClaimRates(float(holds), float(fails))
 
 
 def at_published_numbers(
-    claim: Claim, experiment: Experiment, rules: Rules, setting: Setting
-) -> Rates | None:
+    claim: Claim, experiment: Experiment, rules: Rules, setting: Drawing
+) -> ClaimRates | None:
     """None where ours are never judged, nothing scatters, or the claim is about one run."""
     predicate = claim.spec.predicate
     if predicate is None or claim.spec.only_on_paper or isinstance(predicate, Equal):
@@ -101,7 +102,7 @@ def at_published_numbers(
         if not isinstance(cell, TrainedCell):
             return None
         rule = rules.of(str(cell.published_dataset), cell.spec.metric)
-        sources[name] = Source(claim.published[name][0], rule, cell.evaluations[0].run_key)
+        sources[name] = DrawnCell(claim.published[name][0], rule, cell.evaluations[0].run_key)
     return draw(predicate, claim.published, sources, rules.correlation, setting)
 
 

@@ -13,8 +13,8 @@ from tabulate import tabulate
 
 from bench.claim_draws import (
     DRAWS,
-    Rates,
-    Setting,
+    ClaimRates,
+    Drawing,
     at_published_numbers,
     holds_at_published_numbers,
 )
@@ -34,9 +34,9 @@ def render_claim_rates(
 ) -> str:
     """Both measurements; `experiment` is the paper's tables at a judged preset, with one seed."""
     rule = rules.of("voc2012aug", "miou")
-    found = {
+    rates = {
         (shape.title, spread, seeds, margin): shape.rates(
-            rule, rules.correlation, margin, Setting(seeds, spread, draws=draws)
+            rule, rules.correlation, margin, Drawing(seeds, spread, draws=draws)
         )
         for shape in shapes(rule)
         for spread in SPREADS
@@ -50,10 +50,10 @@ def render_claim_rates(
             f"{draws:,} synthetic sets of trainings per entry, with the values of "
             "`voc2012aug.miou`. In %, where trainings scatter as the prior says; a true margin of "
             "0 counts as false for both. Below and above the boundary the margin is two prior_sd.",
-            _boundary(found, rule),
+            _boundary(rates, rule),
             "At the boundary where trainings scatter otherwise than the prior says "
             f"(`{HOLDS}` / `{FAILS}`, both false, in %):",
-            _other_spreads(found, rule),
+            _other_spreads(rates, rule),
             "Two protocols on the same weights, at the boundary, where they are correlated "
             f"otherwise than the assumed {rules.correlation:g} (the same):",
             _other_correlations(rule, rules.correlation, draws),
@@ -71,15 +71,15 @@ def render_claim_rates(
 
 
 SEEDS_TEXT = tuple(f"{seeds} seed{'s' if seeds > 1 else ''}" for seeds in SEEDS)
-Found = Mapping[tuple[str, float, int, float], Rates]
+Found = Mapping[tuple[str, float, int, float], ClaimRates]
 
 
-def _boundary(found: Found, rule: Threshold) -> str:
+def _boundary(rates: Found, rule: Threshold) -> str:
     below, edge, above = MARGINS
     rows = []
     for shape in shapes(rule):
         for seeds in SEEDS:
-            low, at, high = (found[shape.title, 1.0, seeds, m] for m in (below, edge, above))
+            low, at, high = (rates[shape.title, 1.0, seeds, m] for m in (below, edge, above))
             rows.append(
                 [
                     shape.title if seeds == SEEDS[0] else "",
@@ -117,9 +117,9 @@ def _other_correlations(rule: Threshold, correlation: float, draws: int) -> str:
     for true in CORRELATIONS:
         row = [f"{true:g}"]
         for seeds in SEEDS:
-            setting = Setting(seeds, correlation=true, draws=draws)
-            found = shape.rates(rule, correlation, 0.0, setting)
-            row.append(f"{percent(found.holds)} / {percent(found.fails)}")
+            setting = Drawing(seeds, correlation=true, draws=draws)
+            rates = shape.rates(rule, correlation, 0.0, setting)
+            row.append(f"{percent(rates.holds)} / {percent(rates.fails)}")
         rows.append(row)
     headers = ["True correlation", *SEEDS_TEXT]
     align = ["right"] * len(headers)
@@ -134,9 +134,9 @@ def _without_prior(rule: Threshold, correlation: float, draws: int) -> str:
         row = [shape.title]
         for margin in (0.0, 4.0):
             for seeds in SEEDS:
-                setting = Setting(seeds, known=False, draws=draws)
-                found = shape.rates(rule, correlation, margin, setting)
-                row.append(f"{percent(found.holds)} / {percent(found.fails)}")
+                setting = Drawing(seeds, known=False, draws=draws)
+                rates = shape.rates(rule, correlation, margin, setting)
+                row.append(f"{percent(rates.holds)} / {percent(rates.fails)}")
         rows.append(row)
     headers = ["Shape", *(f"{where}, {n}" for where in ("at it", "above") for n in SEEDS_TEXT)]
     align = ("left", *["right"] * (len(headers) - 1))
@@ -148,7 +148,7 @@ def _at_published(
 ) -> str:
     rows = []
     for claim in claims:
-        settings = [Setting(seeds, draws=draws) for seeds in SEEDS]
+        settings = [Drawing(seeds, draws=draws) for seeds in SEEDS]
         shares = [at_published_numbers(claim, experiment, rules, one) for one in settings]
         if shares[0] is None:
             continue

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from bench.claim_draws import Rates, Setting, Source, draw
+from bench.claim_draws import ClaimRates, Drawing, DrawnCell, draw
 from pipeline.reports.claims.predicates import (
     Difference,
     Gap,
@@ -35,10 +35,10 @@ class Shape:
     means: Callable[[float], Mapping[str, float]]  # margin -> cell -> mean, both in prior_sd
     one_training: bool = False  # its cells are protocols on the same weights
 
-    def rates(self, rule: Threshold, assumed: float, margin: float, setting: Setting) -> Rates:
+    def rates(self, rule: Threshold, assumed: float, margin: float, setting: Drawing) -> ClaimRates:
         """At this true margin, in prior_sd."""
         cells = {
-            name: Source(rule.prior_sd * mean, rule, "one" if self.one_training else name)
+            name: DrawnCell(rule.prior_sd * mean, rule, "one" if self.one_training else name)
             for name, mean in self.means(margin).items()
         }
         published = {name: (0.0,) for name in cells} | {"t/quoted:x": (0.0,)}

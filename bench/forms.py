@@ -41,7 +41,7 @@ PROTOCOLS = {
 }
 
 
-class Measured(NamedTuple):
+class FormResult(NamedTuple):
     labels: list[Tensor]  # (h, w) int64 per image
     miou: float  # per cent
     ends: list[float]  # seconds from the start to the end of each image
@@ -56,7 +56,7 @@ def forms(model: Segmentor) -> Iterator[tuple[str, Callable[[], Segmentor], Form
 @torch.no_grad()
 def measure(
     run: TrainedRun, build: Callable[[], Segmentor], protocol: InferenceConfig, form: Form
-) -> Measured:
+) -> FormResult:
     dataset, recipe = run.dataset, run.job.run.recipe
     matrix, labels = ConfusionMatrix.empty(dataset.data.classes), []
     started, ends = time.perf_counter(), []
@@ -67,7 +67,7 @@ def measure(
         matrix.add(predicted, label, dataset.data.ignore_index)
         labels.append(predicted.cpu())
         ends.append(time.perf_counter() - started)
-    return Measured(labels, 100 * matrix.miou(), ends)
+    return FormResult(labels, 100 * matrix.miou(), ends)
 
 
 def pays_from(ends: list[float], plain: list[float]) -> int | None:
@@ -79,18 +79,18 @@ def pays_from(ends: list[float], plain: list[float]) -> int | None:
 
 
 def rows(run: TrainedRun, name: str, protocol: InferenceConfig) -> Iterator[dict[str, Any]]:
-    plain: Measured | None = None
+    plain: FormResult | None = None
     for title, build, form in forms(run.model):
-        found = measure(run, build, protocol, form)
-        plain = plain or found
-        pairs = list(zip(found.labels, plain.labels, strict=True))
+        result = measure(run, build, protocol, form)
+        plain = plain or result
+        pairs = list(zip(result.labels, plain.labels, strict=True))
         changed = sum(int((ours != theirs).sum()) for ours, theirs in pairs)
-        images = pays_from(found.ends, plain.ends)
+        images = pays_from(result.ends, plain.ends)
         yield {
-            **{"protocol": name, "form": title, "miou": found.miou},
-            "difference": found.miou - plain.miou,
-            "changed": changed / sum(labels.numel() for labels in found.labels),
-            "seconds": found.ends[-1],
+            **{"protocol": name, "form": title, "miou": result.miou},
+            "difference": result.miou - plain.miou,
+            "changed": changed / sum(labels.numel() for labels in result.labels),
+            "seconds": result.ends[-1],
             "pays_from": images and images * protocol.views,
         }
 
@@ -100,7 +100,7 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True, help="runs/<key> or released/<key>")
     parser.add_argument("--data", type=Path, required=True, help="data/<name>, prepared")
     parser.add_argument("--protocol", choices=PROTOCOLS, action="append", help="only this")
-    parser.add_argument("--output", type=Path, help="JSON, written")
+    parser.add_argument("--output", type=Path, help="JSON file to write")
     options = parser.parse_args()
     config = read_json(options.run / "config.json")
     dataset, recipe = config["dataset"], config["run"]["recipe"]
@@ -114,7 +114,7 @@ def main() -> None:
     )
     run = open_trained(options.run, evaluation, options.data)
     chosen = options.protocol or list(PROTOCOLS)
-    found = [row for name in chosen for row in rows(run, name, PROTOCOLS[name])]
+    measured = [row for name in chosen for row in rows(run, name, PROTOCOLS[name])]
     table = [
         [
             row["protocol"],
@@ -125,13 +125,13 @@ def main() -> None:
             f"{row['seconds']:.1f}",
             "-" if row["pays_from"] is None else f"{row['pays_from']} views",
         ]
-        for row in found
+        for row in measured
     ]
     headers = ["Protocol", "Form", "mIoU", "Difference", "Labels changed", "Seconds", "Pays from"]
     print(f"{run.job.run.key}, {len(run.dataset)} images, {torch.get_num_threads()} threads\n")
     print(tabulate(table, headers, tablefmt="pipe", disable_numparse=True))
     if options.output is not None:
-        write_json(options.output, {**run.origin, "forms": found})
+        write_json(options.output, {**run.origin, "forms": measured})
 
 
 if __name__ == "__main__":

@@ -81,7 +81,7 @@ def copy_rate(device: torch.device) -> float:
 
 
 def disk_rate(file: Path) -> float | None:
-    """None also where the disk is full: what was measured before must not be lost by that."""
+    """None also where the disk is full, so that what was measured before is not lost."""
     if not hasattr(os, "posix_fadvise"):
         return None
     try:

@@ -13,7 +13,7 @@ from tabulate import tabulate
 
 from bench.cases import KINDS, LIMIT, LIMIT_GPU, LIMIT_HALF, MODELS, Case
 from bench.limits import Limits, flops
-from bench.run import Failed, Measured
+from bench.run import FailedCase, MeasuredCase
 from bench.shares import loaders_share, machines_share
 from bench.statistics import CONFIDENCE, median_interval, ratios
 from dmnet.checkout import code_version
@@ -35,7 +35,7 @@ def machine(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
 
 
 def to_report(
-    measured: list[Measured], failed: list[Failed], hardware: dict[str, Any], limits: Limits
+    measured: list[MeasuredCase], failed: list[FailedCase], hardware: dict[str, Any], limits: Limits
 ) -> dict[str, Any]:
     """The content of `bench.json`; seconds and ratios are medians over the rounds."""
     return {
@@ -50,7 +50,7 @@ def to_report(
     }
 
 
-def result(measured: Measured) -> dict[str, Any]:
+def result(measured: MeasuredCase) -> dict[str, Any]:
     ours, theirs = measured.ours, measured.theirs
     elapsed = compared(ours.seconds, theirs.seconds)
     return {

@@ -31,7 +31,7 @@ class Times:
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredCase:
     """Rounds of the two sides, one after the other; `error` is what their outputs differ by."""
 
     case: Case
@@ -41,8 +41,8 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Failed:
-    """A case that could not be measured; the others are."""
+class FailedCase:
+    """A case that could not be measured; it stops no other."""
 
     case: Case
     reason: str  # one line
@@ -50,7 +50,7 @@ class Failed:
 
 def measure_cases(
     cases: Iterable[Case], ours: Peer, theirs: Peer, seconds: float, device: str
-) -> Iterator[Measured | Failed]:
+) -> Iterator[MeasuredCase | FailedCase]:
     """Measure each case for about `seconds`, at least `LEAST_ROUNDS` rounds.
 
     A case fails alone: where a side fails, has too little memory or ends, or where the sides
@@ -63,12 +63,12 @@ def measure_cases(
             except BenchError as error:
                 for peer in (ours, theirs):
                     peer.revive()
-                yield Failed(case, str(error))
+                yield FailedCase(case, str(error))
 
 
 def measure_case(
     case: Case, ours: Peer, theirs: Peer, seconds: float, folder: Path, device: str
-) -> Measured:
+) -> MeasuredCase:
     """Raises BenchError as `measure_cases` says."""
     for peer in (theirs, ours):  # theirs leaves the weights that ours loads
         peer.ask("start", case=case.to_json(), folder=str(folder))
@@ -78,11 +78,11 @@ def measure_case(
             f"the two sides differ by {error:.1e}, expected at most {limit:g}; see "
             "tests/dmnet/importers"
         )
-    return Measured(case, *measure(ours, theirs, seconds), error)
+    return MeasuredCase(case, *measure(ours, theirs, seconds), error)
 
 
 def measure(ours: Peer, theirs: Peer, seconds: float) -> tuple[Times, Times]:
-    """Rounds of both, the first of each round changing. One unmeasured round goes before."""
+    """Rounds of both sides, which take turns in going first. One round before is not measured."""
     times = {ours.name: Times(), theirs.name: Times()}
     order = [ours, theirs]
     for peer in order:

@@ -1,4 +1,4 @@
-"""`python -m bench.scale`: plan, dry run and a job's start in ever larger studies; docs/scale.md.
+"""`python -m bench.scale`: plan, dry run and a job's start in large experiments; docs/scale.md.
 
 Every number is of a fresh process: wall-clock seconds, processor seconds (of the process and its
 children) and the largest resident memory. A job's start is what a cluster's job does before its
@@ -42,10 +42,10 @@ def measure(cells: int, folder: Path) -> dict[str, Taken]:
         "plan": call([python, "-m", "pipeline", "plan"], folder),
         "dry run": call([*snakemake, "-n", "reports"], folder),
     }
-    found = subprocess.run(
+    process = subprocess.run(
         [python, "-c", PROBE], cwd=folder, capture_output=True, text=True, check=True
     )
-    key = found.stdout.strip()
+    key = process.stdout.strip()
     # The files that the job would find; its command is replaced by one that does nothing.
     for name in (paths.config(key), paths.data_manifest("voc2012-procedural")):
         write_text(folder / name, "{}")

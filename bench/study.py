@@ -1,4 +1,4 @@
-"""A synthetic study of any size: tables whose cells share runs, in a copy of this checkout.
+"""A synthetic experiment of any size: tables whose cells share runs, in a copy of this checkout.
 
 Every run is one of 100 heads with one of many recipes, measured under up to three protocols, so
 that 5,000 cells rest on 2,000 runs. Nothing in it can be told from the paper's tables by the code.
@@ -27,17 +27,17 @@ RATES = ((1, 2, 3, 4), (1, 3, 5, 7), (2, 4, 8, 12), (6, 12, 18, 24), (6, 12, 24,
 
 def heads() -> list[tuple[str, dict[str, Any]]]:
     """Models of params/models, and what is set over them."""
-    found: list[tuple[str, dict[str, Any]]] = []
+    configurations: list[tuple[str, dict[str, Any]]] = []
     for kernels, fusion, stage in product(KERNELS, (True, False), (3, 4, 5)):
         settings = {"head.kernel_sizes": list(kernels), "head.fusion": fusion}
-        found.append(("dmnet", settings | {"head.context_stage": stage}))
+        configurations.append(("dmnet", settings | {"head.context_stage": stage}))
     for kernels, depthwise in product(KERNELS, (True, False)):
         settings = {"head.kernel_sizes": list(kernels), "head.depthwise": depthwise}
-        found.append(("multi_kernel", settings))
+        configurations.append(("multi_kernel", settings))
     for rates, depthwise, fusion in product(RATES, (True, False), (True, False)):
         settings = {"head.dilations": list(rates), "head.depthwise": depthwise}
-        found.append(("dilated", settings | {"head.fusion": fusion}))
-    return list(islice(found, HEADS))
+        configurations.append(("dilated", settings | {"head.fusion": fusion}))
+    return list(islice(configurations, HEADS))
 
 
 def cell(number: int, runs: int) -> dict[str, Any]:
@@ -57,7 +57,7 @@ def tables(cells: int, runs: int | None = None) -> dict[str, dict[str, Any]]:
     if not runs <= cells <= runs * len(PROTOCOLS):
         raise BenchError(f"{cells} cells on {runs} runs: expected 1 to {len(PROTOCOLS)} per run")
     columns = [str(number) for number in range(PER_ROW)]
-    found = {}
+    content = {}
     for first in range(0, cells, CELLS_PER_TABLE):
         numbers = range(first, min(first + CELLS_PER_TABLE, cells))
         rows = [
@@ -65,16 +65,16 @@ def tables(cells: int, runs: int | None = None) -> dict[str, dict[str, Any]]:
             | {c: cell(n, runs) for c, n in zip(columns, numbers[at:], strict=False)}
             for at, start in list(enumerate(numbers))[::PER_ROW]
         ]
-        found[f"study{first // CELLS_PER_TABLE:03}"] = {
+        content[f"study{first // CELLS_PER_TABLE:03}"] = {
             **{"title": f"Cells from {first}", "source": "nobody: a synthetic study"},
             **{"columns": ["Runs", *columns], "rows": rows},
             "defaults": {"dataset": "voc2012aug", "recipe": "paper-voc"},
         }
-    return found
+    return content
 
 
 def write_study(folder: Path, cells: int, runs: int | None = None) -> None:
-    """A copy of this checkout's files in `folder`, with the study's tables in place of its own."""
+    """A copy of this checkout's files in `folder`, with these tables in place of its own."""
     listing = ("git", "ls-files", "-co", "--exclude-standard", "-z")
     listed = subprocess.run(listing, cwd=ROOT, capture_output=True, text=True, check=True)
     for name in filter(None, listed.stdout.split("\0")):

@@ -51,19 +51,19 @@ def clone(folder: Path) -> None:
 
 def breakdown(folder: Path) -> Breakdown:
     """Of the jobs that were done in `folder`. Raises BenchError where a training logged nothing."""
-    found = Breakdown()
+    parts = Breakdown()
     for record in sorted((folder / ".snakemake" / "metadata").iterdir()):
         output = base64.b64decode(record.name).decode()
         job = json.loads(record.read_text())
         rule, seconds = job["rule"], job["endtime"] - job["starttime"]
         if rule != "train":
-            found.add(rule, seconds)
+            parts.add(rule, seconds)
             continue
         for phase, spent in zip(PHASES, phases(folder, output), strict=True):
-            found.add(f"train: {phase}", spent)
+            parts.add(f"train: {phase}", spent)
             seconds -= spent
-        found.add("train: start and end", seconds)
-    return found
+        parts.add("train: start and end", seconds)
+    return parts
 
 
 def phases(folder: Path, output: str) -> list[float]:
@@ -74,12 +74,12 @@ def phases(folder: Path, output: str) -> list[float]:
     return [float(value) for value in match.groups()]
 
 
-def render(found: Breakdown, taken: dict[str, Taken], cores: int) -> str:
+def render(parts: Breakdown, taken: dict[str, Taken], cores: int) -> str:
     whole = taken["table"].wall
-    outside = whole * cores - sum(found.seconds.values())
+    outside = whole * cores - sum(parts.seconds.values())
     rows = [
-        [what, found.count[what], f"{seconds:.1f}", f"{100 * seconds / whole / cores:.0f} %"]
-        for what, seconds in sorted(found.seconds.items(), key=lambda entry: -entry[1])
+        [what, parts.count[what], f"{seconds:.1f}", f"{100 * seconds / whole / cores:.0f} %"]
+        for what, seconds in sorted(parts.seconds.items(), key=lambda entry: -entry[1])
     ]
     share = f"{100 * outside / whole / cores:.0f} %"
     rows.append(["Snakemake, MLflow and DVC, idle cores", "", f"{outside:.1f}", share])
@@ -111,11 +111,11 @@ def main() -> int:
             folder = Path(temporary) / "clone"
             clone(folder)
             taken = {"table": call(table, folder)}
-            found = breakdown(folder)
+            parts = breakdown(folder)
             taken["again"] = call(table, folder)
             taken["dry run"] = call([python, "-m", "snakemake", "-n", "reports"], folder)
             taken["plan"] = call([python, "-m", "pipeline", "plan"], folder)
-        text = f"On {machine()}, {options.cores} used.\n\n{render(found, taken, options.cores)}"
+        text = f"On {machine()}, {options.cores} used.\n\n{render(parts, taken, options.cores)}"
         print(text)
         if options.preset == "mini":
             write_document(ROOT / "docs" / "seconds.md", "bench.table2", text)

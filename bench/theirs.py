@@ -95,7 +95,7 @@ class Evaluation:
         self.picture = worker.picture(case.height, case.width)[..., ::-1].copy()  # BGR
 
     def outputs(self) -> dict[str, Tensor]:
-        """The mean that its merging makes a label map of."""
+        """The mean scores, of which its merging makes a label map."""
         data = self._data()
         with torch.no_grad():
             results = [

@@ -77,7 +77,7 @@ def train(run: Run, folder: Path, uri: str | None) -> tuple[Taken, str]:
 
 def measure(rounds: int, preset: str) -> dict[str, list[Taken]]:
     """Raises BenchError if the weights are not the same in every case."""
-    found: dict[str, list[Taken]] = {}
+    times_by_case: dict[str, list[Taken]] = {}
     weights = set()
     with tempfile.TemporaryDirectory(prefix="tracking-") as name, servers() as cases:
         folder = Path(name)
@@ -87,21 +87,21 @@ def measure(rounds: int, preset: str) -> dict[str, list[Taken]]:
         for number in range(rounds):
             for case in order:
                 taken, digest = train(run, folder, cases[case])
-                found.setdefault(case, []).append(taken)
+                times_by_case.setdefault(case, []).append(taken)
                 weights.add(digest)
             order = order[1:] + order[:1] if number % 2 else order[::-1]
             print(f"round {number + 1} of {rounds}", file=sys.stderr, flush=True)
     if len(weights) != 1:
         raise BenchError(f"the weights differ: {', '.join(sorted(weights))}")
-    return found
+    return times_by_case
 
 
-def render(found: dict[str, list[Taken]]) -> str:
+def render(times_by_case: dict[str, list[Taken]]) -> str:
     rows = []
-    for case, taken in found.items():
+    for case, taken in times_by_case.items():
         row = [case, f"{statistics.median(one.wall for one in taken):.2f}"]
         for clock in ("wall", "processor"):
-            ours = [getattr(one, clock) for one in found[NONE]]
+            ours = [getattr(one, clock) for one in times_by_case[NONE]]
             times = ratios([getattr(one, clock) for one in taken], ours)
             low, high = median_interval(times)
             row.append("" if case == NONE else f"{_ratio(times)} ({low:.3f}-{high:.3f})")
@@ -114,13 +114,13 @@ def _ratio(times: list[float]) -> str:
     return f"{statistics.median(times):.3f}"
 
 
-def verdicts(found: dict[str, list[Taken]]) -> list[str]:
+def verdicts(times_by_case: dict[str, list[Taken]]) -> list[str]:
     """Of each case: within the limit, beyond it, or not told by so few or so noisy rounds."""
     lines = []
-    for case, taken in found.items():
+    for case, taken in times_by_case.items():
         if case == NONE:
             continue
-        times = ratios([one.wall for one in taken], [one.wall for one in found[NONE]])
+        times = ratios([one.wall for one in taken], [one.wall for one in times_by_case[NONE]])
         low, high = median_interval(times)
         if len(times) < 5:
             lines.append(f"{case}: not told by {len(times)} rounds")
@@ -137,14 +137,14 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="where to write every measurement")
     options = parser.parse_args()
     try:
-        found = measure(options.rounds, options.preset)
+        times_by_case = measure(options.rounds, options.preset)
     except BenchError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     if options.json:
-        times = {case: [vars(one) for one in taken] for case, taken in found.items()}
+        times = {case: [vars(one) for one in taken] for case, taken in times_by_case.items()}
         options.json.write_text(json.dumps(times, indent=2) + "\n")
-    print(render(found), *verdicts(found), sep="\n- ")
+    print(render(times_by_case), *verdicts(times_by_case), sep="\n- ")
     return 0
 
 

@@ -36,7 +36,7 @@ GENERATOR_SEED = 2019
 
 
 @dataclass(frozen=True)
-class Rates:
+class VerdictRates:
     """Shares of the cells, by verdict, at one true difference, spread and number of seeds."""
 
     spread: float  # in prior_sd
@@ -58,7 +58,7 @@ class Rates:
         return self.not_reproduced if abs(self.difference) <= 1 else 0.0
 
 
-def measure(rule: Threshold, cells: int = CELLS) -> list[Rates]:
+def measure(rule: Threshold, cells: int = CELLS) -> list[VerdictRates]:
     """The rates at every combination of SPREADS, SEEDS and DIFFERENCES; the same at every call."""
     import numpy as np
 
@@ -71,7 +71,7 @@ def measure(rule: Threshold, cells: int = CELLS) -> list[Rates]:
     ]
 
 
-def measure_best(rule: Threshold, cells: int = CELLS) -> list[Rates]:
+def measure_best(rule: Threshold, cells: int = CELLS) -> list[VerdictRates]:
     """The same with the prior's spread, where the best of BEST_OF trainings was published."""
     import numpy as np
 
@@ -91,7 +91,7 @@ def _rates(
     cells: int,
     generator: Any,
     best_of: int = 1,
-) -> Rates:
+) -> VerdictRates:
     sd = spread * rule.prior_sd
     expected = generator.uniform(60, 80, cells)  # of the published recipe; any value would do
     published = generator.normal(expected, sd, (best_of, cells)).max(axis=0).round(1)
@@ -99,7 +99,7 @@ def _rates(
     own_sd = ours.std(axis=0, ddof=1) if seeds > 1 else 0.0 * published
     printed = (ours.mean(axis=0).round(2) - published).round(2)
     low, high = interval(printed, pooled_sd(own_sd, seeds, rule), seeds, rule)
-    return Rates(
+    return VerdictRates(
         spread,
         seeds,
         difference,
@@ -169,7 +169,7 @@ def _count(seeds: int) -> str:
     return f"{seeds} seed{'s' if seeds > 1 else ''}"
 
 
-def _worst(rates: list[Rates]) -> str:
+def _worst(rates: list[VerdictRates]) -> str:
     rows = []
     for spread in SPREADS:
         for seeds in SEEDS:
@@ -183,7 +183,7 @@ def _worst(rates: list[Rates]) -> str:
     return tabulate(rows, headers, tablefmt="pipe", colalign=align, disable_numparse=True)
 
 
-def _all(rates: list[Rates], differences: tuple[float, ...] = DIFFERENCES) -> str:
+def _all(rates: list[VerdictRates], differences: tuple[float, ...] = DIFFERENCES) -> str:
     rows = []
     for spread in dict.fromkeys(r.spread for r in rates):
         for seeds in SEEDS:

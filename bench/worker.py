@@ -111,7 +111,7 @@ def measure(job: Job, device: torch.device) -> dict[str, Any]:
 
 
 def give_back_memory() -> None:
-    """What the allocators keep of an earlier job is none of the next one's need."""
+    """Free what the allocators keep of an earlier job: the next job's peak must not count it."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
@@ -136,8 +136,8 @@ def peak(device: torch.device) -> int | None:
         status = Path("/proc/self/status").read_text()
     except OSError:
         return None
-    found = re.search(r"VmHWM:\s+(\d+) kB", status)
-    return int(found[1]) * 1024 if found else None
+    match = re.search(r"VmHWM:\s+(\d+) kB", status)
+    return int(match[1]) * 1024 if match else None
 
 
 def synchronise(device: torch.device) -> None:

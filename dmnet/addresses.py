@@ -1,4 +1,4 @@
-"""Addresses without their secrets: which server, and nothing of what it was asked.
+"""Addresses without their secrets: the server's name, and nothing of the rest.
 
 A password or token stands anywhere in an address: as user, password, part of the path, query
 parameter. So nothing is looked for; all but the scheme and the server's name is left out.
@@ -22,18 +22,18 @@ def masked(text: str) -> str:
     unescaped `@` or `/` in a password, the scheme alone is left.
     """
 
-    def cut(found: re.Match[str]) -> str:
-        body = found[2].rstrip(AFTER)
-        return _cut(found[1], body) + found[2][len(body) :]
+    def cut(match: re.Match[str]) -> str:
+        body = match[2].rstrip(AFTER)
+        return _cut(match[1], body) + match[2][len(body) :]
 
     return ADDRESS.sub(cut, text)
 
 
 def place_of(address: str) -> str:
     """Of one address, whatever is in it: its scheme and server, or the path of a local file."""
-    found = ADDRESS.match(address)
-    if found is not None:
-        return _cut(found[1], address[found.start(2) :])
+    match = ADDRESS.match(address)
+    if match is not None:
+        return _cut(match[1], address[match.start(2) :])
     return LEFT_OUT if re.search(r"[@?&=:]", address) else address
 
 

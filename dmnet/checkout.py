@@ -45,26 +45,26 @@ def code_version(root: Path = ROOT, package: bool = False) -> dict[str, Any]:
     changed       False; `code_ended` (dmnet/provenance.py) says otherwise
     """
     code = CODE[:1] if package else CODE
-    found = _files(root, code)
+    files = _files(root, code)
     record: dict[str, Any] = {
         "commit": None,
         "modified": None,
         "diff_sha256": None,
         "reason": None,
-        "sha256": _digest({path: file.content for path, file in found.items()}, COMPUTES),
+        "sha256": _digest({path: file.content for path, file in files.items()}, COMPUTES),
         "changed": False,
     }
     try:
-        beside = [os.fsdecode(path) for path in found if b"/" not in path]
+        beside = [os.fsdecode(path) for path in files if b"/" not in path]
         commit, tree = _commit(root, [*code, *beside])
         if package:
             commit = _git(root, "rev-list", "-1", commit, "--", *code).decode().strip()
     except _UnknownCommitError as error:
         return {**record, "reason": str(error)}
     changes = {
-        path: found[path].content if path in found else "deleted"
-        for path in {*found, *tree}
-        if path not in found or tree.get(path) not in found[path].blobs
+        path: files[path].content if path in files else "deleted"
+        for path in {*files, *tree}
+        if path not in files or tree.get(path) not in files[path].blobs
     }
     digest = _digest(changes) if changes else None
     return {**record, "commit": commit, "modified": bool(changes), "diff_sha256": digest}
@@ -72,8 +72,8 @@ def code_version(root: Path = ROOT, package: bool = False) -> dict[str, Any]:
 
 def computing_code(root: Path = ROOT) -> str:
     """`sha256` of `code_version`, quickly: files that were not touched are not read again."""
-    found = _files(root, CODE[:1])
-    return _digest({path: file.content for path, file in found.items()}, COMPUTES)
+    files = _files(root, CODE[:1])
+    return _digest({path: file.content for path, file in files.items()}, COMPUTES)
 
 
 def is_package_of(commit: str, root: Path = ROOT) -> bool | None:
@@ -82,8 +82,8 @@ def is_package_of(commit: str, root: Path = ROOT) -> bool | None:
         tree = _tree(root, commit, CODE[:1])
     except _UnknownCommitError:
         return None
-    found = _files(root, CODE[:1])
-    return found.keys() == tree.keys() and all(tree[path] in found[path].blobs for path in found)
+    files = _files(root, CODE[:1])
+    return files.keys() == tree.keys() and all(tree[path] in files[path].blobs for path in files)
 
 
 # ------------------------------------------------------------------------------------ files
@@ -99,7 +99,7 @@ def _files(root: Path, code: Sequence[str]) -> dict[bytes, _File]:
 
     Modules beside the packages count: `python -m` imports them before any library.
     """
-    found: dict[bytes, _File] = {}
+    files: dict[bytes, _File] = {}
     base = os.fsencode(root)
     names = [os.fsencode(name) for name in code]
     names += [name for name in os.listdir(base) if name.endswith((b".py", b".so"))]
@@ -114,15 +114,15 @@ def _files(root: Path, code: Sequence[str]) -> dict[bytes, _File]:
             status = os.stat(full)
             if stat.S_ISREG(status.st_mode):
                 time = (status.st_mtime_ns, status.st_ctime_ns)
-                found[path] = _read(full, status.st_size, status.st_ino, time)
+                files[path] = _read(full, status.st_size, status.st_ino, time)
             elif stat.S_ISDIR(status.st_mode) and (status.st_dev, status.st_ino) not in within:
                 inside = within | {(status.st_dev, status.st_ino)}
                 todo += [(path + b"/" + name, inside) for name in os.listdir(full)]
         except FileNotFoundError:
             pass  # deleted, which the commit's tree tells
         except OSError as error:
-            found[path] = _File(f"unreadable: {error.errno}", frozenset())
-    return found
+            files[path] = _File(f"unreadable: {error.errno}", frozenset())
+    return files
 
 
 def _is_code(path: bytes) -> bool:

@@ -1,4 +1,4 @@
-"""Which device computes, and why not another; from the CPU to it.
+"""Which device computes, and why not another; copying from the CPU to it.
 
 `execution.device` decides: `cpu`, `cuda`, or `auto`, which is a GPU where one is there. A GPU that
 is there and cannot be used is an error in `auto` too: hours on it would be weeks on a CPU.
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from dmnet.config.jobs import Device
 from dmnet.errors import DeviceError, RunError
-from dmnet.gpus import BUILDS, OLDER, driver, gpus_here, oldest_driver, runs_on
+from dmnet.gpus import OLDER, WHEELS, driver, gpus_here, oldest_driver, runs_on
 from dmnet.provenance import device_name
 
 CPU = torch.device("cpu")
@@ -88,13 +88,13 @@ def _fault_of(number: int) -> str | None:
 
 def _architectures(kind: str) -> list[str]:
     """Such as "9.0", that this PyTorch has machine code (`sm_`) or PTX (`compute_`) for."""
-    found = [arch.rstrip("af") for arch in torch.cuda.get_arch_list() if arch.startswith(kind)]
-    numbers = [arch.removeprefix(kind) for arch in found]
+    targets = [arch.rstrip("af") for arch in torch.cuda.get_arch_list() if arch.startswith(kind)]
+    numbers = [arch.removeprefix(kind) for arch in targets]
     return [f"{number[:-1]}.{number[-1]}" for number in numbers]
 
 
 def _remedy(card: str) -> str:
-    if runs_on(BUILDS[OLDER].architectures, card):
+    if runs_on(WHEELS[OLDER].architectures, card):
         return "install requirements-cu126.lock (docs/gpu.md)"
     return "no wheel of this PyTorch has any (docs/gpu.md)"
 

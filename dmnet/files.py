@@ -125,7 +125,7 @@ def read_bounded(path: Path, most: int) -> bytes:
 def open_plain(path: Path) -> BufferedReader:
     """A plain file, to be read: the one way to open what somebody else may have put there.
 
-    A pipe or a device would be waited for, or never end. Raises OSError, for those too, and
+    Reading a pipe or a device might wait for ever, or never end. Raises OSError, for those too, and
     ValueError for a name that no file can have.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -159,13 +159,13 @@ def _check_bounds(value: Any) -> None:
     """Level by level, so that no nesting is too deep to be looked at. Raises ValueError."""
     level, depth = [value], 0
     while level:
-        inner: list[Any] = []
+        below: list[Any] = []
         for item in level:
             if isinstance(item, dict | list):
                 if depth == MAX_DEPTH:
                     raise ValueError(f"nested deeper than {MAX_DEPTH}")
-                inner += item
-                inner += item.values() if isinstance(item, dict) else ()
+                below += item
+                below += item.values() if isinstance(item, dict) else ()
             elif isinstance(item, str):
                 if not item.isascii():
                     item.encode()  # UnicodeEncodeError is a ValueError
@@ -173,7 +173,7 @@ def _check_bounds(value: Any) -> None:
                 raise ValueError("a number that is not finite")
             elif isinstance(item, int) and abs(item) > MAX_INTEGER:
                 raise ValueError("a number beyond 64 bits")
-        level, depth = inner, depth + 1
+        level, depth = below, depth + 1
 
 
 def sha256_bytes(content: bytes) -> str:

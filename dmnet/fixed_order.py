@@ -40,18 +40,18 @@ def _products(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
         return (left @ (x.to(kind).contiguous() @ right.T)).to(x.dtype)
 
 
-def _interpolation(source: int, target: int, align_corners: bool) -> Tensor:
-    every_unit_vector = torch.eye(source)[None]
+def _interpolation(size: int, target: int, align_corners: bool) -> Tensor:
+    every_unit_vector = torch.eye(size)[None]
     lines = F.interpolate(
         every_unit_vector, size=target, mode="linear", align_corners=align_corners
     )
     return lines[0].T
 
 
-def _bins(source: int, target: int) -> Tensor:
-    """Overlapping where `source` is not a multiple."""
-    averages = torch.zeros(target, source)
+def _bins(size: int, target: int) -> Tensor:
+    """Overlapping where `size` is not a multiple."""
+    averages = torch.zeros(target, size)
     for number in range(target):
-        first, end = number * source // target, -(-(number + 1) * source // target)
+        first, end = number * size // target, -(-(number + 1) * size // target)
         averages[number, first:end] = 1 / (end - first)
     return averages

@@ -1,8 +1,8 @@
 """Cost of a model, counted by PyTorch's own formulas on tensors that take no memory: arithmetic,
 and what autograd keeps of a forward pass for the backward pass.
 
-Backbone and heads are counted apart, each once for its configuration and input: a study of hundreds
-of heads has few backbones, and building those is what takes the time.
+Backbone and heads are counted apart, each once for its configuration and input: an experiment
+with hundreds of heads has few backbones, and building those is what takes the time.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dmnet.private.counting import CountFlops, Kept, without_normalisation
 Shape = tuple[int, ...]
 
 
-class Cost(NamedTuple):
+class ModelCost(NamedTuple):
     """Of one image's forward pass in training, and of what a checkpoint holds."""
 
     flops: int  # 2 per multiply-accumulate, of convolutions and matrix products
@@ -31,12 +31,12 @@ class Cost(NamedTuple):
 
 
 class _Backbone(NamedTuple):
-    cost: Cost
+    cost: ModelCost
     channels: tuple[int, ...]
     features: tuple[Shape, ...]
 
 
-def training_cost(model: ModelConfig, classes: int, height: int, width: int) -> Cost:
+def training_cost(model: ModelConfig, classes: int, height: int, width: int) -> ModelCost:
     """The auxiliary heads, which only training runs, are included."""
     bare = model.backbone.model_copy(update={"weights": None})
     backbone = _backbone(bare, height, width)
@@ -45,7 +45,7 @@ def training_cost(model: ModelConfig, classes: int, height: int, width: int) -> 
         seen = auxiliary.stage - 1
         of_backbone = backbone.channels[:seen], backbone.features[:seen]
         parts.append(_head(auxiliary.head, *of_backbone, classes))
-    return Cost(*map(sum, zip(*parts, strict=True)))
+    return ModelCost(*map(sum, zip(*parts, strict=True)))
 
 
 @cache
@@ -62,7 +62,7 @@ def _backbone(config: BackboneConfig, height: int, width: int) -> _Backbone:
 @cache
 def _head(
     config: HeadConfig, channels: tuple[int, ...], features: tuple[Shape, ...], classes: int
-) -> Cost:
+) -> ModelCost:
     with torch.device("meta"):
         network = without_normalisation(build_head(config, channels, classes).train())
         kept = Kept(network)
@@ -72,7 +72,7 @@ def _head(
     return _cost(network, counter, kept)
 
 
-def _cost(network: nn.Module, counter: CountFlops, kept: Kept) -> Cost:
+def _cost(network: nn.Module, counter: CountFlops, kept: Kept) -> ModelCost:
     parameters = sum(parameter.numel() for parameter in network.parameters())
     statistics = sum(buffer.numel() for buffer in network.buffers())
-    return Cost(counter.flops, parameters + statistics, parameters, kept.bytes)
+    return ModelCost(counter.flops, parameters + statistics, parameters, kept.bytes)

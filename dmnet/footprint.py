@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from dmnet.config import ModelConfig, RecipeConfig
-from dmnet.flops import Cost, training_cost
+from dmnet.flops import ModelCost, training_cost
 from dmnet.pixel_losses import PIECE
 
 GIB = 2**30
@@ -49,7 +49,7 @@ def training_footprint(
 
 
 def footprint_of(
-    cost: Cost, model: ModelConfig, classes: int, recipe: RecipeConfig, images: int
+    cost: ModelCost, model: ModelConfig, classes: int, recipe: RecipeConfig, images: int
 ) -> Footprint:
     """The same from the model's cost at the recipe's crop."""
     height, width = recipe.crop_size

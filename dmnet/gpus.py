@@ -16,7 +16,7 @@ SECONDS = 20.0  # that nvidia-smi may take: a sleeping card answers slowly
 
 
 @dataclass(frozen=True)
-class Build:
+class TorchWheel:
     """A wheel of PyTorch 2.13 for x86-64 Linux."""
 
     driver: int  # the oldest, of NVIDIA's major versions
@@ -25,9 +25,9 @@ class Build:
 
 # Architectures: PyTorch's own list (torch.cuda.PYTORCH_RELEASES_CODE_CC; a test compares).
 # Drivers: NVIDIA, "CUDA Compatibility", minor version compatibility, table 1.
-BUILDS = {
-    "13.0": Build(580, ("7.5", "8.0", "8.6", "9.0", "10.0", "12.0")),
-    "12.6": Build(525, ("5.0", "6.0", "7.0", "7.5", "8.0", "8.6", "9.0")),
+WHEELS = {
+    "13.0": TorchWheel(580, ("7.5", "8.0", "8.6", "9.0", "10.0", "12.0")),
+    "12.6": TorchWheel(525, ("5.0", "6.0", "7.0", "7.5", "8.0", "8.6", "9.0")),
 }
 PINNED, OLDER = "13.0", "12.6"  # of requirements.lock and of requirements-cu126.lock
 
@@ -37,10 +37,10 @@ def installed_cuda() -> str | None:
 
     By the name of its wheel, as importing PyTorch takes seconds.
     """
-    found = re.search(r"\+(cpu|cu(\d+)(\d))$", version("torch"))
-    if found is None:
+    match = re.search(r"\+(cpu|cu(\d+)(\d))$", version("torch"))
+    if match is None:
         return PINNED
-    return None if found[1] == "cpu" else f"{found[2]}.{found[3]}"
+    return None if match[1] == "cpu" else f"{match[2]}.{match[3]}"
 
 
 def oldest_driver(cuda: str) -> int:
@@ -49,7 +49,7 @@ def oldest_driver(cuda: str) -> int:
     Drivers support all CUDA releases of one major version. 0 where it is not known.
     """
     major = cuda.split(".", maxsplit=1)[0]
-    same = [build.driver for name, build in BUILDS.items() if name.startswith(f"{major}.")]
+    same = [wheel.driver for name, wheel in WHEELS.items() if name.startswith(f"{major}.")]
     return same[0] if same else 0
 
 
@@ -69,10 +69,10 @@ def runs_on(architectures: Iterable[str], card: str) -> bool:
 def driver() -> str | None:
     """The version of the loaded driver, such as "580.65.06"; None without one."""
     try:
-        found = re.search(r"Kernel Module.*?\s(\d+\.[\d.]+)\s", DRIVER.read_text())
+        match = re.search(r"Kernel Module.*?\s(\d+\.[\d.]+)\s", DRIVER.read_text())
     except OSError:
         return None
-    return found[1] if found else None
+    return match[1] if match else None
 
 
 def gpus_here() -> bool:

@@ -69,9 +69,9 @@ class _InPieces(torch.autograd.Function):
         ctx.images, ctx.how = images, how
         pieces = zip(logits.split(images), labels.split(images), strict=True)
         losses, probability = zip(*(_of_piece(*piece, how) for piece in pieces), strict=True)
-        found = torch.cat(losses), torch.cat(probability)
-        ctx.mark_non_differentiable(found[1])
-        return found
+        result = torch.cat(losses), torch.cat(probability)
+        ctx.mark_non_differentiable(result[1])
+        return result
 
     @staticmethod
     @once_differentiable

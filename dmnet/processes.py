@@ -53,10 +53,10 @@ class Processes:
         dist.all_reduce(total)
         return [float(value) for value in total]
 
-    def any_of(self, found: Mapping[str, bool]) -> dict[str, bool]:
+    def any_of(self, answers: Mapping[str, bool]) -> dict[str, bool]:
         """Each whether any process finds it; every process asks for the same names together."""
-        counts = self.sum([float(each) for each in found.values()])
-        return {name: bool(count) for name, count in zip(found, counts, strict=True)}
+        counts = self.sum([float(each) for each in answers.values()])
+        return {name: bool(count) for name, count in zip(answers, counts, strict=True)}
 
     def sum_counts(self, counts: np.ndarray) -> np.ndarray:
         """The sum over all processes of an int64 array; exact."""

@@ -46,7 +46,7 @@ def reason(error: BaseException) -> str:
 
 def visible(text: str) -> str:
     """Control characters as their escapes, so that a terminal prints them and obeys none."""
-    return CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    return CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def error_line(error: Exception | str, first: str = "error: ") -> str:

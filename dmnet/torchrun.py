@@ -27,7 +27,7 @@ def rank_of_this_process(environment: Mapping[str, str] = os.environ) -> int | N
 
 
 def forget_other_launchers(environment: MutableMapping[str, str] = os.environ) -> None:
-    """Without what a scheduler or mpirun says of processes that are none of ours.
+    """Forget what a scheduler or mpirun says of processes that are not ours.
 
     Waiting for peers that never come would take half an hour, in silence; and torchrun takes every
     option that is not given from a variable PET_<OPTION>.
@@ -35,12 +35,12 @@ def forget_other_launchers(environment: MutableMapping[str, str] = os.environ) -
     if under_torchrun(environment):
         return
     others = (*OF_A_LAUNCHER, OF_TORCHRUN)
-    found = sorted(name for name in environment if name in others or name.startswith("PET_"))
-    if found:
+    foreign = sorted(name for name in environment if name in others or name.startswith("PET_"))
+    if foreign:
         log.warning(
             "%s: set, but torchrun did not start this process: not used; execution.processes says "
             "how many train together",
-            ", ".join(found),
+            ", ".join(foreign),
         )
-    for name in found:
+    for name in foreign:
         del environment[name]

@@ -101,8 +101,8 @@ def read_state_dict(content: bytes, path: Path) -> dict[str, Tensor]:
 def why_unreadable(error: Exception) -> str:
     """PyTorch's reason in a few words, without its advice to read the file unrestrictedly."""
     text = str(error)
-    if found := re.search(r"WeightsUnpickler error:\s*(.+)|\n\n\s*(.+)", text):
-        text = found[1] or found[2]
+    if match := re.search(r"WeightsUnpickler error:\s*(.+)|\n\n\s*(.+)", text):
+        text = match[1] or match[2]
     return printable(text.split(". ")[0].split("\n")[0][:200]) or type(error).__name__
 
 
@@ -114,16 +114,16 @@ def load_strictly(module: nn.Module, state: dict[str, Tensor], path: Path) -> No
         "left over": [key for key in state if key not in own],
         "of another shape": [k for k in own if k in state and own[k].shape != state[k].shape],
     }
-    found = [
+    misfits = [
         f"{len(keys)} {name}: {', '.join(keys[:SHOWN])}" for name, keys in problems.items() if keys
     ]
-    if found:
-        raise CheckpointError(f"{path}: does not fit the model ({'; '.join(found)})")
+    if misfits:
+        raise CheckpointError(f"{path}: does not fit the model ({'; '.join(misfits)})")
     module.load_state_dict(state)
 
 
 def not_finite(state: Mapping[str, Tensor]) -> list[str]:
-    """Which of a state dict have a NaN or an infinity. Asks for one value, where there is none."""
+    """The names in a state dict with NaN or infinity; asks for one value if there are none."""
     numbers = {name: x for name, x in state.items() if x.is_floating_point()}
     if get_total_norm(numbers.values(), math.inf).isfinite():
         return []

@@ -1,6 +1,6 @@
 """Where everything lies, relative to the clone: what each kind of job writes, and its log.
 
-Only strings, so that whoever asks pays nothing for it. A rule puts `{key}` in a key's place and has
+Only strings, so that importing it costs nothing. A rule puts `{key}` in a key's place and has
 a pattern, a search puts `*` there. What dmnet writes within a folder has dmnet's names.
 """
 
@@ -50,7 +50,7 @@ def history(key: str) -> str:
 
 
 def lock(key: str) -> str:
-    """What a training holds."""
+    """The lock that a training holds."""
     return f"{RUNS}/.locks/{key}.lock"
 
 

@@ -29,7 +29,7 @@ FLOORS = (
     "dmnet.weights",
     "dmnet.flops",
     "dmnet.footprint",
-    "dmnet.profile",
+    "dmnet.counts",
     "dmnet.data",
     "dmnet.importers",
     "dmnet.optimised",  # arithmetic that is not PyTorch's

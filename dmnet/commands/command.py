@@ -37,4 +37,4 @@ def add_repeat(parser: argparse.ArgumentParser) -> None:
 
 def add_config_and_output(parser: argparse.ArgumentParser, schema: str) -> None:
     parser.add_argument("--config", required=True, help=f"{schema}: JSON or its file")
-    parser.add_argument("--output", type=Path, required=True, help="JSON, written")
+    parser.add_argument("--output", type=Path, required=True, help="JSON file to write")

@@ -6,18 +6,18 @@ import argparse
 import logging
 
 from dmnet.commands.command import Command, add_config_and_output, read_argument
-from dmnet.config import ProfileConfig, SpeedConfig, parse
+from dmnet.config import CountConfig, SpeedConfig, parse
 from dmnet.files import write_json
 
 
 def _profile_options(parser: argparse.ArgumentParser) -> None:
-    add_config_and_output(parser, "ProfileConfig")
+    add_config_and_output(parser, "CountConfig")
 
 
 def _profile(arguments: argparse.Namespace) -> None:
-    from dmnet.profile import count
+    from dmnet.counts import count
 
-    config = parse(ProfileConfig, read_argument(arguments.config), "--config")
+    config = parse(CountConfig, read_argument(arguments.config), "--config")
     write_json(arguments.output, count(config))
 
 

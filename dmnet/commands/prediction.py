@@ -19,7 +19,7 @@ def _add_run(parser: argparse.ArgumentParser, output: str) -> None:
 
 
 def _evaluate_options(parser: argparse.ArgumentParser) -> None:
-    _add_run(parser, "metrics.json, written")
+    _add_run(parser, "metrics.json to write")
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
@@ -43,7 +43,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
 
 def _predict_options(parser: argparse.ArgumentParser) -> None:
-    folder = "predictions/<key>/<evaluation>.json, written"
+    folder = "predictions/<key>/<evaluation>.json to write"
     _add_run(parser, f"{folder}; the PNGs go into the folder beside it")
     parser.add_argument(
         "--encoding",

@@ -15,7 +15,7 @@ from dmnet.torchrun import forget_other_launchers, under_torchrun
 
 def _prepare_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dataset", required=True, help="DatasetConfig: JSON or its file")
-    parser.add_argument("--folder", type=Path, required=True, help="data/<name>, written")
+    parser.add_argument("--folder", type=Path, required=True, help="data/<name>, to be made")
     parser.add_argument(
         "--sources",
         type=user_path,

@@ -27,15 +27,15 @@ def _fetch_options(parser: argparse.ArgumentParser) -> None:
     wanted = parser.add_mutually_exclusive_group(required=True)
     wanted.add_argument("--config", help="what a job needs: JSON, or runs/<key>/config.json")
     wanted.add_argument("--checkpoint", help="CheckpointConfig or WeightsConfig: JSON or its file")
-    parser.add_argument("--weights", type=Path, default=Path("weights"), help="written")
+    parser.add_argument("--weights", type=Path, default=Path("weights"), help="The folder to fill.")
     _add_mirror(parser)
 
 
 def _fetch(arguments: argparse.Namespace) -> None:
     from dmnet.importers.fetching import fetch
 
-    found = fetch(_wanted_files(arguments), arguments.weights, arguments.mirror)
-    print(found.path)
+    fetched = fetch(_wanted_files(arguments), arguments.weights, arguments.mirror)
+    print(fetched.path)
 
 
 def _wanted_files(arguments: argparse.Namespace) -> Sequence[PublishedFile]:
@@ -57,7 +57,7 @@ def _wanted_files(arguments: argparse.Namespace) -> Sequence[PublishedFile]:
 def _import_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", required=True, help="ReleaseJob: JSON or its file")
     parser.add_argument("--weights", type=Path, default=Path("weights"))
-    parser.add_argument("--output", type=Path, required=True, help="released/<key>, written")
+    parser.add_argument("--output", type=Path, required=True, help="released/<key>, to be made")
     parser.add_argument("--fetch", action="store_true", help="download what is missing first")
     _add_mirror(parser)
     add_repeat(parser)
@@ -84,7 +84,7 @@ def _import(arguments: argparse.Namespace) -> None:
 def _export_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--run", type=Path, required=True, help="runs/<key>")
     parser.add_argument("--zoo", required=True, help="mmsegmentation or sssegmentation")
-    parser.add_argument("--output", type=Path, required=True, help="FILE.pth, written")
+    parser.add_argument("--output", type=Path, required=True, help="FILE.pth to write")
 
 
 def _export(arguments: argparse.Namespace) -> None:

@@ -13,11 +13,11 @@ from dmnet.config.data import (
 from dmnet.config.jobs import (
     EVALUATION_REVISION,
     TRAINING_REVISION,
+    CountConfig,
     EvaluationConfig,
     ExecutionConfig,
     InferenceConfig,
     JobConfig,
-    ProfileConfig,
     RunConfig,
     SpeedConfig,
 )

@@ -125,7 +125,7 @@ class JobConfig(Section):
         return self
 
 
-class ProfileConfig(Section):
+class CountConfig(Section):
     """The cost of a model's multi-scale module at one input size. Needs no weights."""
 
     revision: int = 1  # raise it when something else is counted

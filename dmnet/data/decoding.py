@@ -40,7 +40,7 @@ def matrix(path: Path, variable: str, field: str | None) -> Answer:
     """A matrix of numbers in a MATLAB 5 file; an empty answer where there is none."""
     content = io.BytesIO(read_content(path, "file"))
     try:
-        found = scipy.io.loadmat(content, variable_names=[variable]).get(variable)
+        array = scipy.io.loadmat(content, variable_names=[variable]).get(variable)
     except MemoryError:
         raise
     # The parser raises errors of any type for a damaged file.
@@ -48,16 +48,16 @@ def matrix(path: Path, variable: str, field: str | None) -> Answer:
         return {"unreadable": f"not a readable MATLAB 5 file ({reason(error)})"}, b""
     if field is not None:
         try:
-            found = found[0, 0][field]  # a struct is such an array
+            array = array[0, 0][field]  # a struct is such an array
         except (KeyError, IndexError, ValueError, TypeError):
             return {}, b""
-    if not isinstance(found, np.ndarray) or found.ndim != 2 or found.size > MAX_PIXELS:
+    if not isinstance(array, np.ndarray) or array.ndim != 2 or array.size > MAX_PIXELS:
         return {}, b""
-    dtype = found.dtype.newbyteorder("<").str
+    dtype = array.dtype.newbyteorder("<").str
     if dtype not in ITEM_BYTES:
         return {}, b""
-    numbers = np.ascontiguousarray(found, dtype).tobytes()
-    return {"shape": list(found.shape), "dtype": dtype, "bytes": len(numbers)}, numbers
+    numbers = np.ascontiguousarray(array, dtype).tobytes()
+    return {"shape": list(array.shape), "dtype": dtype, "bytes": len(numbers)}, numbers
 
 
 def image(path: Path) -> Answer:

@@ -216,8 +216,8 @@ def _some(process: subprocess.Popen[bytes], deadline: float) -> bytes:
     left = deadline - time.monotonic()
     if left <= 0 or not select.select([process.stdout], [], [], left)[0]:
         raise TimeoutError
-    if found := os.read(process.stdout.fileno(), 2**20):
-        return found
+    if content := os.read(process.stdout.fileno(), 2**20):
+        return content
     raise _EndedError
 
 

@@ -118,7 +118,7 @@ class Batches:
         return error
 
     def _killed(self) -> str:
-        """By which signal a worker ended, for which the queue between has many words."""
+        """In a few words by which signal a worker ended, in place of the queue's long message."""
         for worker in self._workers:
             worker.join(LOOK)  # its sockets close a little before it ends
         codes = [worker.exitcode or 0 for worker in self._workers]

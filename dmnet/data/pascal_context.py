@@ -106,8 +106,8 @@ def class_lookup(config: DatasetConfig, names: Path, frequent: Path) -> npt.NDAr
             f"{frequent}: two of its names are one class of {names.name}; "
             "download the published list"
         )
-    found = [originals[number] for number in sorted(originals)]
-    _check_classes(config, found)
+    in_order = [originals[number] for number in sorted(originals)]
+    _check_classes(config, in_order)
     lookup = np.zeros(len(all_names) + 1, np.uint8)
     lookup[sorted(originals)] = np.arange(1, CLASSES + 1)
     return lookup

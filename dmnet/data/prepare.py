@@ -16,13 +16,13 @@ from dmnet.data.standins.voc2012_test import generate as generate_voc2012_test
 from dmnet.errors import ConfigError, DataError, RunError
 from dmnet.lock import run_lock
 
-# layout -> preparation of (config, archives, source, folder)
+# layout -> preparation of (config, archives, original, folder)
 LAYOUTS: dict[str, Callable[[DatasetConfig, Path, Path | None, Path], None]] = {
     "voc2012aug": lambda config, archives, _, folder: voc2012.prepare(config, archives, folder),
     "voc2012_test": lambda config, archives, _, folder: voc2012_test.prepare(
         config, archives, folder
     ),
-    "camvid": lambda config, _, source, folder: camvid.prepare(config, source, folder),
+    "camvid": lambda config, _, original, folder: camvid.prepare(config, original, folder),
     "pascal_context": lambda config, archives, _, folder: pascal_context.prepare(
         config, archives, folder
     ),
@@ -43,11 +43,11 @@ _GENERATED = ".generated-archives"
 
 
 def prepare_dataset(
-    config: DatasetConfig, folder: Path, archives: Path, source: Path | None
+    config: DatasetConfig, folder: Path, archives: Path, original: Path | None
 ) -> None:
     """Put the dataset of `config` into `folder`, verified, with a manifest written last.
 
-    `archives` is the folder of downloaded archives and `source` the folder of a dataset that is
+    `archives` is the folder of downloaded archives and `original` the folder of a dataset that is
     used where it lies; each layout needs one of them, and a stand-in neither. Running it again
     starts over and gives the same result, whenever an earlier run was killed. One that a killed
     Snakemake left at work is waited for: it would delete what this one has made.
@@ -61,10 +61,10 @@ def prepare_dataset(
             f"of {', '.join(sorted(STANDINS))}, or remove `generate`"
         )
     with run_lock(folder.parent / ".locks" / f"{folder.name}.lock", doing="prepared"):
-        _prepare(config, folder, archives, source)
+        _prepare(config, folder, archives, original)
 
 
-def _prepare(config: DatasetConfig, folder: Path, archives: Path, source: Path | None) -> None:
+def _prepare(config: DatasetConfig, folder: Path, archives: Path, original: Path | None) -> None:
     generated = folder / _GENERATED
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -72,7 +72,7 @@ def _prepare(config: DatasetConfig, folder: Path, archives: Path, source: Path |
         if config.generate is not None:
             archives = generated
             STANDINS[config.layout](config, generated)
-        LAYOUTS[config.layout](config, archives, source, folder)
+        LAYOUTS[config.layout](config, archives, original, folder)
     except FileNotFoundError as error:
         raise DataError(
             f"{error.filename or folder}: disappeared during the preparation; run it again"

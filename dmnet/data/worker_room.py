@@ -63,10 +63,10 @@ def bytes_of_batch(recipe: RecipeConfig, processes: int) -> int:
 
 def _free_bytes(folder: Path) -> int:
     try:
-        found = os.statvfs(folder)
+        space = os.statvfs(folder)
     except OSError:
         return 0
-    return found.f_bavail * found.f_frsize
+    return space.f_bavail * space.f_frsize
 
 
 def _have_a_socket_folder() -> bool:

@@ -44,7 +44,7 @@ class UnreachableError(UnavailableError):
 
 
 class _InterruptedError(Exception):
-    """An attempt failed in a way that the next one may not."""
+    """An attempt failed, but the next one may succeed."""
 
 
 class _NoAnswerError(_InterruptedError):
@@ -54,7 +54,7 @@ class _NoAnswerError(_InterruptedError):
 def download(
     url: str, path: Path, accept: Accept | None, wait: float = BACK_OFF, attempts: int = ATTEMPTS
 ) -> None:
-    """Bring what lies at `url` (http, https) to `path`.
+    """Download `url` (http, https) to `path`.
 
     accept: judges the SHA-256; None where none is published, then only the length is checked.
     wait: seconds before the second attempt.

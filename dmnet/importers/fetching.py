@@ -40,8 +40,8 @@ def fetch(
     """
     with run_lock(folder / ".locks" / f"{files[0].file}.lock", doing="fetched"):
         for file in files:
-            if (found := _present(file, files, folder)) is not None:
-                return found
+            if (identified := _present(file, files, folder)) is not None:
+                return identified
         problems: list[CheckpointError] = []
         for file in files:
             path = folder / file.file
@@ -57,12 +57,12 @@ def fetch(
                     log.warning("%s", error)
                 problems.append(error)
                 continue
-            found = identify(path, file, files)
-            if found.verified:
+            identified = identify(path, file, files)
+            if identified.verified:
                 log.info("%s: complete, SHA-256 as published", path)
             else:
                 log.warning("%s: complete; no hash is published, so its origin is unproven", path)
-            return found
+            return identified
     raise problems[0]
 
 
@@ -71,7 +71,7 @@ def _present(file: PublishedFile, files: Sequence[PublishedFile], folder: Path) 
     if not path.exists():
         return None
     try:
-        found = identify(path, file, files)
+        identified = identify(path, file, files)
     except CheckpointError as error:
         aside = path.with_name(f"{path.name}.wrong")
         try:
@@ -82,8 +82,8 @@ def _present(file: PublishedFile, files: Sequence[PublishedFile], folder: Path) 
             ) from problem
         log.warning("%s; it is now called %s", error, aside.name)
         return None
-    log.info("%s: already there%s", path, ", SHA-256 as published" if found.verified else "")
-    return found
+    log.info("%s: already there%s", path, ", SHA-256 as published" if identified.verified else "")
+    return identified
 
 
 def _download(file: PublishedFile, path: Path, wait: float) -> None:

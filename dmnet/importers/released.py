@@ -58,20 +58,18 @@ def import_released(
     """
     code = code_begun()
     checkpoint = job.run.checkpoint
-    found = require(checkpoint.files, weights_dir, f"released checkpoint {checkpoint.name} is")
-    if not found.verified:
-        log.warning("%s: no hash is published; its origin is unproven", found.path)
-    content = read_file(found.path)
-    if sha256_bytes(content) != found.sha256:
-        raise CheckpointError(
-            f"{found.path}: changed while it was read; run the same command again"
-        )
-    held = read_checkpoint(content, found.path)
+    file = require(checkpoint.files, weights_dir, f"released checkpoint {checkpoint.name} is")
+    if not file.verified:
+        log.warning("%s: no hash is published; its origin is unproven", file.path)
+    content = read_file(file.path)
+    if sha256_bytes(content) != file.sha256:
+        raise CheckpointError(f"{file.path}: changed while it was read; run the same command again")
+    held = read_checkpoint(content, file.path)
     try:
         model = load(held, ZOOS[checkpoint.zoo], job)
     except CheckpointError as error:
-        raise CheckpointError(f"{found.path}: {printable(str(error))}") from error
-    return _write(job, found, held, model, output, repeat, code)
+        raise CheckpointError(f"{file.path}: {printable(str(error))}") from error
+    return _write(job, file, held, model, output, repeat, code)
 
 
 def load(held: Any, zoo: Zoo, job: ReleaseJob) -> Segmentor:
@@ -88,18 +86,19 @@ def load(held: Any, zoo: Zoo, job: ReleaseJob) -> Segmentor:
     return model.eval()
 
 
-def check_values(name: str, found: Tensor, own: Tensor) -> None:
+def check_values(name: str, tensor: Tensor, own: Tensor) -> None:
     """Raises CheckpointError unless `found` is plain finite numbers of `own`'s kind.
 
     Other precisions (mixed-precision training may leave float16) become `own`'s when loaded.
     """
     allowed = FLOATING if own.is_floating_point() else {own.dtype}
-    plain = found.layout == torch.strided and found.device.type == "cpu"
-    if found.dtype not in allowed or not plain:
+    plain = tensor.layout == torch.strided and tensor.device.type == "cpu"
+    if tensor.dtype not in allowed or not plain:
         raise CheckpointError(
-            f"`{name}` is {found.dtype} on {found.device}, expected {own.dtype}; get the file again"
+            f"`{name}` is {tensor.dtype} on {tensor.device}, expected {own.dtype}; "
+            "get the file again"
         )
-    if not bool(found.isfinite().all()):
+    if not bool(tensor.isfinite().all()):
         raise CheckpointError(f"`{name}` has values that are no numbers; get the file again")
 
 
@@ -168,7 +167,7 @@ def _holds(path: Path, text: str) -> bool:
 
 def _write(
     job: ReleaseJob,
-    found: Found,
+    file: Found,
     held: Mapping[str, Any],
     model: Segmentor,
     output: Path,
@@ -188,12 +187,12 @@ def _write(
         "checkpoint": {
             "name": checkpoint.name,
             "zoo": checkpoint.zoo,
-            "file": found.path.name,
-            "sha256": found.sha256,
-            "verified": found.verified,
-            "published_file": found.published.file,
-            "url": found.published.urls[0],
-            "published_by": found.published.source,
+            "file": file.path.name,
+            "sha256": file.sha256,
+            "verified": file.verified,
+            "published_file": file.published.file,
+            "url": file.published.urls[0],
+            "published_by": file.published.source,
             "left_aside": sorted(
                 printable(str(key)) for key in held if key != ZOOS[checkpoint.zoo].key
             ),

@@ -1,4 +1,4 @@
-"""Other people's checkpoint files, read as data: nothing that they ask for is ever called.
+"""Reads other people's checkpoint files as data: nothing that they name is ever called.
 
 Beside tensors, real checkpoints pickle metadata: mmengine's files hold `HistoryBuffer`s with NumPy
 arrays, and those refer to `getattr`. PyTorch's restricted reader refuses a file for each such name.

@@ -120,9 +120,9 @@ def encoding_from(manifest: Mapping[str, Any], classes: int) -> Encoding:
         return train_ids(classes)
     try:
         values = tuple(int(value) for value in entry["values"])
-        found = Encoding(str(entry["name"]), values, entry["palette"])
+        encoding = Encoding(str(entry["name"]), values, entry["palette"])
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"`encoding` is damaged ({error})") from error
     if len(set(values)) != classes or not all(0 <= value <= 255 for value in values):
         raise DataError(f"`encoding` has no {classes} different values from 0 to 255")
-    return found
+    return encoding

@@ -1,4 +1,4 @@
-"""In which form a trained model predicts: as it was trained, or optimised.
+"""Which form a trained model predicts in: as it was trained, or optimised.
 
 The plain modules (one view or window at a time) are the definition. The optimised form is that of
 `dmnet.optimised`, with several views or windows in one forward pass and the two resizings of a

@@ -99,13 +99,13 @@ def predict_labels(trained: TrainedRun, image: Tensor, size: tuple[int, int]) ->
 
 def file_names(images: Sequence[Path], split: str) -> list[str]:
     """`<stem>.png` per image. Raises DataError where two images of the split have one stem."""
-    found: dict[str, Path] = {}
+    by_name: dict[str, Path] = {}
     for path in images:
         name = f"{path.stem}.png"
-        if name in found:
+        if name in by_name:
             raise DataError(
-                f"{path}: split `{split}` also has {found[name]}, and predictions are named after "
-                "the image's stem; rename one of them and prepare the dataset again"
+                f"{path}: split `{split}` also has {by_name[name]}, and predictions are named "
+                "after the image's stem; rename one of them and prepare the dataset again"
             )
-        found[name] = path
-    return list(found)
+        by_name[name] = path
+    return list(by_name)

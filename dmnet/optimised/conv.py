@@ -69,9 +69,9 @@ def repeated(x: Tensor, times: int) -> Tensor:
 
     torch.repeat_interleave moves them outermost on the way, which takes longer than the copies.
     """
-    inner = x.permute(0, 2, 3, 1)
-    copies = inner.unsqueeze(-1).expand(*inner.shape, times)
-    return copies.reshape(*inner.shape[:3], -1).permute(0, 3, 1, 2)
+    channels_last = x.permute(0, 2, 3, 1)
+    copies = channels_last.unsqueeze(-1).expand(*channels_last.shape, times)
+    return copies.reshape(*channels_last.shape[:3], -1).permute(0, 3, 1, 2)
 
 
 class FusedConv(nn.Module):

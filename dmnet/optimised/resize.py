@@ -35,11 +35,11 @@ def resized_through(
 
 @lru_cache(maxsize=64)
 def resizing(
-    source: int, between: int, target: int, align_corners: bool, mirrored: bool = False
+    size: int, between: int, target: int, align_corners: bool, mirrored: bool = False
 ) -> Tensor:
-    """(target, source) float32: what one side's resizing to `between`, then to `target`, does."""
+    """(target, size) float32: what one side's resizing to `between`, then to `target`, does."""
     # In float32: its weights are rounded as those of the maps that it stands for.
-    every_unit_vector = torch.eye(source)[None]
+    every_unit_vector = torch.eye(size)[None]
     first = _interpolated(every_unit_vector, between, align_corners)
     second = _interpolated(first.flip(-1) if mirrored else first, target, align_corners)
     return second[0].T.contiguous()

@@ -30,7 +30,7 @@ def fits(conv: nn.Conv2d) -> bool:
 
 def transformed_filters(weight: Tensor, tile: Tile) -> Tensor:
     """Weights (K, C, 3, 3) -> U = G w G^T as (g, K, C) float32; computed in float64."""
-    both = _kronecker(tile, lambda found: found.filter)
+    both = _kronecker(tile, lambda matrices: matrices.filter)
     return torch.einsum("gt,kct->gkc", both, weight.double().flatten(2)).float().contiguous()
 
 
@@ -43,7 +43,7 @@ def input_tiles(x: Tensor, tile: Tile, d: int) -> Tensor:
     phases = x.view(n, rows, d, columns, d, channels)
     tiles = phases.unfold(1, tile[0] + 2, tile[0]).unfold(3, tile[1] + 2, tile[1])
     pixels = tiles.permute(0, 1, 2, 3, 4, 6, 7, 5).reshape(-1, groups(tile), channels)
-    return _kronecker(tile, lambda found: found.input).float() @ pixels
+    return _kronecker(tile, lambda matrices: matrices.input).float() @ pixels
 
 
 def output_maps(
@@ -52,7 +52,7 @@ def output_maps(
     """M and a bias of (K,) -> y (n, h, w, K); shape: (n, h, w)."""
     n, h, w = shape
     down, across = counts(h, w, tile, d)
-    y = _kronecker(tile, lambda found: found.output).float() @ products
+    y = _kronecker(tile, lambda matrices: matrices.output).float() @ products
     y = y.view(n, down, d, across, d, *tile, -1).permute(0, 1, 5, 2, 3, 6, 4, 7)
     y = y.reshape(n, down * tile[0] * d, across * tile[1] * d, -1)[:, :h, :w] + bias
     return y.relu_() if relu else y

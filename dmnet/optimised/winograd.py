@@ -85,5 +85,5 @@ class WinogradConv(nn.Module):
                 "",
             )
             parts.append(products.permute(0, 2, 3, 1)[0, 0, : len(part)])
-        found = parts[0] if len(parts) == 1 else torch.cat(parts)
-        return found.unflatten(1, (groups(tile), -1))
+        joined = parts[0] if len(parts) == 1 else torch.cat(parts)
+        return joined.unflatten(1, (groups(tile), -1))

@@ -17,7 +17,7 @@ OBJECTS = 20_000  # new ones between two looks; Python's own 700 is for a small 
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Nothing is looked through meanwhile, nor ever what is there at the end: for imports.
+    """For imports: nothing is searched meanwhile, and what is there at the end never is.
 
     Afterwards the collector works as before: in a training, garbage may hold large tensors.
     """

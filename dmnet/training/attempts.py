@@ -67,6 +67,6 @@ def going_on(
 
 
 def until(attempts: list[Attempt], iteration: int) -> list[Attempt]:
-    """The last one has come this far; whether code files have changed meanwhile is looked up."""
+    """Note how far the last attempt has come, and whether code files have changed meanwhile."""
     *earlier, last = attempts
     return [*earlier, {**last, "to": iteration, "code": code_ended(last["code"])}]

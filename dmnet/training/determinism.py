@@ -34,10 +34,10 @@ def same_bits(wanted: bool, device: torch.device) -> Iterator[None]:
     if not wanted or device.type != "cuda":
         yield
         return
-    found = os.environ.setdefault(WORKSPACE, IN_ORDER[0])
-    if found not in IN_ORDER:
+    workspace = os.environ.setdefault(WORKSPACE, IN_ORDER[0])
+    if workspace not in IN_ORDER:
         raise RunError(
-            f"{WORKSPACE}: {found!r} in the environment, but `execution.deterministic` needs "
+            f"{WORKSPACE}: {workspace!r} in the environment, but `execution.deterministic` needs "
             f"{' or '.join(IN_ORDER)}; unset it"
         )
     cudnn = torch.backends.cudnn

@@ -54,7 +54,7 @@ def srun_command(
 
 
 def of_the_whole_job(environment: Mapping[str, str]) -> dict[str, str]:
-    """Without what SLURM says of the step that this process is in: it may be on one node only."""
+    """The environment without SLURM's words on this process's step: it may be on one node only."""
     return {
         name: value
         for name, value in environment.items()
@@ -121,10 +121,10 @@ def _torchrun(arguments: list[str], run_dir: Path) -> None:
 
 
 def processes_error(statuses: Mapping[int, int], run_dir: Path) -> ProcessesError:
-    """What to say of processes that ended with these statuses; minus the number of a signal.
+    """The error for processes that ended with these statuses (minus a signal's number).
 
-    Not to blame are those that only lost contact, or that torchrun ended (by SIGTERM) because of
-    another. One that ended by itself has said why.
+    Processes that only lost contact, or that torchrun ended (by SIGTERM) because of another, are
+    not to blame. One that ended by itself has said why.
     """
     followed = (LOST_CONTACT, -signal.SIGTERM)
     blamed = {r: s for r, s in statuses.items() if s not in followed} or dict(statuses)

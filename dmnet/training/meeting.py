@@ -43,7 +43,7 @@ INTERFACES = ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME")
 
 
 class Meeting(RendezvousHandler):
-    """Fixed from the beginning: so many nodes, each of which knows its number."""
+    """A fixed number of nodes, each of which knows its own."""
 
     def __init__(self, store: dist.Store, node: int, nodes: int, run_id: str, address: str) -> None:
         self._store, self._node, self._nodes, self._run_id = store, node, nodes, run_id
@@ -110,13 +110,13 @@ def store_of_nodes(
             store.set("of", secret)
         else:
             store = dist.TCPStore(host, int(port), timeout=timeout, wait_for_workers=False)
-        found = store.get("of").decode(errors="replace")
+        owner = store.get("of").decode(errors="replace")
     except (OSError, RuntimeError, dist.DistError) as error:
         reason = str(error).splitlines()[0][:200]
         raise RunError(
             f"node {node}: no meeting at {address} ({reason}); free the port or queue the job again"
         ) from error
-    if not secrets.compare_digest(found.encode(), secret.encode()):
+    if not secrets.compare_digest(owner.encode(), secret.encode()):
         raise RunError(f"node {node}: at {address} another job meets; queue the job again")
     return store
 

@@ -92,7 +92,7 @@ class Share:
 def unchanged_divisions(recipe: RecipeConfig, now: Share) -> list[Share]:
     """Into more pieces than `now`, so that each takes less memory, with the same results but for
     rounding; in fewer pieces and fewer processes first."""
-    batch, found = recipe.batch_size, []
+    batch, shares = recipe.batch_size, []
     sizes = [pieces for pieces in range(now.pieces + 1, batch + 1) if batch % pieces == 0]
     for pieces in sizes:
         for processes in (each for each in range(1, pieces + 1) if pieces % each == 0):
@@ -101,5 +101,5 @@ def unchanged_divisions(recipe: RecipeConfig, now: Share) -> list[Share]:
                 share.check(recipe)
             except ConfigError:
                 continue
-            found.append(share)
-    return found
+            shares.append(share)
+    return shares

@@ -44,15 +44,15 @@ def load_start_weights(backbone: ResNet, weights: WeightsConfig, folder: Path) -
     the classifier's two tensors (`fc.*`) are left out; any other key that is missing, left over or
     of another shape raises CheckpointError, as do a missing file and a wrong hash.
     """
-    found = require([weights.published], folder, f"{weights.name} weights are")
-    path = found.path
+    file = require([weights.published], folder, f"{weights.name} weights are")
+    path = file.path
     if isinstance(backbone.conv1, nn.Sequential):  # the deep stem
         state = read_resnet_v1c(backbone, path)
     else:
         state = read_state_dict(read_file(path), path)
         state = {key: value for key, value in state.items() if not key.startswith("fc.")}
     load_strictly(backbone, state, path)
-    return found.sha256
+    return file.sha256
 
 
 def read_resnet_v1c(backbone: ResNet, path: Path) -> dict[str, Tensor]:

@@ -152,7 +152,7 @@ class Trainer:
                 self._after_step()
 
     def _next_of(self, batches: Batches) -> tuple[Tensor, Tensor] | None:
-        """None after the last one, and where the training is to stop, as `_agree` then finds."""
+        """None after the last one, and if the training is to stop (`_agree` then ends it)."""
         try:
             return batches.next(lambda: self.stop.signal is not None)
         except LoaderError as error:
@@ -188,9 +188,9 @@ class Trainer:
         if agreed["first_save"] or iteration % execution.checkpoint_every == 0:
             self._save()
 
-    def _agree(self, **found: bool) -> dict[str, bool]:
-        """What one process finds, all do, as clocks may differ. Saves and stops where any must."""
-        agreed = self.processes.any_of(found | self.stop.votes)
+    def _agree(self, **answers: bool) -> dict[str, bool]:
+        """All processes do what any of them has to, as clocks may differ: save, and stop."""
+        agreed = self.processes.any_of(answers | self.stop.votes)
         iteration, rank = self.position.iteration, self.processes.rank
         if error := self.stop.error(agreed, self.run_dir, iteration, rank):
             self._save()
@@ -219,7 +219,7 @@ class Trainer:
         return 0 < done > validated and (done % every == 0 or done == last)
 
     def _validate_in_time(self) -> None:
-        """Saved before, as a validation may take long and nobody knows how long the first does."""
+        """Save first: a validation may take long, and nobody knows how long the first one does."""
         has_time, has_end = self.processes.from_first(
             (self.clock.has_time_for("validation"), self.clock.end is not None)
         )

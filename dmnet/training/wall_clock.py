@@ -40,8 +40,8 @@ def allocation_end(
             ) from None
     if job := environment.get("SLURM_JOB_ID"):
         end = environment.get("SLURM_JOB_END_TIME", "")
-        found = float(end) if end.isdigit() else _asked_of_squeue(job)
-        return None if found is None else found - SLURM_MARGIN
+        end_seconds = float(end) if end.isdigit() else _asked_of_squeue(job)
+        return None if end_seconds is None else end_seconds - SLURM_MARGIN
     return None
 
 

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dmnet.training.share import Share, unchanged_divisions
-from pipeline.cluster.profile import Partition, Profile
+from pipeline.cluster.profile import Partition, SiteProfile
 from pipeline.experiments import Experiment, Run
 from pipeline.spec.cards import Card, Cards
 
 if TYPE_CHECKING:
-    from dmnet.flops import Cost
+    from dmnet.flops import ModelCost
 
 SHOWN = 3  # names in a warning
 
@@ -33,7 +33,7 @@ class KnownCard:
 def find_card(
     cards: Cards,
     asked: str | None,
-    profile: Profile | None,
+    profile: SiteProfile | None,
     partitions: dict[str, Partition] | None,
 ) -> KnownCard:
     """As the command says, or the cluster's profile, its partition, this machine; else what
@@ -45,9 +45,9 @@ def find_card(
     else:
         models, said = gpus_of_this_machine(), "this machine"
     default = cards.usual
-    found = [card for model in sorted(models) if (card := cards.named(model)) is not None]
-    if found:  # of several, where the job may land: the worst
-        return KnownCard(min(found, key=lambda card: card.memory_gib), said)
+    known = [card for model in sorted(models) if (card := cards.named(model)) is not None]
+    if known:  # of several, where the job may land: the worst
+        return KnownCard(min(known, key=lambda card: card.memory_gib), said)
     others = tuple(card.name for card in cards.all)
     return KnownCard(default, None, next(iter(sorted(models)), None), others)
 
@@ -59,7 +59,7 @@ def gpus_of_this_machine() -> frozenset[str]:
 
 
 def models_of(
-    rule: str, profile: Profile, partitions: dict[str, Partition] | None
+    rule: str, profile: SiteProfile, partitions: dict[str, Partition] | None
 ) -> frozenset[str]:
     """The GPU models that a rule's jobs may get, by the site's names; empty where unknown."""
     if (named := profile.resource(rule, "gpu_model")) is not None:
@@ -71,7 +71,7 @@ def models_of(
 
 def card_warnings(
     rules: Iterable[str],
-    profile: Profile,
+    profile: SiteProfile,
     partitions: dict[str, Partition] | None,
     cards: Cards,
 ) -> list[str]:
@@ -90,7 +90,7 @@ def card_warnings(
 
 def render_card(
     experiment: Experiment,
-    costs: Mapping[str, Cost],
+    costs: Mapping[str, ModelCost],
     known: KnownCard,
     seconds: float,
     warn_of_card: bool,
@@ -114,7 +114,7 @@ def render_card(
     return [*lines, *(f"warning: {warning}" for warning in warnings)]
 
 
-def gpu_gib(run: Run, cost: Cost, share: Share) -> float:
+def gpu_gib(run: Run, cost: ModelCost, share: Share) -> float:
     """Of one GPU, in a training step whose batch is divided so. cost: of the run's model."""
     from dmnet.footprint import GIB, footprint_of  # imports torch
 
@@ -128,7 +128,9 @@ def preset_share(experiment: Experiment) -> Share:
     return Share(0, execution.processes, execution.accumulate)
 
 
-def memory_warnings(experiment: Experiment, costs: Mapping[str, Cost], card: Card) -> list[str]:
+def memory_warnings(
+    experiment: Experiment, costs: Mapping[str, ModelCost], card: Card
+) -> list[str]:
     """Trainings that the card has too little memory for, and a division of their batches with which
     it has enough. costs: run key -> cost."""
     now = preset_share(experiment)
@@ -154,7 +156,9 @@ def memory_warnings(experiment: Experiment, costs: Mapping[str, Cost], card: Car
     return [f"{text}; {fits.in_words} in the preset{gpus} fits and leaves the results as they are"]
 
 
-def _fits_all(runs: list[Run], costs: Mapping[str, Cost], card: Card, now: Share) -> Share | None:
+def _fits_all(
+    runs: list[Run], costs: Mapping[str, ModelCost], card: Card, now: Share
+) -> Share | None:
     """The coarsest division that every run allows and the card has the memory for."""
     first, *others = [unchanged_divisions(run.job.run.recipe, now) for run in runs]
     allowed = (share for share in first if all(share in other for other in others))

@@ -1,6 +1,6 @@
-"""What a study would ask of a cluster: jobs, hours, disk, and the limits that it would break.
+"""What an experiment would ask of a cluster: jobs, hours, disk, and the limits that it would break.
 
-It warns and refuses nothing: a partition's limit may be waived, a disk may be emptied in time.
+It only warns: a partition's limit may be waived, a disk may be emptied in time.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from tabulate import tabulate
 
 from pipeline import paths
 from pipeline.cluster.card_plan import card_warnings
-from pipeline.cluster.profile import Partition, Profile
-from pipeline.cluster.requests import Requests
+from pipeline.cluster.estimates import Estimates
+from pipeline.cluster.profile import Partition, SiteProfile
 from pipeline.experiments import Experiment
 from pipeline.spec.cards import Cards
 
 if TYPE_CHECKING:
-    from dmnet.flops import Cost
+    from dmnet.flops import ModelCost
 
 FLOAT = 4  # bytes
 STATES = 3  # resume states that lie on the disk while a new one is written
@@ -30,7 +30,7 @@ SHOWN = 5  # names in a warning
 
 
 @dataclass
-class Jobs:
+class RuleJobs:
     """The jobs of one rule that are still to be submitted; minutes as the first attempt asks."""
 
     rule: str
@@ -53,27 +53,28 @@ class Jobs:
 
 
 def submitted_jobs(
-    experiment: Experiment, profile: Profile, requests: Requests, root: Path
-) -> list[Jobs]:
+    experiment: Experiment, profile: SiteProfile, estimates: Estimates, root: Path
+) -> list[RuleJobs]:
     """What the rules hand to the cluster; configurations, tables and pages need no job."""
     preset = experiment.preset
     gpus, threads = preset.gpus, preset.cpu_threads
-    prepare = Jobs("prepare")
-    train = Jobs("train", preset.training_gpus, preset.training_threads)
-    evaluate, released = Jobs("evaluate", gpus, threads), Jobs("evaluate_release", gpus, threads)
-    profiles, speeds = Jobs("profile"), Jobs("speed", gpus, threads)
+    prepare = RuleJobs("prepare")
+    train = RuleJobs("train", preset.training_gpus, preset.training_threads)
+    evaluate = RuleJobs("evaluate", gpus, threads)
+    released = RuleJobs("evaluate_release", gpus, threads)
+    profiles, speeds = RuleJobs("profile"), RuleJobs("speed", gpus, threads)
     for name in experiment.datasets:
         prepare.add(root / paths.data_manifest(name), profile.minutes("prepare", None))
     for run in experiment.runs.values():
-        own = requests.training_minutes(run.job.run, 1)
+        own = estimates.training_minutes(run.job.run, 1)
         train.add(root / paths.trained(run.key), profile.minutes("train", own))
     for evaluation in experiment.evaluations.values():
         if evaluation.folder == paths.RELEASED:
-            jobs, own = released, requests.released_minutes(1)
+            jobs, own = released, estimates.released_minutes(1)
         else:
             jobs = evaluate
             of_run = experiment.runs[evaluation.run_key].job.run
-            own = requests.evaluation_minutes(of_run, 1)
+            own = estimates.evaluation_minutes(of_run, 1)
         jobs.add(root / evaluation.path, profile.minutes(jobs.rule, own))
     for count in experiment.counts:
         profiles.add(root / count.path, profile.minutes("profile", None))
@@ -84,10 +85,10 @@ def submitted_jobs(
 
 
 def time_warnings(
-    jobs: list[Jobs], profile: Profile, partitions: dict[str, Partition] | None
+    jobs: list[RuleJobs], profile: SiteProfile, partitions: dict[str, Partition] | None
 ) -> list[str]:
     """Requests that a partition would refuse, or let wait for ever."""
-    found = []
+    warnings = []
     default = next((p.name for p in (partitions or {}).values() if p.default), None)
     for one in jobs:
         name = profile.resource(one.rule, "slurm_partition") or default
@@ -96,35 +97,35 @@ def time_warnings(
         partition = partitions.get(str(name))
         if partition is None:
             expected = ", ".join(partitions)
-            found.append(
+            warnings.append(
                 f"{one.rule}: partition {name!r} is not on this cluster (it has {expected}); "
                 f"set `{one.rule}: {{slurm_partition: ...}}` under set-resources"
             )
             continue
         if one.gpus and not partition.gpus:
-            found.append(
+            warnings.append(
                 f"{one.rule}: asks for {one.gpus} GPU(s), but partition {name} has none; set "
                 f"`{one.rule}: {{slurm_partition: ...}}` under set-resources"
             )
         limit = partition.minutes
         longer = [m for m in one.minutes if limit is not None and m is not None and m > limit]
         if longer:
-            found.append(
+            warnings.append(
                 f"{one.rule}: {len(longer)} job(s) ask for up to {max(longer)} minutes, partition "
                 f"{name} allows {limit}; set `{one.rule}: {{runtime: {limit}}}` under set-resources"
                 + (", a training goes on in the next allocation" if one.rule == "train" else "")
             )
-    return found
+    return warnings
 
 
 def allocation_warnings(
-    experiment: Experiment, profile: Profile, requests: Requests, seconds: dict[str, float]
+    experiment: Experiment, profile: SiteProfile, estimates: Estimates, seconds: dict[str, float]
 ) -> list[str]:
     """Trainings that do not end within the time that they ask for. seconds: run key -> estimate."""
     several = []
     for key, needed in seconds.items():
         run = experiment.runs[key]
-        asked = profile.minutes("train", requests.training_minutes(run.job.run, 1))
+        asked = profile.minutes("train", estimates.training_minutes(run.job.run, 1))
         if asked and needed > 60 * asked:
             several.append((math.ceil(needed / (60 * asked)), run.label))
     if not several:
@@ -142,7 +143,7 @@ def allocation_warnings(
 
 @dataclass(frozen=True)
 class Disk:
-    """Bytes: what finished runs will take, and what trainings take besides while they run."""
+    """Bytes: what finished runs will take, and what trainings take in addition while they run."""
 
     kept: int
     at_once: int
@@ -158,7 +159,7 @@ class Disk:
         ]
 
 
-def disk_needed(costs: dict[str, Cost], jobs: int, root: Path) -> Disk:
+def disk_needed(costs: dict[str, ModelCost], jobs: int, root: Path) -> Disk:
     """costs: of the runs that are still to be trained."""
     weights = [FLOAT * cost.values for cost in costs.values()]
     # A state holds the weights and the optimizer's momentum.
@@ -173,17 +174,17 @@ def gigabytes(size: int) -> str:
 
 def render_cluster_plan(
     experiment: Experiment,
-    profile: Profile,
-    requests: Requests,
+    profile: SiteProfile,
+    estimates: Estimates,
     partitions: dict[str, Partition] | None,
     cards: Cards,
     *,
     seconds: dict[str, float],
-    costs: dict[str, Cost],
+    costs: dict[str, ModelCost],
     root: Path = Path("."),
 ) -> str:
     """For people. seconds, costs: run key -> estimate, of the runs that are still to be trained."""
-    jobs = submitted_jobs(experiment, profile, requests, root)
+    jobs = submitted_jobs(experiment, profile, estimates, root)
     unit = "GPU-hours" if experiment.preset.gpus else "core-hours"
     device = [one for one in jobs if bool(one.gpus) == bool(experiment.preset.gpus)]
     rows = []
@@ -198,7 +199,7 @@ def render_cluster_plan(
     warnings = [
         *card_warnings([one.rule for one in jobs if one.gpus], profile, partitions, cards),
         *time_warnings(jobs, profile, partitions),
-        *allocation_warnings(experiment, profile, requests, seconds),
+        *allocation_warnings(experiment, profile, estimates, seconds),
         *disk.warnings,
     ]
     unknown = "" if partitions else " (no sinfo here: partitions and their limits are not checked)"

@@ -26,13 +26,13 @@ OPERATORS: dict[type[ast.operator], Callable[[float, float], float]] = {
 
 
 @dataclass(frozen=True)
-class Profile:
+class SiteProfile:
     """Several profiles laid over each other: a top-level key of a later one replaces it whole."""
 
     content: dict[str, Any]
 
     @classmethod
-    def read(cls, folders: list[Path]) -> Profile:
+    def read(cls, folders: list[Path]) -> SiteProfile:
         """Raises SpecError for a folder without a profile's file."""
         content: dict[str, Any] = {}
         for folder in folders:
@@ -123,25 +123,25 @@ def partitions() -> dict[str, Partition] | None:
 
 def read_partitions(text: str) -> dict[str, Partition]:
     """Lines `name*|limit|gres`, several for a partition with different nodes."""
-    found: dict[str, Partition] = {}
+    by_name: dict[str, Partition] = {}
     for line in text.splitlines():
         name, limit, gres = line.strip().split("|")
         key = name.rstrip("*")
-        before = found.get(key)
+        before = by_name.get(key)
         gpus = "gpu" in gres or (before is not None and before.gpus)
         # `gpu:a100:4(S:0-1),gpu:v100:2`; without a model `gpu:4`.
         models = frozenset(re.findall(r"gpu:([A-Za-z][^:,()]*)", gres))
         models |= before.models if before else frozenset()
-        found[key] = Partition(key, time_limit(limit), gpus, name.endswith("*"), models)
-    return found
+        by_name[key] = Partition(key, time_limit(limit), gpus, name.endswith("*"), models)
+    return by_name
 
 
 def time_limit(text: str) -> int | None:
     """Minutes of SLURM's `D-HH:MM:SS`, `HH:MM:SS`, `MM:SS` or Snakemake's `2h`; else None."""
     if short := re.fullmatch(r"(\d+)([mhd])", text):
         return int(short[1]) * {"m": 1, "h": 60, "d": 1440}[short[2]]
-    found = re.fullmatch(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+)", text)
-    if found is None:
+    match = re.fullmatch(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+)", text)
+    if match is None:
         return None
-    days, hours, minutes, _ = (int(part or 0) for part in found.groups())
+    days, hours, minutes, _ = (int(part or 0) for part in match.groups())
     return 1440 * days + 60 * hours + minutes

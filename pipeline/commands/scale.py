@@ -1,4 +1,4 @@
-"""The scale that most commands are asked at, and the experiment of it."""
+"""The options of most commands: preset, seeds and weights, and the experiment that they name."""
 
 from __future__ import annotations
 
@@ -20,27 +20,28 @@ EVERYTHING = (None, "reports", "all")
 class Scale:
     preset: str
     seeds: int
-    source: str
+    weights_source: str
 
     def experiment(self, target: str | None = None) -> Experiment:
         """target: a table's name, its report's path, or nothing for all."""
         tables = None if target in EVERYTHING else [Path(str(target)).stem]
-        return build_experiment(self.preset, self.seeds, tables, source=self.source)
+        return build_experiment(self.preset, self.seeds, tables, weights_source=self.weights_source)
 
 
 def at_scale(action: Callable[..., None]) -> Callable[..., None]:
-    """Options for the scale, which `action` is handed as its first argument."""
+    """Add these options to `action`, whose first argument they become."""
 
     @click.option("--preset", default="mini", help="mini (default), smoke, small or paper.")
     @click.option("--seeds", type=int, default=1, help="Seeds per run; default 1.")
     @click.option(
         "--source",
+        "weights_source",
         default="trained",
         help="trained (default), released (published checkpoints), or both.",
     )
     @wraps(action)
-    def asked(preset: str, seeds: int, source: str, **arguments: Any) -> None:
-        action(Scale(preset, seeds, source), **arguments)
+    def asked(preset: str, seeds: int, weights_source: str, **arguments: Any) -> None:
+        action(Scale(preset, seeds, weights_source), **arguments)
 
     return asked
 

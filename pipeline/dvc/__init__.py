@@ -1,1 +1,1 @@
-"""DVC's files read without it, what it would follow checked, and its command line."""
+"""Reads DVC's files without DVC, checks what it would follow, and calls its commands."""

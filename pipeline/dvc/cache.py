@@ -12,12 +12,12 @@ HOLDS = "files/md5"  # of DVC 3, inside its cache
 
 
 def cache_folder(root: Path = Path(".")) -> Path:
-    """The folder of the objects by md5: this clone's own, or one that several share.
+    """The folder of the objects, named by md5: this clone's own, or one that several share.
 
     The last file that has the setting counts, as with DVC: the system's, the user's, the
     project's, the clone's. A relative path is relative to the folder of its file.
     """
-    found = root / ".dvc" / "cache"
+    folder = root / ".dvc" / "cache"
     for file in (*_beyond(), root / ".dvc" / "config", root / ".dvc" / "config.local"):
         config = ConfigParser(interpolation=None, strict=False)
         try:
@@ -25,8 +25,8 @@ def cache_folder(root: Path = Path(".")) -> Path:
         except (ConfigError, ValueError, OSError):
             continue  # DVC itself says what is wrong with it
         if given := config.get("cache", "dir", fallback=""):
-            found = file.parent / os.path.expanduser(given.strip("\"'"))
-    return found / HOLDS
+            folder = file.parent / os.path.expanduser(given.strip("\"'"))
+    return folder / HOLDS
 
 
 def _beyond() -> list[Path]:

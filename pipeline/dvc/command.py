@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipeline.dvc.entries import printable
 from pipeline.errors import RecordError
-from pipeline.passwords import without_secrets
+from pipeline.redaction import without_secrets
 
 REMEDIES = {  # what DVC says -> what to do first
     "not a git repository": "`git init` here, or `dvc config --local core.no_scm true`; ",

@@ -54,7 +54,7 @@ _VALUES = {
 
 
 @dataclass(frozen=True)
-class Entry:
+class DvcEntry:
     """What one `.dvc` file names."""
 
     path: str  # of the entry itself, such as runs/<key>.dvc; all paths are relative to the root
@@ -76,18 +76,18 @@ class Entry:
     def files(self, root: Path = Path(".")) -> dict[str, str | None]:
         """Path -> md5 of every file; a folder stands for itself, with None, where DVC's list of
         its files is not here or damaged. Raises RecordError for a list that leaves the folder."""
-        found: dict[str, str | None] = {}
+        hashes: dict[str, str | None] = {}
         for path, md5 in self.outs.items():
             if not md5.endswith(".dir"):
-                found[path] = md5
+                hashes[path] = md5
             elif (listed := listing(md5, root)) is None:
-                found[path] = None
+                hashes[path] = None
             else:
-                found |= {f"{path}/{name}": digest for name, digest in listed.items()}
-        return found
+                hashes |= {f"{path}/{name}": digest for name, digest in listed.items()}
+        return hashes
 
 
-def read_entry(path: str, root: Path = Path(".")) -> Entry:
+def read_entry(path: str, root: Path = Path(".")) -> DvcEntry:
     """Raises RecordError unless the file is an entry in DVC's form that names, with their md5s,
     files of its own result and nothing else."""
     outs = {}
@@ -95,11 +95,11 @@ def read_entry(path: str, root: Path = Path(".")) -> Entry:
         if {"path", "md5", "hash"} - out.keys():
             raise _wrong(path, "no md5 for every file")
         outs[f"{path.split('/', maxsplit=1)[0]}/{out['path']}"] = out["md5"]
-    return Entry(path, outs)
+    return DvcEntry(path, outs)
 
 
 def names_only(path: str, root: Path = Path(".")) -> bool:
-    """Whether this is an entry that waits for DVC's md5s, such as a break leaves. Raises
+    """Whether this entry has no md5s yet, as when a job was broken off before DVC gave them. Raises
     RecordError for what no entry may hold."""
     return all(out.keys() == {"path"} for out in _outs(path, _text(path, root)))
 
@@ -115,8 +115,8 @@ def may_name(path: str) -> tuple[str, ...]:
 
     Raises RecordError for what is no entry's path.
     """
-    found = _ENTRY.fullmatch(path)
-    kind, key, name = found.group("kind", "key", "name") if found else ("", "", None)
+    match = _ENTRY.fullmatch(path)
+    kind, key, name = match.group("kind", "key", "name") if match else ("", "", None)
     if kind in paths.OF_WEIGHTS and name is None:
         return tuple(f"{key}/{file}" for file in paths.SHARED_OF_RUN)
     if kind in paths.OF_WEIGHTS:
@@ -132,18 +132,18 @@ def may_name(path: str) -> tuple[str, ...]:
 
 
 def _outs(path: str, text: str) -> list[dict[str, str]]:
-    """The outs of an entry's text, checked; not all need to have md5s."""
+    """The outs of an entry's text, checked; some may have no md5 yet."""
     allowed = may_name(path)
     first, *lines = _FOLDED.sub(": ", text).split("\n")
     if first != "outs:" or len(lines) < 2 or lines.pop() != "":
         raise _wrong(path, "not begun by `outs:` or cut off")
     outs: list[dict[str, str]] = []
     for number, line in enumerate(lines, start=2):
-        found = _LINE.fullmatch(line)
-        name, value = found.group("name", "value") if found else ("", "")
-        if found is None or name not in _VALUES or not _VALUES[name].fullmatch(value):
+        match = _LINE.fullmatch(line)
+        name, value = match.group("name", "value") if match else ("", "")
+        if match is None or name not in _VALUES or not _VALUES[name].fullmatch(value):
             raise _wrong(path, f"line {number} is none that an entry has")
-        if found["first"] == "- ":
+        if match["first"] == "- ":
             outs.append({})
         if not outs or name in outs[-1]:
             raise _wrong(path, f"line {number} is out of place")
@@ -172,8 +172,8 @@ def _text(path: str, root: Path) -> str:
     """Of a plain file of bounded size, whatever line ends git gave it."""
     may_name(path)
     try:
-        found = (root / path).lstat()
-        if not stat.S_ISREG(found.st_mode) or found.st_size > LARGEST_ENTRY:
+        status = (root / path).lstat()
+        if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST_ENTRY:
             raise _wrong(path, f"no plain file of at most {LARGEST_ENTRY} bytes")
         text = read_bounded(root / path, LARGEST_ENTRY).decode("ascii")
         return text.replace("\r\n", "\n")
@@ -190,8 +190,8 @@ def printable(text: str) -> str:
 
 def entries(root: Path = Path(".")) -> list[str]:
     """Every entry, such as `runs/<key>.dvc`, whether or not what it names is here."""
-    found = [path for kind in paths.SHARED for path in sorted((root / kind).glob("*.dvc"))]
-    return [path.relative_to(root).as_posix() for path in found]
+    files = [path for kind in paths.SHARED for path in sorted((root / kind).glob("*.dvc"))]
+    return [path.relative_to(root).as_posix() for path in files]
 
 
 def weights_md5(run: str, root: Path = Path(".")) -> str | None:

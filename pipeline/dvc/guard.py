@@ -1,4 +1,4 @@
-"""What DVC would read of this tree, checked before it does: `python -m pipeline check`.
+"""Checks what DVC would read of this tree, before DVC does: `python -m pipeline check`.
 
 DVC follows every path of every `*.dvc`, `dvc.yaml` and `dvc.lock` in the tree, all of which may
 have come by git: so each has to be an entry of this project that names its own result's files
@@ -16,7 +16,7 @@ import yaml
 from dmnet.errors import DMNetError
 from pipeline import paths
 from pipeline.dvc.cache import cache_folder
-from pipeline.dvc.entries import Entry, names_only, printable, read_entry
+from pipeline.dvc.entries import DvcEntry, names_only, printable, read_entry
 from pipeline.dvc.shareable import behind_a_link
 from pipeline.errors import RecordError
 from pipeline.spec.yaml_files import load_yaml
@@ -27,9 +27,9 @@ LARGEST = 2**20  # bytes of dvc.yaml, which has 10,000
 NAMED = 5  # bad files that one error names
 
 
-def check_tree(root: Path = Path(".")) -> list[Entry]:
-    """All entries. Raises RecordError that names what DVC must not be given."""
-    found, problems = [], {}
+def check_tree(root: Path = Path(".")) -> list[DvcEntry]:
+    """All entries. Raises RecordError, which names what DVC must not read."""
+    checked, problems = [], {}
     for kind in paths.SHARED:
         if (root / kind).is_symlink():
             raise RecordError(behind_a_link(kind))
@@ -41,7 +41,7 @@ def check_tree(root: Path = Path(".")) -> list[Entry]:
                 entry = read_entry(path, root)
                 check_links(entry, root)
                 entry.files(root)  # the lists of folders that are here
-                found.append(entry)
+                checked.append(entry)
         except DMNetError as error:
             problems[printable(path)] = str(error)
     if problems:
@@ -49,10 +49,10 @@ def check_tree(root: Path = Path(".")) -> list[Entry]:
         also = f"; the same of {', '.join(others[:NAMED])}" if others else ""
         more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
         raise RecordError(f"{problems[first]}{also}{more}")
-    return found
+    return checked
 
 
-def check_links(entry: Entry, root: Path = Path(".")) -> None:
+def check_links(entry: DvcEntry, root: Path = Path(".")) -> None:
     """Raises RecordError where a link stands in the way to a file that the entry names.
 
     The files themselves may be links to DVC's cache, which DVC makes (`cache.type`).
@@ -73,7 +73,7 @@ def _files(root: Path) -> list[str]:
 
     Raises RecordError where such a project hides results: DVC would pass over them in silence.
     """
-    found = []
+    read_by_dvc = []
     for place, folders, files in os.walk(root):
         folder = Path(place)
         if folder != root and ".dvc" in folders:
@@ -87,12 +87,12 @@ def _files(root: Path) -> list[str]:
             continue
         names = [*files, *(name for name in folders if (folder / name).is_symlink())]
         folders[:] = [name for name in folders if name not in (".git", ".hg", ".dvc")]
-        found += [
+        read_by_dvc += [
             (folder / name).relative_to(root).as_posix()
             for name in names
             if name.endswith(".dvc") or name in ("dvc.yaml", "dvc.lock")
         ]
-    return sorted(found)
+    return sorted(read_by_dvc)
 
 
 def _check_stages(path: str, root: Path) -> None:

@@ -1,4 +1,4 @@
-"""DVC's lists of folders, brought from the remote and checked before DVC follows them.
+"""Fetches DVC's lists of folders from the remote, and checks them before DVC follows them.
 
 A list names files with their md5s, and DVC takes both for paths: that of a stranger can write
 anywhere. No command of DVC brings a list without what it names, so its remote is asked here, in a
@@ -13,11 +13,11 @@ from pathlib import Path
 
 from dmnet.errors import DMNetError
 from dmnet.files import write_bytes
-from pipeline.dvc.entries import LARGEST_LIST, MD5, Entry, cached, listing, parse_listing
+from pipeline.dvc.entries import LARGEST_LIST, MD5, DvcEntry, cached, listing, parse_listing
 
 
-def bring_lists(wanted: list[Entry], root: Path, again: str) -> set[str]:
-    """Have the lists of these entries' folders in the cache; those that did not come.
+def bring_lists(wanted: list[DvcEntry], root: Path, again: str) -> set[str]:
+    """Bring the lists of these entries' folders into the cache; returns those that did not come.
 
     Raises RecordError for a list that leaves its folder, and when the remote cannot be asked.
     """

@@ -21,18 +21,18 @@ def build_experiment(
     seeds: int = 1,
     tables: Iterable[str] | None = None,
     params: Params | None = None,
-    source: str = "trained",
+    weights_source: str = "trained",
     cells: Container[str] | None = None,
 ) -> Experiment:
     """Resolve the cells of `tables` (all by default). Raises SpecError or ConfigError.
 
     cells: only those of these names.
-    source: whether cells rest on weights trained here, on those that were released, or on both; a
-    cell without a released checkpoint is only quoted where nothing is trained.
+    weights_source: whether cells rest on weights trained here, on released ones, or on both; a cell
+    without a released checkpoint is only quoted where nothing is trained.
     """
-    if source not in get_args(WeightsSource):
+    if weights_source not in get_args(WeightsSource):
         expected = ", ".join(get_args(WeightsSource))
-        raise SpecError(f"config `source` = {source!r}: expected one of {expected}")
+        raise SpecError(f"config `source` = {weights_source!r}: expected one of {expected}")
     if isinstance(seeds, bool) or not isinstance(seeds, int) or not 1 <= seeds <= MAX_SEEDS:
         raise SpecError(
             f"config `seeds` = {repr(seeds)[:40]}: expected a whole number of at least 1 and at "
@@ -45,7 +45,7 @@ def build_experiment(
         params.preset(str(preset_name)),
         seeds,
         {n: params.table(n) for n in names},
-        cast(WeightsSource, source),
+        cast(WeightsSource, weights_source),
     )
     # A test server's figure belongs to the published scale; elsewhere a run is a rehearsal.
     experiment.official = params.official if experiment.preset.judged else ()

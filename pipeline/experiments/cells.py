@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, assert_never
 
-from dmnet.config import DatasetConfig, ProfileConfig, SpeedConfig, content_hash
+from dmnet.config import CountConfig, DatasetConfig, SpeedConfig, content_hash
 from pipeline import paths
 from pipeline.errors import SpecError
 from pipeline.experiments.configuration import CellConfiguration
@@ -58,7 +58,7 @@ class _OnData(_Cell):
 
 @dataclass(frozen=True)
 class TrainedCell(_OnData):
-    """Evaluated on weights trained here; with source `both` on released ones, too."""
+    """Evaluated on weights trained here; with weights source `both` on released ones, too."""
 
     evaluations: tuple[Evaluation, ...]  # one per seed
     released: Evaluation | None = None
@@ -89,7 +89,7 @@ class Measurement:
     """Of a model, without training it."""
 
     key: str
-    config: ProfileConfig | SpeedConfig
+    config: CountConfig | SpeedConfig
 
     @property
     def path(self) -> str:
@@ -100,7 +100,7 @@ class Measurement:
 class Count(Measurement):
     """The cost of one model's multi-scale module at one input size, at full width."""
 
-    config: ProfileConfig
+    config: CountConfig
 
     @property
     def path(self) -> str:
@@ -192,7 +192,7 @@ def measured_cell(
 def _counted(place: Place, spec: CountSpec, configuration: CellConfiguration) -> CountedCell:
     """At full width whatever the preset: counting costs nothing."""
     settings = configuration.published_model()
-    config = ProfileConfig(model=configuration.model(settings), input_size=spec.input_size)
+    config = CountConfig(model=configuration.model(settings), input_size=spec.input_size)
     return CountedCell(*place, settings, spec, Count(content_hash(config)[:16], config))
 
 

@@ -37,7 +37,7 @@ from pipeline.spec.tables import CellSpec
 
 
 class CellConfiguration:
-    """Looks a cell's names up, lays the cell's and the preset's values over them, checks them.
+    """Looks up a cell's names, replaces values by the cell's and the preset's, and checks them.
 
     Raises SpecError or ConfigError, which name the file that the wrong value came from.
     """
@@ -165,7 +165,7 @@ class CellConfiguration:
         return config
 
     def _check_parts(self, recipe: Settings, devices: Setting) -> None:
-        """A part of the batch that is treated apart is what one of the devices holds."""
+        """A part of the batch that is normalised by itself is what one device holds."""
         for path in DEVICES_PARTS:
             name, _, field = path.partition(".")
             setting = recipe.get(name)
@@ -195,7 +195,7 @@ class CellConfiguration:
 
     @contextmanager
     def checked_together(self) -> Iterator[None]:
-        """What values together are refused for, in one line with the cell and the preset."""
+        """Why these values are refused together, in one line with the cell and the preset."""
         try:
             yield
         except (ConfigError, ValidationError) as error:

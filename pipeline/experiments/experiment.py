@@ -22,7 +22,7 @@ class Experiment:
     preset: PresetSpec
     seeds: int
     tables: dict[str, TableSpec]
-    source: WeightsSource = "trained"
+    weights_source: WeightsSource = "trained"
     cells: list[Cell] = field(default_factory=list)
     runs: dict[str, Run] = field(default_factory=dict)
     releases: dict[str, Release] = field(default_factory=dict)

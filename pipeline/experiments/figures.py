@@ -78,13 +78,13 @@ def load_figures(folder: Path, experiment: Experiment) -> dict[str, Figure]:
 
     Raises SpecError or ConfigError naming the file and the key.
     """
-    names = figure_names(folder, experiment.source)
+    names = figure_names(folder, experiment.weights_source)
     return {name: _load(folder / "figures" / f"{name}.yaml", experiment) for name in names}
 
 
-def figure_names(folder: Path, source: str) -> list[str]:
+def figure_names(folder: Path, weights_source: str) -> list[str]:
     """Of the files in `folder/figures`; a figure compares models that are trained here."""
-    if source == "released":
+    if weights_source == "released":
         return []
     return sorted(path.stem for path in (folder / "figures").glob("*.yaml"))
 

@@ -89,7 +89,7 @@ class Submission:
 
 
 def evaluation_name(protocol: str, config: EvaluationConfig) -> str:
-    """Tells the protocol's name and the split, and changes with all that is measured."""
+    """Has the protocol's name, the split and a hash of all that is measured."""
     return f"{protocol}-{config.split}-{content_hash(config)[:8]}"
 
 

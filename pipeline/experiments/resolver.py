@@ -43,10 +43,10 @@ class CellResolver:
                 self.experiment.datasets[measured.dataset.name] = measured.dataset
             return measured
         dataset, settings = self._dataset(), self.configuration.settings()
-        source = self.cell.source or self.experiment.source
-        seeds = range(0 if source == "released" else self.experiment.seeds)
+        weights_source = self.cell.source or self.experiment.weights_source
+        seeds = range(0 if weights_source == "released" else self.experiment.seeds)
         runs = [self.run(seed, settings, dataset) for seed in seeds]
-        released = None if source == "trained" else self._released(dataset)
+        released = None if weights_source == "trained" else self._released(dataset)
         cell_id = f"{self.table}/{self.cell.cell}"
         for run in runs:
             if cell_id not in run.cells:

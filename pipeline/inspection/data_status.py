@@ -37,7 +37,7 @@ LOGIN = {
 
 
 @dataclass(frozen=True)
-class Source:
+class UserFile:
     """A file or folder that a user obtains; `path` is relative to the folder of the sources."""
 
     path: str
@@ -55,7 +55,7 @@ class DatasetStatus:
     problems: tuple[str, ...]
     splits: dict[str, int] = field(default_factory=dict)  # images per split, where known
     fingerprint: str | None = None
-    sources: tuple[Source, ...] = ()
+    sources: tuple[UserFile, ...] = ()
     next_step: str = ""
     only_for: str = ""  # what asks for it, where no report does
 
@@ -64,7 +64,7 @@ class DatasetStatus:
         return self.config.name
 
     @property
-    def missing(self) -> tuple[Source, ...]:
+    def missing(self) -> tuple[UserFile, ...]:
         return tuple(source for source in self.sources if not source.present)
 
 
@@ -87,8 +87,8 @@ def data_status(
 def _status(
     experiment: Experiment, config: DatasetConfig, sources: Path, root: Path, check: bool
 ) -> DatasetStatus:
-    found = tuple(_sources(config, root / user_path(str(sources))))
-    missing = [source for source in found if not source.present]
+    files = tuple(_sources(config, root / user_path(str(sources))))
+    missing = [source for source in files if not source.present]
     manifest, problems = _inspect(config, root, check)
     if manifest is None and not problems:
         state, problems = NOT_PREPARED, []
@@ -105,7 +105,7 @@ def _status(
         problems=tuple(problems),
         splits=dict(manifest.splits) if manifest else {},
         fingerprint=manifest.fingerprint if manifest else None,
-        sources=found,
+        sources=files,
         next_step=step,
         only_for=_only_for(experiment, config.name),
     )
@@ -142,19 +142,19 @@ def _wrong_counts(config: DatasetConfig, manifest: Manifest) -> list[str]:
     return problems
 
 
-def _sources(config: DatasetConfig, folder: Path) -> list[Source]:
+def _sources(config: DatasetConfig, folder: Path) -> list[UserFile]:
     """What a user must obtain; nothing for a stand-in, which is drawn."""
     if config.generate is not None:
         return []
     if config.layout not in IN_PLACE:
         return [
-            Source(archive.file, archive.url, (folder / archive.file).is_file())
+            UserFile(archive.file, archive.url, (folder / archive.file).is_file())
             for archive in config.archives
         ]
     if not (folder / config.name).is_dir():
-        return [Source(f"{config.name}/", None, False)]
+        return [UserFile(f"{config.name}/", None, False)]
     lists = [f"{config.name}/{split}.txt" for split in lists_of(config)]
-    return [Source(path, None, (folder / path).is_file()) for path in lists]
+    return [UserFile(path, None, (folder / path).is_file()) for path in lists]
 
 
 def _stands_for(experiment: Experiment, name: str) -> tuple[str, ...]:
@@ -181,7 +181,7 @@ def _only_for(experiment: Experiment, name: str) -> str:
 
 
 def _prepare_step(
-    experiment: Experiment, config: DatasetConfig, missing: list[Source], sources: Path
+    experiment: Experiment, config: DatasetConfig, missing: list[UserFile], sources: Path
 ) -> str:
     command = _prepare_command(experiment, config, sources)
     if not missing:
@@ -192,7 +192,7 @@ def _prepare_step(
 def _repair_step(
     experiment: Experiment,
     config: DatasetConfig,
-    missing: list[Source],
+    missing: list[UserFile],
     sources: Path,
     manifest: Manifest | None,
 ) -> str:
@@ -206,7 +206,7 @@ def _repair_step(
     return again
 
 
-def _obtain(config: DatasetConfig, missing: list[Source], sources: Path) -> str:
+def _obtain(config: DatasetConfig, missing: list[UserFile], sources: Path) -> str:
     if config.layout in IN_PLACE:
         names = ", ".join(source.path for source in missing)
         return f"put {names} into {sources}, or name its parent folder with `sources`"

@@ -12,7 +12,7 @@ FOLDER = Path("docs/gpu")
 CPU = "CPU"  # what `make bench` calls it
 
 
-class Measurement(NamedTuple):
+class GpuMeasurement(NamedTuple):
     card: str
     commit: str  # its first digits, or "unknown"
     file: Path
@@ -20,19 +20,19 @@ class Measurement(NamedTuple):
 
 def gpu_row(folder: Path = FOLDER) -> str:
     """A row of the README's table."""
-    found = measurements(folder)
-    if not found:
+    measured = measurements(folder)
+    if not measured:
         return "| GPU | GPU: never run |"
-    said = [f"[{one.card}, commit {one.commit}]({one.file.as_posix()})" for one in found]
+    said = [f"[{one.card}, commit {one.commit}]({one.file.as_posix()})" for one in measured]
     return f"| GPU | GPU: measured on {'; '.join(said)} |"
 
 
-def measurements(folder: Path) -> list[Measurement]:
+def measurements(folder: Path) -> list[GpuMeasurement]:
     """Raises SpecError or DataError for a file that is none."""
     return [_measurement(file) for file in sorted(folder.glob("*.json"))]
 
 
-def _measurement(file: Path) -> Measurement:
+def _measurement(file: Path) -> GpuMeasurement:
     content = read_json(file)
     for read in (_of_bench, _of_check):
         try:
@@ -40,7 +40,7 @@ def _measurement(file: Path) -> Measurement:
         except (KeyError, TypeError, AttributeError):
             continue
         if card and card != CPU:
-            return Measurement(card, (commit or "unknown")[:12], file)
+            return GpuMeasurement(card, (commit or "unknown")[:12], file)
     raise SpecError(
         f"{file}: tells no GPU that it was measured on; expected what `make bench` or a check "
         "writes on one (machine.ours.device, or a.machine.nvidia_smi); remove it"

@@ -9,15 +9,15 @@ from tabulate import tabulate
 
 from pipeline import paths
 from pipeline.cluster.card_plan import find_card, gpu_gib, preset_share, render_card
+from pipeline.cluster.estimates import Estimates
 from pipeline.cluster.limits import render_cluster_plan
-from pipeline.cluster.profile import Profile, partitions
-from pipeline.cluster.requests import Requests
+from pipeline.cluster.profile import SiteProfile, partitions
 from pipeline.experiments import Experiment
 from pipeline.spec.cards import Cards
 from pipeline.spec.costs import CostsFile
 
 if TYPE_CHECKING:
-    from dmnet.flops import Cost
+    from dmnet.flops import ModelCost
 
 
 def _speeds(experiment: Experiment, root: Path) -> list[str]:
@@ -41,7 +41,7 @@ def render_plan(
     from dmnet.flops import training_cost  # torch is imported here, never while parsing
 
     on_gpu, cards = experiment.preset.gpus > 0, Cards(costs)
-    profile = Profile.read(profiles) if profiles else None
+    profile = SiteProfile.read(profiles) if profiles else None
     queues = partitions() if profile else None
     known = find_card(cards, card_name, profile, queues) if on_gpu else None
     device = known.card.spec if known else costs.cpu
@@ -49,7 +49,7 @@ def render_plan(
     unit, per_unit = ("GPU-hours", 3600.0) if on_gpu else ("CPU-minutes", 60.0)
     rows, total, iterations = [], 0.0, 0
     left: dict[str, float] = {}  # run key -> seconds
-    counted: dict[str, Cost] = {}
+    counted: dict[str, ModelCost] = {}
     for run in experiment.runs.values():
         config, recipe = run.job.run, run.job.run.recipe
         cost = training_cost(config.model, config.data.classes, *recipe.crop_size)
@@ -95,7 +95,7 @@ def render_plan(
         text = render_cluster_plan(
             experiment,
             profile,
-            Requests.read(costs, on_gpu),
+            Estimates.read(costs, on_gpu),
             queues,
             cards,
             seconds=left,

@@ -1,4 +1,4 @@
-"""What moved on since a report was written: its results, params, code or data."""
+"""What changed since a report was written: its results, params, code or data."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from pipeline.reports.model.report import Report
 from pipeline.results.files import read_result_file
 
 
-def moved_on_lines(experiment: Experiment, root: Path = Path(".")) -> list[str]:
-    """A line for each report of this preset and number of seeds that is not of today."""
+def stale_lines(experiment: Experiment, root: Path = Path(".")) -> list[str]:
+    """A line for each report of this preset and number of seeds that is out of date."""
     lines = []
     for table in experiment.tables:
         path = root / paths.report(table, "json")
@@ -26,7 +26,7 @@ def moved_on_lines(experiment: Experiment, root: Path = Path(".")) -> list[str]:
             scale = (report.preset.name, report.seeds)
             if scale != (experiment.preset_name, experiment.seeds):
                 continue
-            changes = moved_on(report, root)
+            changes = changes_since(report, root)
         except DMNetError as error:
             changes = [f"cannot be compared ({error})"]
         if changes:
@@ -34,22 +34,22 @@ def moved_on_lines(experiment: Experiment, root: Path = Path(".")) -> list[str]:
     return lines
 
 
-def moved_on(report: Report, root: Path = Path(".")) -> list[str]:
-    """In words; nothing when the report is of today. Raises DMNetError."""
+def changes_since(report: Report, root: Path = Path(".")) -> list[str]:
+    """In words; nothing when the report is up to date. Raises DMNetError."""
     changed = list(differences(report.model_dump(mode="json"), rebuild(report, root)))
-    found = []
+    changes = []
     if changed:
         places = {place.split(".")[0] for place, _, _ in changed}
-        found.append(f"results or params ({', '.join(sorted(places))})")
-    found += [text for code in report.code if (text := _code(code.commit, root))]
+        changes.append(f"results or params ({', '.join(sorted(places))})")
+    changes += [text for code in report.code if (text := _code(code.commit, root))]
     for dataset in report.datasets:
         try:
             now = Manifest.load(root / paths.dataset(dataset.used)).fingerprint
         except DataError:
             continue  # not here, so not another
         if dataset.fingerprint not in (None, now):
-            found.append(f"{paths.dataset(dataset.used)} is another than was measured on")
-    return found
+            changes.append(f"{paths.dataset(dataset.used)} is another than was measured on")
+    return changes
 
 
 def _code(commit: str | None, root: Path) -> str | None:

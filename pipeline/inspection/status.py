@@ -1,4 +1,4 @@
-"""What is done, running, interrupted and pending, and what moved on since a report."""
+"""What is done, running, interrupted and pending, and which reports are out of date."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dmnet.errors import DMNetError
 from dmnet.text import clock
 from pipeline import paths
 from pipeline.experiments import Experiment
-from pipeline.inspection.stale import moved_on_lines
+from pipeline.inspection.stale import stale_lines
 from pipeline.results.files import read_result_file
 from pipeline.results.made_by import code_marks
 from pipeline.results.run_status import run_status
@@ -53,7 +53,7 @@ def render_status(experiment: Experiment, root: Path = Path(".")) -> str:
                 if status.failure is not None
             ),
             *_code_lines(experiment, root),
-            *moved_on_lines(experiment, root),
+            *stale_lines(experiment, root),
             f"Logs: {paths.log(paths.trained('<run>'))}",
         ]
     )
@@ -68,8 +68,8 @@ def _code_lines(experiment: Experiment, root: Path) -> list[str]:
         if not (root / path).exists():
             continue
         try:
-            found = code_marks(path, read_result_file(root / path, schema))
+            marks = code_marks(path, read_result_file(root / path, schema))
         except DMNetError:
             continue  # `verify` names what is damaged
-        lines += [f"more than one code: {line}" for line in found]
+        lines += [f"more than one code: {line}" for line in marks]
     return lines

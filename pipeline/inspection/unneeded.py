@@ -1,4 +1,4 @@
-"""What no table needs any more, with its size; deleted only when that is asked for.
+"""What no table needs any more, with its size; `--delete` deletes it.
 
     runs/<key>  released/<key>  predictions/<key>/<name>  counts/<key>.json  speed/<key>.json
 
@@ -58,7 +58,7 @@ def needed(presets: Sequence[str], seeds: int | None, root: Path = Path(".")) ->
     for name in names:
         asked |= _paths(build_experiment(name, count))
         try:
-            asked |= _paths(build_experiment(name, count, source="both"))
+            asked |= _paths(build_experiment(name, count, weights_source="both"))
         except DMNetError:  # checkpoints that know other classes than this preset's data
             continue
     return Needed(frozenset(asked), names, count)
@@ -171,7 +171,7 @@ def _size(path: Path) -> int:
 
 @contextmanager
 def _not_training(path: Path, root: Path) -> Iterator[bool]:
-    """Hold the run's lock, so that no training begins meanwhile; False if one has."""
+    """Hold the run's lock, so that no training begins meanwhile; False if one runs already."""
     if path.parent != root / paths.RUNS:
         yield True
         return

@@ -1,4 +1,4 @@
-"""DVC stores every result that took work, once it is whole; git takes a small file beside it.
+"""Has DVC store every finished result that took work; git keeps a small file beside it.
 
 What the entries look like: `dvc_entries`. An entry is written with the files' names, then DVC
 stores the files and adds their md5s.
@@ -14,7 +14,7 @@ from dmnet.files import write_text
 from pipeline import paths
 from pipeline.dvc.command import dvc
 from pipeline.dvc.entries import (
-    Entry,
+    DvcEntry,
     cached,
     is_cached,
     may_name,
@@ -31,14 +31,14 @@ from pipeline.inspection.verify.whole import damage
 
 @dataclass(frozen=True)
 class Tracked:
-    """What came of a record: one line for people, and an error for each result that is left out."""
+    """What recording gave: one line for people, and an error for each result that is left out."""
 
     line: str
     problems: tuple[DMNetError, ...] = ()
 
 
 def track(keys: set[str], root: Path = Path(".")) -> Tracked:
-    """Have DVC store the finished ones of these runs and all measurements, those that are whole.
+    """Have DVC store these runs if finished, and all measurements; none that is damaged.
 
     A run of which only the results were pulled is left alone: its entry would lose the weights.
     So is what is damaged, or is not what its entry says: that is named, all else is stored.
@@ -84,13 +84,13 @@ def _run_files(run: str, root: Path) -> list[str]:
 
 def _results(patterns: list[str], root: Path) -> dict[str, list[str]]:
     """Entry -> a result, and the folder of label maps that goes with a manifest of predictions."""
-    found = {}
+    outputs = {}
     for path in (path for pattern in patterns for path in sorted(root.glob(pattern))):
         result, folder = path.relative_to(root).as_posix(), path.with_suffix("")
-        found[paths.entry(result)] = [result]
+        outputs[paths.entry(result)] = [result]
         if result.startswith(paths.PREDICTIONS) and folder.is_dir():
-            found[paths.entry(result)].append(folder.relative_to(root).as_posix())
-    return found
+            outputs[paths.entry(result)].append(folder.relative_to(root).as_posix())
+    return outputs
 
 
 def _changed(
@@ -103,9 +103,9 @@ def _changed(
     for path, outs in tracked.items():
         try:
             recorded = _recorded(path, outs, root)
-            found = {out: md5_of(root / out) for out in outs}
-            same = recorded is not None and recorded.outs == found
-            if same and all(cached(md5, root).exists() for md5 in found.values()):
+            hashes = {out: md5_of(root / out) for out in outs}
+            same = recorded is not None and recorded.outs == hashes
+            if same and all(cached(md5, root).exists() for md5 in hashes.values()):
                 continue
             if not same:
                 _refuse_damage(path, outs, recorded, root)
@@ -119,16 +119,16 @@ def _changed(
     return changed, again, problems
 
 
-def _recorded(path: str, outs: list[str], root: Path) -> Entry | None:
-    """The entry that is there, if it has md5s. Raises RecordError for one that is none."""
+def _recorded(path: str, outs: list[str], root: Path) -> DvcEntry | None:
+    """The entry, if there is one with md5s. Raises RecordError for a file that is no entry."""
     may_name(path)
-    check_links(Entry(path, dict.fromkeys(outs, "")), root)
+    check_links(DvcEntry(path, dict.fromkeys(outs, "")), root)
     if not (root / path).exists() or names_only(path, root):
         return None
     return read_entry(path, root)
 
 
-def _refuse_damage(path: str, outs: list[str], recorded: Entry | None, root: Path) -> None:
+def _refuse_damage(path: str, outs: list[str], recorded: DvcEntry | None, root: Path) -> None:
     """Raises RecordError unless the files are whole, and those recorded before, if any, are gone.
 
     DVC would take whatever lies there, and the entry of what was good would be lost.
@@ -144,16 +144,16 @@ def _refuse_damage(path: str, outs: list[str], recorded: Entry | None, root: Pat
         )
 
 
-def _differing(outs: list[str], recorded: Entry, root: Path) -> str:
-    found = {out: md5_of(root / out) for out in outs}
+def _differing(outs: list[str], recorded: DvcEntry, root: Path) -> str:
+    hashes = {out: md5_of(root / out) for out in outs}
     names = sorted(
-        name for name in {*found, *recorded.outs} if found.get(name) != recorded.outs.get(name)
+        name for name in {*hashes, *recorded.outs} if hashes.get(name) != recorded.outs.get(name)
     )
     return ", ".join(name.rpartition("/")[2] for name in names)
 
 
 def store(changed: dict[str, list[str]], root: Path) -> None:
-    """Let DVC store these outs. An entry without md5s, such as a break leaves, is none.
+    """Let DVC store these outs. An entry without md5s, from an interrupted job, counts as none.
 
     Raises RecordError, the entries as they were; also if DVC stored anything but what lay here.
     """

@@ -1,4 +1,4 @@
-"""After the jobs: finished runs go to MLflow and DVC. What fails here is told, never fatal."""
+"""After the jobs: tells MLflow and DVC of finished runs. A failure here is never fatal."""
 
 from __future__ import annotations
 

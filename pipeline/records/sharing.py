@@ -1,4 +1,4 @@
-"""To and from DVC's remote: everything is checked before DVC follows it, and told afterwards."""
+"""To and from DVC's remote: checks everything before DVC follows it, and reports what came."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline import paths
 from pipeline.dvc.command import LackingError, dvc
-from pipeline.dvc.entries import Entry, cached, file_md5, md5_of
+from pipeline.dvc.entries import DvcEntry, cached, file_md5, md5_of
 from pipeline.dvc.guard import check_tree
 from pipeline.dvc.lists import bring_lists
 from pipeline.dvc.shareable import why_not_shared
@@ -21,17 +21,19 @@ NAMED = 5  # results that one error names
 
 
 def check(root: Path = Path(".")) -> str:
-    """All that DVC would follow in this tree, the lists of folders in the remote included; returns
-    one line. Raises RecordError: then `dvc pull` must not be given."""
-    found = check_tree(root)
-    absent = bring_lists(found, root, "`python -m pipeline check` again")
+    """Check all that DVC would follow in this tree, and the remote's lists of folders.
+
+    Returns one line. Raises RecordError: then `dvc pull` must not be given.
+    """
+    entries = check_tree(root)
+    absent = bring_lists(entries, root, "`python -m pipeline check` again")
     if absent:
-        names = [e.path for e in found if absent & {*e.outs.values()}]
+        names = [e.path for e in entries if absent & {*e.outs.values()}]
         raise RecordError(
             f"{', '.join(names)}: the list of its files is missing or damaged in the DVC remote, "
             "so it cannot be checked; `python -m pipeline pull` brings all else"
         )
-    return f"DVC: {len(found)} entries name files of their own results and nothing else"
+    return f"DVC: {len(entries)} entries name files of their own results and nothing else"
 
 
 def pull(keys: Iterable[str] | None = None, results: bool = False, root: Path = Path(".")) -> str:
@@ -80,14 +82,14 @@ def pull(keys: Iterable[str] | None = None, results: bool = False, root: Path = 
     return f"DVC: {len(runs)} {what}{beside} are here; nothing of them is trained or measured again"
 
 
-def _by_kind(wanted: list[Entry]) -> list[list[str]]:
+def _by_kind(wanted: list[DvcEntry]) -> list[list[str]]:
     """DVC 3.67 leaves out some of several targets of different kinds: one call for each kind."""
     kinds = dict.fromkeys(entry.kind for entry in wanted)
     return [[entry.path for entry in wanted if entry.kind == kind] for kind in kinds]
 
 
-def _fetch(wanted: list[Entry], results: bool, root: Path) -> bool:
-    """Whether the remote lacks objects; everything else came. Raises RecordError."""
+def _fetch(wanted: list[DvcEntry], results: bool, root: Path) -> bool:
+    """Fetch all; whether the remote lacked objects. Raises RecordError."""
     lacking = False
     by_path = {entry.path: entry for entry in wanted}
     for group in _by_kind(wanted):
@@ -102,25 +104,25 @@ def _fetch(wanted: list[Entry], results: bool, root: Path) -> bool:
     return lacking
 
 
-def _here(entry: Entry, root: Path) -> list[str]:
+def _here(entry: DvcEntry, root: Path) -> list[str]:
     """The files of the entry's outs that are here, whether or not they belong there."""
-    found = []
+    present = []
     for path in entry.outs:
         if (root / path).is_dir():
             files = [file for file in (root / path).rglob("*") if file.is_file()]
-            found += [file.relative_to(root).as_posix() for file in files]
+            present += [file.relative_to(root).as_posix() for file in files]
         elif (root / path).exists():
-            found.append(path)
-    return sorted(found)
+            present.append(path)
+    return sorted(present)
 
 
-def _absent(entry: Entry, results: bool, root: Path) -> list[str]:
+def _absent(entry: DvcEntry, results: bool, root: Path) -> list[str]:
     files = [path for path in entry.files(root) if not (root / path).exists()]
     return [path for path in files if not (results and path.endswith(f"/{paths.WEIGHTS}"))]
 
 
-def _drop_damaged(entry: Entry, before: set[str], root: Path) -> list[str]:
-    """Remove what came and is not what the entry names, here and in the cache; its paths.
+def _drop_damaged(entry: DvcEntry, before: set[str], root: Path) -> list[str]:
+    """Remove what came and is not what the entry names, here and in the cache; returns the paths.
 
     DVC itself notices that of a single file, but believes a remote on those of a folder unless the
     remote's option `verify` is set.
@@ -146,13 +148,13 @@ def push(root: Path = Path(".")) -> str:
     hand, has lost an object. So what lies here and is what its entry names is stored again first,
     and the remote is asked afterwards. Raises RecordError that names what is nowhere.
     """
-    found = check_tree(root)
-    if not found:
+    entries = check_tree(root)
+    if not entries:
         return "DVC: nothing to push; `python -m pipeline record` writes the entries"
-    lost = {entry.path: [*entry.outs] for entry in found if _can_be_stored(entry, root)}
+    lost = {entry.path: [*entry.outs] for entry in entries if _can_be_stored(entry, root)}
     store(lost, root)
     absent: list[str] = []
-    for targets in _by_kind(found):  # by name: DVC passes in silence over what is ignored
+    for targets in _by_kind(entries):  # by name: DVC passes in silence over what is ignored
         dvc(["push", *targets], root, PUSH)
         printed = dvc(["status", "--cloud", "--json", *targets], root, PUSH)
         try:
@@ -168,10 +170,10 @@ def push(root: Path = Path(".")) -> str:
             "in a clone that has the files, or let Snakemake make them again"
         )
     again = f" ({len(lost)} that its cache had lost were stored again)" if lost else ""
-    return f"DVC: the remote has all that {len(found)} entries name{again}"
+    return f"DVC: the remote has all that {len(entries)} entries name{again}"
 
 
-def _can_be_stored(entry: Entry, root: Path) -> bool:
+def _can_be_stored(entry: DvcEntry, root: Path) -> bool:
     """Whether DVC's cache has lost something of it and the files here are what it names."""
     objects = {*entry.outs.values(), *filter(None, entry.files(root).values())}
     if all(cached(md5, root).exists() for md5 in objects):

@@ -1,4 +1,4 @@
-"""Workflows whose record is still to be made: a mark from their first job until `record` is done.
+"""A mark for each workflow, from its first job until `record` is done: none stays unrecorded.
 
 Where nothing is left to do, Snakemake calls nothing of ours. So a workflow that was killed while it
 recorded would stay unrecorded, and the same command would say that all is done.

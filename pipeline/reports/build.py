@@ -21,15 +21,15 @@ from pipeline.reports.claims.bold import bold_places
 from pipeline.reports.model.base import Preset
 from pipeline.reports.model.report import (
     Dataset,
-    Failed,
+    FailedJob,
     Official,
     Origin,
     ReleasedOfCell,
     Report,
     ReportedCell,
+    ReportedSetting,
     Row,
     RunOfCell,
-    Setting,
     Verdict,
 )
 from pipeline.reports.ranking import rank_agreements
@@ -48,7 +48,7 @@ def build_report(
 ) -> Report:
     """`rules` of the verdicts are needed at judged presets only.
 
-    Raises ResultError when a result does not belong to its cell, SpecError when a rule lacks.
+    Raises ResultError when a result does not belong to its cell, SpecError when a rule is missing.
     """
     try:
         return _report(experiment, table, root, rules)
@@ -116,13 +116,13 @@ def _cell(result: CellResult, verdict: Verdict | None) -> ReportedCell:
         spread=result.spread,
         difference=result.difference,
         verdict=verdict,
-        source=result.source,
+        source=result.outcome,
         official=_official(result.official.result) if result.official else None,
         profile=cell.job.key if isinstance(cell, CountedCell) else None,
         speed=cell.job.key if isinstance(cell, TimedCell) else None,
         metric=cell.spec.measure,
         note=cell.spec.note,
-        failed=Failed(log=failed.log, error=failed.error) if failed else None,
+        failed=FailedJob(log=failed.log, error=failed.error) if failed else None,
         released=_released(result),
         runs=[_run(seed, run) for seed, run in enumerate(result.runs)],
     )
@@ -196,25 +196,25 @@ def _official_notes(
 
 def _datasets(cells: list[Cell], results: dict[str, CellResult]) -> list[Dataset]:
     """With the first cell's split on each, and the numbers of the last that was measured."""
-    found: dict[tuple[str, str], Dataset] = {}
+    datasets: dict[tuple[str, str], Dataset] = {}
     for cell in cells:
         if cell.dataset is None or cell.published_dataset is None or not cell.measured:
             continue  # nothing is evaluated on it
         names, measured = (cell.published_dataset, cell.dataset.name), results[cell.name].measured
-        if names in found and not measured:
+        if names in datasets and not measured:
             continue
         metrics = measured[-1].metrics if measured else None
-        found[names] = Dataset(
+        datasets[names] = Dataset(
             published=cell.published_dataset,
             used=cell.dataset.name,
             title=cell.dataset.title,
             stand_in=cell.published_dataset != cell.dataset.name,
-            split=found[names].split if names in found else cell.measured[0].config.split,
+            split=datasets[names].split if names in datasets else cell.measured[0].config.split,
             fingerprint=metrics.data_fingerprint if metrics else None,
             images=metrics.images if metrics else None,
             majority_class_miou=(round(100 * metrics.majority_class_miou, 2) if metrics else None),
         )
-    return list(found.values())
+    return list(datasets.values())
 
 
 def _same_weights(results: dict[str, CellResult]) -> list[list[str]]:
@@ -222,16 +222,16 @@ def _same_weights(results: dict[str, CellResult]) -> list[list[str]]:
     cells: dict[str, dict[str, str]] = {}  # weights -> run key -> cell
     for result in results.values():
         for run in result.runs:
-            found = cells.setdefault(run.metrics.weights_sha256, {})
-            found.setdefault(run.evaluation.run_key, result.cell.id)
+            runs_of_weights = cells.setdefault(run.metrics.weights_sha256, {})
+            runs_of_weights.setdefault(run.evaluation.run_key, result.cell.id)
     return [list(runs.values()) for runs in cells.values() if len(runs) > 1]
 
 
-def _settings(cells: list[Cell], origin: str) -> list[Setting]:
+def _settings(cells: list[Cell], origin: str) -> list[ReportedSetting]:
     """Part by part: of the backbone, of the head ..., of the recipe."""
-    found = settings_with_origin(cells, (origin,))
+    chosen = settings_with_origin(cells, (origin,))
     return [
-        Setting(key=path, value=setting.value, source=setting.source)
-        for path, settings in sorted(found.items(), key=lambda item: part_of(item[0]))
+        ReportedSetting(key=path, value=setting.value, source=setting.source)
+        for path, settings in sorted(chosen.items(), key=lambda item: part_of(item[0]))
         for setting in settings
     ]

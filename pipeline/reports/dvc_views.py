@@ -18,9 +18,9 @@ def metrics_of(report: Report) -> dict[str, dict[str, float]]:
 
 
 def _numbers(cell: ReportedCell) -> dict[str, float]:
-    found = {"published": cell.published, "ours": cell.ours}
-    found |= {"difference": cell.difference, "spread": cell.spread}
-    return {name: number for name, number in found.items() if number is not None}
+    numbers = {"published": cell.published, "ours": cell.ours}
+    numbers |= {"difference": cell.difference, "spread": cell.spread}
+    return {name: number for name, number in numbers.items() if number is not None}
 
 
 def points_of(report: Report) -> str:

@@ -49,13 +49,13 @@ def write_fidelity(folder: Path) -> None:
     instructions, threads = told.made.instructions, told.made.threads
     made = Machine(processor=processor(), instructions=instructions, threads=threads)
     broken = code != 0 and not told.failed
-    found = Fidelity(made=made, comparisons=told.comparisons, broken=broken)
-    text = render_fidelity(found)
-    if found.broken or found.failed:
+    fidelity = Fidelity(made=made, comparisons=told.comparisons, broken=broken)
+    text = render_fidelity(fidelity)
+    if fidelity.broken or fidelity.failed:
         write_text(raw.with_suffix(".md"), text)
-        names = "; ".join(row.name for row in found.failed[:3]) or BROKEN
+        names = "; ".join(row.name for row in fidelity.failed[:3]) or BROKEN
         raise ResultError(f"{raw.with_suffix('.md')}: {names}; see the tests' output above")
-    write_text(folder / "fidelity.json", json_of(found))
+    write_text(folder / "fidelity.json", json_of(fidelity))
     write_text(folder / "fidelity.md", text)
     raw.unlink()
 
@@ -71,13 +71,13 @@ def processor() -> str:
     return device_name(torch.device("cpu"))
 
 
-def render_fidelity(found: Fidelity) -> str:
+def render_fidelity(fidelity: Fidelity) -> str:
     """How many comparisons hold and which fail; then a table per model: what was compared, the
     error, the limit, and the recording."""
-    rows, made = found.comparisons, found.made
+    rows, made = fidelity.comparisons, fidelity.made
     parts = [
         "# Ours against the reference implementations",
-        *_summary(found),
+        *_summary(fidelity),
         f"Made on {made.processor}, PyTorch using {made.instructions}, "
         f"{made.threads} thread{'s' if made.threads > 1 else ''}. The other side of each was "
         "recorded from the reference code itself (mmsegmentation 1.2.2, sssegmentation 1.7.0, "
@@ -102,10 +102,10 @@ def render_fidelity(found: Fidelity) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _summary(found: Fidelity) -> list[str]:
+def _summary(fidelity: Fidelity) -> list[str]:
     """The report's first paragraphs."""
-    count, failed = len(found.comparisons), found.failed
-    if found.broken:
+    count, failed = len(fidelity.comparisons), fidelity.failed
+    if fidelity.broken:
         return [f"**Not complete: {BROKEN}.** The {count} comparisons that were made hold."]
     if not failed:
         return [f"All {count} comparisons hold."]

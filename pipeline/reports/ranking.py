@@ -43,8 +43,8 @@ def rank_agreements(cells: Sequence[ReportedCell]) -> dict[str, Agreement]:
     for cell in cells:
         if cell.dataset is not None:
             groups.setdefault(cell.dataset, []).append(cell)
-    found = {name: rank_agreement(group) for name, group in groups.items()}
-    return {name: agreement for name, agreement in found.items() if agreement is not None}
+    agreements = {name: rank_agreement(group) for name, group in groups.items()}
+    return {name: agreement for name, agreement in agreements.items() if agreement is not None}
 
 
 def describe_agreement(agreement: Agreement) -> str:
@@ -82,7 +82,7 @@ def _interval(published: Sequence[float], ours: Sequence[float]) -> tuple[float,
     import numpy as np
     from scipy.stats import bootstrap
 
-    found = bootstrap(
+    bounds = bootstrap(
         (np.asarray(published), np.asarray(ours)),
         _spearman,
         paired=True,
@@ -92,4 +92,4 @@ def _interval(published: Sequence[float], ours: Sequence[float]) -> tuple[float,
         method="percentile",
         rng=np.random.default_rng(0),
     ).confidence_interval
-    return round(float(found.low), 3), round(float(found.high), 3)
+    return round(float(bounds.low), 3), round(float(bounds.high), 3)

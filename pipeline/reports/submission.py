@@ -130,13 +130,13 @@ def _official(submission: Submission, path: Path, content: Predicted) -> Encodin
     data = submission.config.data
     official = encoding_of(data)
     try:
-        found = encoding_from({"encoding": content.encoding}, data.classes)
+        encoding = encoding_from({"encoding": content.encoding}, data.classes)
     except DataError as error:
         raise ResultError(f"{path}: {error}; delete it and {_UNPREDICTED}") from error
-    if not found.same_files(official):
+    if not encoding.same_files(official):
         raise ResultError(
-            f"{path}: written in {found.name}, expected {official.name}, which the server reads; "
-            f"delete it and {_UNPREDICTED}"
+            f"{path}: written in {encoding.name}, expected {official.name}, which the server "
+            f"reads; delete it and {_UNPREDICTED}"
         )
     return official
 

@@ -34,7 +34,7 @@ from pipeline.spec.yaml_files import load_yaml
 
 REPRODUCED, NOT_REPRODUCED = "reproduced", "not reproduced"
 INCONCLUSIVE, NOT_COMPARABLE = "inconclusive", "not comparable"
-STATUSES = (REPRODUCED, NOT_REPRODUCED, INCONCLUSIVE, NOT_COMPARABLE)
+VERDICTS = (REPRODUCED, NOT_REPRODUCED, INCONCLUSIVE, NOT_COMPARABLE)
 
 # ------------------------------------------------------------------------- params/verdicts.yaml
 
@@ -251,14 +251,14 @@ def judge(result: CellResult, experiment: Experiment, rules: Rules | None) -> Ve
     rules: needed at judged presets only. Raises SpecError where they lack the cell's dataset.
     """
     cell, published = result.cell, result.cell.spec.published
-    if result.source == "absent":
+    if result.outcome == "absent":
         return Verdict(status=NOT_COMPARABLE, remark="the class does not occur in the data")
     if result.ours is None:
         return None
-    if result.source == "released":
+    if result.outcome == "released":
         remark = "the published weights, evaluated here: nothing was trained again"
         return Verdict(status=NOT_COMPARABLE, remark=remark)
-    official = result.source == "official"
+    official = result.outcome == "official"
     reason = why_not_comparable(cell, experiment, official)
     if reason is not None or published is None:
         return Verdict(status=NOT_COMPARABLE, remark=reason)

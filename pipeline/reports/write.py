@@ -19,7 +19,7 @@ from pipeline.reports.markdown.claims import render_claims
 from pipeline.reports.markdown.index import render_index
 from pipeline.reports.markdown.table import render_markdown
 from pipeline.reports.model.base import json_of
-from pipeline.reports.model.figure import Figure
+from pipeline.reports.model.figure import FigureReport
 from pipeline.reports.model.report import Report
 from pipeline.reports.verdict import load_rules
 from pipeline.results.files import read_result_file
@@ -62,7 +62,7 @@ def read_reports(tables: Iterable[str], folder: Path) -> dict[str, Report]:
 def write_summary(experiment: Experiment, figures: Iterable[str], folder: Path) -> None:
     """Claims and index over the JSON reports of all tables and figures."""
     reports = read_reports(experiment.tables, folder)
-    shown = {name: read_result_file(folder / f"{name}.json", Figure) for name in figures}
+    shown = {name: read_result_file(folder / f"{name}.json", FigureReport) for name in figures}
     known = load_claims(PARAMS, experiment.tables)
     claims = evaluate_claims(known, reports, load_rules(PARAMS))
     preset = next(iter(reports.values())).preset

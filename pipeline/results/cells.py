@@ -1,4 +1,4 @@
-"""What was measured for each cell, checked against what was asked for."""
+"""What was measured for each cell, checked to be what was asked for."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pipeline.experiments.cells import (
 )
 from pipeline.results.failures import Failure, failure_of
 from pipeline.results.files import read_result_file
-from pipeline.results.schemas import CellSource, Counted, Evaluated, Released, Timed, Trained
+from pipeline.results.schemas import CellOutcome, Counted, Evaluated, Released, Timed, Trained
 from pipeline.results.trained_on import in_words
 from pipeline.spec.official import OfficialValue, official_value
 
@@ -40,8 +40,8 @@ class RunResult(Generic[WeightsT]):
     @property
     def measured_on(self) -> str:
         """The device, and the model's form unless it is the plain one: "cpu, optimised form"."""
-        found = self.metrics
-        return in_words(found.device or "unknown device", found.form, found.tf32)
+        metrics = self.metrics
+        return in_words(metrics.device or "unknown device", metrics.form, metrics.tf32)
 
 
 Measured = RunResult[Trained] | RunResult[Released]
@@ -59,11 +59,11 @@ class CellResult:
     official: OfficialValue | None = None  # takes the place of what was measured
 
     @property
-    def source(self) -> CellSource:
+    def outcome(self) -> CellOutcome:
         """Where the value comes from: official (a test server), trained, released (a published
         checkpoint, measured here), profiled (counted or timed), cited (only quoted), pending,
         failed, or absent (no such class in the data)."""
-        missing: CellSource = "pending" if self.failure is None else "failed"
+        missing: CellOutcome = "pending" if self.failure is None else "failed"
         if self.official is not None:
             return "official"
         match self.cell:
@@ -83,7 +83,7 @@ class CellResult:
     @property
     def failed_job(self) -> Failure | None:
         """Log and reason, while the cell misses a result because of it."""
-        return self.failure if self.source == "failed" else None
+        return self.failure if self.outcome == "failed" else None
 
     @property
     def measured(self) -> tuple[Measured, ...]:
@@ -101,14 +101,14 @@ class CellResult:
         if isinstance(self.cell, MeasuredCell):
             made = self.measurement
             return None if made is None else measured_value(self.cell, made)
-        if self.source == "released":
+        if self.outcome == "released":
             return self.released.value if self.released else None
-        return round(statistics.fmean(self.values), 2) if self.source == "trained" else None
+        return round(statistics.fmean(self.values), 2) if self.outcome == "trained" else None
 
     @property
     def spread(self) -> float | None:
         """Sample standard deviation over the seeds; None with fewer than two."""
-        if self.source != "trained" or len(self.values) < 2:
+        if self.outcome != "trained" or len(self.values) < 2:
             return None
         return round(statistics.stdev(self.values), 2)
 
@@ -122,7 +122,7 @@ class CellResult:
 
 
 def read_cell(cell: Cell, experiment: Experiment, root: Path = Path(".")) -> CellResult:
-    """What there is of a cell by now; an official figure that is its run's comes first."""
+    """What has been measured of a cell so far; an official figure for its run comes first."""
     failure = failure_of(cell, experiment, root)
     match cell:
         case CountedCell() | TimedCell():

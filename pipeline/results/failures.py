@@ -11,13 +11,13 @@ from dmnet.errors import DMNetError
 from dmnet.files import read_json
 from pipeline import paths
 from pipeline.attempt import mark_of
+from pipeline.escaping import one_line
 from pipeline.experiments import Cell, Experiment
 from pipeline.experiments.cells import MeasuredCell
-from pipeline.shown import one_line
 
 
 class _Mark(BaseModel):
-    """What a failed job leaves; its text, of whatever it failed, is shown on one line."""
+    """What a failed job leaves: its error, shown on one line."""
 
     error: str
 
@@ -39,7 +39,7 @@ def failure_of(cell: Cell, experiment: Experiment, root: Path = Path(".")) -> Fa
 
 
 def read_failure(log: str, root: Path = Path(".")) -> Failure | None:
-    """What the job with this log failed of, if it did when it last ran."""
+    """Why the job with this log failed, if it did when it last ran."""
     mark = mark_of(root / log)
     if not mark.exists():
         return None
@@ -53,12 +53,12 @@ def outputs_of(cell: Cell, experiment: Experiment) -> list[str]:
     """Of every job that the cell needs, in the order they run."""
     if isinstance(cell, MeasuredCell):
         return [cell.job.path]
-    found = [paths.data_manifest(cell.dataset.name)] if cell.measured else []
+    outputs = [paths.data_manifest(cell.dataset.name)] if cell.measured else []
     for evaluation in cell.measured:
         keys = [evaluation.run_key]
         run = experiment.runs.get(keys[0])  # none of a released checkpoint
         while run is not None and (parent := run.job.run.parent) is not None:
             keys.insert(0, parent)
             run = experiment.runs[parent]
-        found += [*map(paths.trained, keys[:-1]), *evaluation.paths]
-    return found
+        outputs += [*map(paths.trained, keys[:-1]), *evaluation.paths]
+    return outputs

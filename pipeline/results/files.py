@@ -19,8 +19,8 @@ from dmnet.text import CONTROL
 from dmnet.training.history import read_history
 from pipeline import paths
 from pipeline.errors import ResultError
+from pipeline.escaping import one_line
 from pipeline.results.schemas import HistoryRow
-from pipeline.shown import one_line
 
 MAX_TEXT = 4000  # characters; the longest of ours say how a result is made again
 
@@ -38,7 +38,7 @@ def read_result_file(path: Path, schema: type[FileT]) -> FileT:
 
 
 def checked(content: object, schema: type[FileT]) -> FileT:
-    """What a file holds, by its schema. Raises ResultError, which names no file, if it is other."""
+    """What a file holds, by its schema. Raises ResultError, which names no file."""
     try:
         result = schema.model_validate(content)
     except ValidationError as error:
@@ -49,7 +49,7 @@ def checked(content: object, schema: type[FileT]) -> FileT:
 
 
 def read_if_whole(path: Path, schema: type[FileT]) -> FileT | None:
-    """None where the file is missing or damaged, which must hide nothing else."""
+    """None if the file is missing or damaged, as other results are to be shown all the same."""
     try:
         return read_result_file(path, schema)
     except (ResultError, RunError):
@@ -62,13 +62,13 @@ def read_curve(folder: Path) -> list[HistoryRow]:
 
 
 def _problem(error: ValidationError) -> str:
-    """The first problem: key, what it has, what was expected."""
+    """The first problem: the key, its value, and what was expected."""
     first = error.errors(include_url=False)[0]
     key = one_line(".".join(str(part) for part in first["loc"]), 80) or "the whole file"
     if first["type"] == "missing":
         return f"`{key}` is missing"
-    found = one_line(repr(first["input"]), 40)
-    return f"`{key}` = {found}: {one_line(first['msg'], 120)}"
+    value = one_line(repr(first["input"]), 40)
+    return f"`{key}` = {value}: {one_line(first['msg'], 120)}"
 
 
 def _fault_of_texts(content: Any, lines: bool) -> str | None:

@@ -1,4 +1,4 @@
-"""Which code trained, evaluated, counted and timed what a report holds, and where it was not one.
+"""Which code trained, evaluated, counted and timed what a report holds, and where that differs.
 
 A run is never refused for it: its attempts may have had different code because a mistake was mended
 on the way. But no report, `verify` or `status` passes over it.
@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from pipeline import paths
+from pipeline.escaping import words
 from pipeline.experiments.cells import MeasuredCell
 from pipeline.results.cells import CellResult
 from pipeline.results.schemas import Code, Made, MadeBy, MeasuredBy
-from pipeline.shown import words
 
 
 def reported(code: Code | None) -> MadeBy:
@@ -44,8 +44,8 @@ def trained_by(results: Iterable[CellResult]) -> list[MadeBy]:
 
 
 def measured_by(results: Iterable[CellResult]) -> list[MeasuredBy]:
-    """What evaluated, counted or timed; none where that is no news: every run was evaluated by
-    code that it was trained by.
+    """What evaluated, counted or timed; none where that is nothing new, as
+    every run was evaluated by the code that trained it.
 
     An evaluation names the last commit that changed dmnet/, a training the one that it ran at.
     """
@@ -86,8 +86,8 @@ def code_notes(results: Iterable[CellResult]) -> list[str]:
 
 def notes_of(made: Iterable[tuple[str, Made]]) -> list[str]:
     """The same of files: path and content."""
-    found = dict.fromkeys(line for path, content in made for line in code_marks(path, content))
-    return [f"**More than one code:** {line}" for line in found]
+    marks = dict.fromkeys(line for path, content in made for line in code_marks(path, content))
+    return [f"**More than one code:** {line}" for line in marks]
 
 
 def code_marks(path: str, made: Made) -> list[str]:

@@ -9,11 +9,11 @@ from dmnet.errors import DMNetError
 from dmnet.files import open_plain
 from dmnet.lock import try_lock
 from pipeline import paths
+from pipeline.escaping import one_line
 from pipeline.experiments import Run
 from pipeline.results.failures import Failure, read_failure
 from pipeline.results.files import read_if_whole, read_result_file
-from pipeline.results.schemas import Progress, Trained
-from pipeline.shown import one_line
+from pipeline.results.schemas import Trained, TrainingProgress
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def run_status(run: Run, root: Path = Path(".")) -> RunStatus:
     elif failure is None:
         failure = read_failure(log, root)
     stopped = "interrupted" if failure is None else "failed"
-    progress = read_if_whole(manifest.with_name(paths.PROGRESS), Progress)
+    progress = read_if_whole(manifest.with_name(paths.PROGRESS), TrainingProgress)
     if progress is not None:
         state, eta = ("running", progress.eta_seconds) if held else (stopped, None)
         return RunStatus(run, state, progress.iteration, eta, progress.val_miou, failure)

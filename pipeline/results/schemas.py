@@ -35,8 +35,8 @@ class File(Part):
     sha256: Sha256
 
 
-# Where a cell's value comes from (CellResult.source).
-CellSource = Literal[
+# Where a cell's value comes from (CellResult.outcome).
+CellOutcome = Literal[
     "official", "trained", "released", "profiled", "cited", "pending", "failed", "absent"
 ]
 
@@ -149,7 +149,7 @@ class Trained(Weights):
     bn_parts: Annotated[int, Field(ge=1, le=2**20)] = 1
 
 
-class PublishedFile(Part):
+class PublishedCheckpoint(Part):
     name: str
     file: FileName
     sha256: Sha256
@@ -160,7 +160,7 @@ class PublishedFile(Part):
 class Released(Weights):
     """`released/<key>/train.json`; nobody knows by which code it was trained."""
 
-    checkpoint: PublishedFile
+    checkpoint: PublishedCheckpoint
 
 
 class Imported(Part):
@@ -202,14 +202,14 @@ class Predicted(_WithWeights):
     files: dict[FileName, Sha256]
 
 
-class Measurement(Made):
+class MeasurementFile(Made):
     """What needs no training."""
 
     key: Key  # of the configuration, and the file's name
     config: dict[str, JsonValue] = {}  # of the version that measured
 
 
-class Counted(Measurement):
+class Counted(MeasurementFile):
     """`counts/<key>.json`."""
 
     key: Key = Field(alias="profile")
@@ -226,7 +226,7 @@ class Counted(Measurement):
         return counts[measure]
 
 
-class Timed(Measurement):
+class Timed(MeasurementFile):
     """`speed/<key>.json`."""
 
     key: Key = Field(alias="speed")
@@ -244,7 +244,7 @@ class Timed(Measurement):
         )
 
 
-class Progress(Part):
+class TrainingProgress(Part):
     """`runs/<key>/progress.json` of a run that trains or was interrupted."""
 
     iteration: Count

@@ -1,4 +1,4 @@
-"""What a run was trained on, in a word or two, and whether its bits come again there."""
+"""What a run was trained on, in a word or two, and whether training again gives the same bits."""
 
 from __future__ import annotations
 

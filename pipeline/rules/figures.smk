@@ -16,7 +16,7 @@ rule predict:
     resources:
         gpu=study.preset.gpus,
         mem_mb=lambda wildcards, attempt: study.resources.memory_mb(attempt),
-        runtime=lambda wildcards, attempt: study.resources.requests.evaluation_minutes(
+        runtime=lambda wildcards, attempt: study.resources.estimates.evaluation_minutes(
             study.jobs.run(wildcards.key).job.run, attempt
         ),
     params:

@@ -54,7 +54,7 @@ rule evaluate_release:
     resources:
         gpu=study.preset.gpus,
         mem_mb=lambda wildcards, attempt: study.resources.memory_mb(attempt),
-        runtime=lambda wildcards, attempt: study.resources.requests.released_minutes(
+        runtime=lambda wildcards, attempt: study.resources.estimates.released_minutes(
             attempt
         ),
     params:

@@ -35,7 +35,7 @@ rule train:
         tasks=study.preset.execution.nodes,  # one launcher on each
         tasks_per_gpu=0,  # not said to sbatch: one launcher has several GPUs
         mem_mb=lambda wildcards, attempt: study.resources.memory_mb(attempt),
-        runtime=lambda wildcards, attempt: study.resources.requests.training_minutes(
+        runtime=lambda wildcards, attempt: study.resources.estimates.training_minutes(
             study.jobs.run(wildcards.key).job.run, attempt
         ),
         # Shown, not tracked: a cell's name may change without a training being out of date.
@@ -63,7 +63,7 @@ rule evaluate:
     resources:
         gpu=study.preset.gpus,
         mem_mb=lambda wildcards, attempt: study.resources.memory_mb(attempt),
-        runtime=lambda wildcards, attempt: study.resources.requests.evaluation_minutes(
+        runtime=lambda wildcards, attempt: study.resources.estimates.evaluation_minutes(
             study.jobs.run(wildcards.key).job.run, attempt
         ),
     params:

@@ -1,4 +1,4 @@
-"""GPUs by their model, from `params/costs.yaml`: what a plan reckons with before there is one.
+"""GPUs by their model, from `params/costs.yaml`: what a plan uses before a GPU is there.
 
 Sites name their GPUs as they like (`v100`, `nvidia_a100_80gb_pcie`, `tesla_v100-sxm2-32gb`),
 PyTorch as NVIDIA does ("NVIDIA H100 80GB HBM3"); a card is known by the model's name within.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from dmnet.gpus import BUILDS, OLDER, PINNED, installed_cuda, runs_on
+from dmnet.gpus import OLDER, PINNED, WHEELS, installed_cuda, runs_on
 from pipeline.errors import SpecError
 from pipeline.spec.costs import CardSpec, CostsFile
 
@@ -28,10 +28,10 @@ class Card:
         cuda: what PyTorch is built with; None: this environment's.
         """
         cuda = cuda or installed_cuda() or PINNED  # without CUDA, what a cluster would install
-        build = BUILDS.get(cuda)
-        if build is None or runs_on(build.architectures, self.spec.capability):
+        wheel = WHEELS.get(cuda)
+        if wheel is None or runs_on(wheel.architectures, self.spec.capability):
             return None
-        older = cuda != OLDER and runs_on(BUILDS[OLDER].architectures, self.spec.capability)
+        older = cuda != OLDER and runs_on(WHEELS[OLDER].architectures, self.spec.capability)
         remedy = "install requirements-cu126.lock, or take another" if older else "take another"
         return (
             f"{self.spec.title} has compute capability {self.spec.capability}, for which PyTorch "
@@ -48,7 +48,7 @@ class Cards:
 
     @property
     def usual(self) -> Card:
-        """The one that is reckoned with where none is known. Raises SpecError."""
+        """The card that a plan uses where none is known. Raises SpecError."""
         return self.require(self._usual)
 
     def named(self, text: str) -> Card | None:

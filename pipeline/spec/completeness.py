@@ -35,7 +35,7 @@ def require_origins(config: Section, settings: Settings, file_of: Callable[[str]
 
 
 def without_origin(file: Path, missing: Mapping[str, Any]) -> SpecError:
-    """For settings that `file` lacks: path -> the value that they would have without a word."""
+    """The settings that `file` lacks: path -> the default that they would have."""
     path, value = next(iter(missing.items()))
     line = f'{path.rpartition(".")[-1]}: {{value: {_in_yaml(value)}, assumed: "why"}}'
     return SpecError(

@@ -1,4 +1,4 @@
-"""`params/costs.yaml`: what plans and requests to a cluster reckon with; no report does."""
+"""`params/costs.yaml`: what plans and requests to a cluster use; no report does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who gets in to the pages: the right name of the machine, no foreign page, this start's token.
+"""Who may see the pages: only requests to this machine's names, from its own pages, with the token.
 
 A WSGI application in front of another. It knows nothing of MLflow, whose own checks believe every
 local user and every page of this machine.
@@ -68,8 +68,8 @@ class Gate:
         return f"dmnet-ui-{self.port}"
 
     def _is_ours(self, host: str) -> bool:
-        found = HOST.fullmatch(host)
-        return found is not None and found[1].lower() in self.hosts
+        match = HOST.fullmatch(host)
+        return match is not None and match[1].lower() in self.hosts
 
     def _is_right(self, token: str | None) -> bool:
         return token is not None and hmac.compare_digest(token.encode(), self.token.encode())
@@ -83,8 +83,8 @@ class Gate:
 
 
 def _asked(environ: dict[str, Any]) -> str | None:
-    found = parse_qs(environ.get("QUERY_STRING", ""), errors="replace").get("token", [])
-    return found[0] if len(found) == 1 else None
+    tokens = parse_qs(environ.get("QUERY_STRING", ""), errors="replace").get("token", [])
+    return tokens[0] if len(tokens) == 1 else None
 
 
 def _bearer(environ: dict[str, Any]) -> str | None:

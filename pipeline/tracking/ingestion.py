@@ -1,4 +1,4 @@
-"""One call: which finished and training runs MLflow does not have yet, written until a deadline."""
+"""Writes the finished and training runs that MLflow does not have yet, until a deadline."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pipeline import paths
 from pipeline.dvc.entries import printable
 from pipeline.errors import RecordError
 from pipeline.experiments import Experiment, Release, Run
-from pipeline.passwords import place_of, without_secrets
+from pipeline.redaction import place_of, without_secrets
 from pipeline.tracking.place import DEFAULT_URI, team_server
 from pipeline.tracking.runs import folder_of, read_finished, read_training
 from pipeline.tracking.store import Store
@@ -169,7 +169,7 @@ class Ingestion:
             yield
 
     def _make_whole(self, client: Callable[..., Any]) -> None:
-        """A fresh database takes its name when it has all tables: MLflow cannot go on with half."""
+        """A fresh database gets its name with its last table: MLflow cannot complete half."""
         path = self.root / self.uri.removeprefix("sqlite:///")
         if path.exists():
             return

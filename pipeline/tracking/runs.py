@@ -42,7 +42,7 @@ class TrackedRun:
 
     @property
     def digest(self) -> str:
-        """Changes with everything told but the tags, which are compared one by one."""
+        """Changes with all that MLflow is told, except the tags, which are compared one by one."""
         content = [RECORD_REVISION, self.points, self.params, self.tables]
         return sha256_bytes(to_json(content).encode())[:16]
 
@@ -97,7 +97,7 @@ def _check_history(folder: Path, named: File | None) -> None:
 
 
 def read_training(experiment: Experiment, run: Run, root: Path) -> TrackedRun:
-    """A run of which there is only the curve so far."""
+    """A run that has only a curve so far."""
     folder = root / folder_of(run)
     parameters = _flatten(run.job.run.model_dump(mode="json"))
     tags = _place(experiment, run) | {"dmnet.state": "training"}
@@ -127,12 +127,12 @@ def system_points(key: str, root: Path) -> list[Point]:
 
 def predicted_images(key: str, weights: str, root: Path, count: int = 8) -> list[Path]:
     """The first predicted label maps of these weights that a figure asked for."""
-    found: list[Path] = []
+    images: list[Path] = []
     for manifest in sorted(root.glob(paths.prediction(key, "*"))):
         content = read_result_file(manifest, Predicted)
         if content.weights_sha256 == weights:
-            found += [manifest.with_suffix("") / name for name in sorted(content.files)]
-    return [path for path in found if path.is_file()][:count]
+            images += [manifest.with_suffix("") / name for name in sorted(content.files)]
+    return [path for path in images if path.is_file()][:count]
 
 
 def _place(experiment: Experiment, run: Run | Release) -> dict[str, str]:

@@ -32,9 +32,9 @@ class Store:
     def _experiment_id(self) -> str:
         from mlflow.exceptions import MlflowException
 
-        found = self.client.get_experiment_by_name(EXPERIMENT_NAME)
-        if found is not None:
-            return str(found.experiment_id)
+        experiment = self.client.get_experiment_by_name(EXPERIMENT_NAME)
+        if experiment is not None:
+            return str(experiment.experiment_id)
         location = None
         if team_server() is None:
             location = (self.root / ARTIFACTS).resolve().as_uri()
@@ -42,10 +42,11 @@ class Store:
             face = {KIND: "custom_model_development"}
             return str(self.client.create_experiment(EXPERIMENT_NAME, location, face))
         except MlflowException:
-            found = self.client.get_experiment_by_name(EXPERIMENT_NAME)  # created by somebody else
-            if found is None:
+            # Created by somebody else.
+            experiment = self.client.get_experiment_by_name(EXPERIMENT_NAME)
+            if experiment is None:
                 raise
-            return str(found.experiment_id)
+            return str(experiment.experiment_id)
 
     def _tree(self) -> str:
         path = self.root / TREE
@@ -59,7 +60,7 @@ class Store:
         Other weights of one key, from other data or another machine, are a run of their own: their
         numbers must never mix. Of several with the same weights all but one are removed.
         """
-        found: dict[tuple[str, str], Any] = {}
+        runs: dict[tuple[str, str], Any] = {}
         token, where = None, f"tags.`dmnet.key` = '{key}'" if key else ""
         while True:
             page = self.client.search_runs(
@@ -71,17 +72,17 @@ class Store:
                     tags.get("dmnet.key", ""),
                     tags.get("dmnet.weights_sha256") or tags.get("dmnet.tree", ""),
                 )
-                other = found.get(identity)
+                other = runs.get(identity)
                 if other is not None:
                     # Whoever looks, at whatever time, chooses the same one.
                     kept, double = sorted((run, other), key=lambda one: str(one.info.run_id))
                     self._remove(double.info.run_id)
-                    found[identity] = kept
+                    runs[identity] = kept
                 else:
-                    found[identity] = run
+                    runs[identity] = run
             token = page.token
             if not token:
-                return found
+                return runs
 
     def _remove(self, run_id: str) -> None:
         from mlflow.exceptions import MlflowException

@@ -15,7 +15,7 @@ from types import FrameType
 from dmnet.errors import DMNetError
 from pipeline.errors import RecordError
 from pipeline.experiments import Experiment
-from pipeline.passwords import place_of
+from pipeline.redaction import place_of
 from pipeline.tracking import ingest, team_server
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -65,12 +65,12 @@ def names(host: str) -> list[str]:
     A page of a stranger may have its own name lead to this machine; what it then asks has that
     name.
     """
-    found = ["127.0.0.1", "localhost", "[::1]"]
+    hosts = ["127.0.0.1", "localhost", "[::1]"]
     if host in ANY:
-        found += [socket.gethostname(), socket.getfqdn()]
+        hosts += [socket.gethostname(), socket.getfqdn()]
     elif host not in LOOPBACK:
-        found.append(_bracketed(host))
-    return [name.lower() for name in found]
+        hosts.append(_bracketed(host))
+    return [name.lower() for name in hosts]
 
 
 def _opened(host: str) -> str:
@@ -82,7 +82,7 @@ def _bracketed(host: str) -> str:
 
 
 def _feed(experiment: Experiment) -> None:
-    """A look that fails is told; the next one may not."""
+    """Look again and again; a failure is printed, and the next look may succeed."""
     try:
         ingest(experiment, {*experiment.runs, *experiment.releases}, live=True)
     except DMNetError as error:

@@ -34,15 +34,15 @@ def code_hash(*modules: str) -> str:
 @cache
 def code_of(*modules: str) -> tuple[str, ...]:
     """Its files, relative to the clone, in order."""
-    found: set[str] = set()
+    files: set[str] = set()
     waiting = list(modules)
     while waiting:
         module = waiting.pop()
-        if (path := _file_of(module)) is None or path in found:
+        if (path := _file_of(module)) is None or path in files:
             continue
-        found |= {path, *_beside(path)}
+        files |= {path, *_beside(path)}
         waiting += [module.rpartition(".")[0], *_imported(path)]
-    return tuple(sorted(found))
+    return tuple(sorted(files))
 
 
 @cache
@@ -53,8 +53,8 @@ def _imported(path: str) -> tuple[str, ...]:
 
 def _names(imports: Iterator[re.Match[str]]) -> Iterator[str]:
     """Modules, and names in modules that may be modules themselves."""
-    for found in imports:
-        module, names, alone = found.groups()
+    for match in imports:
+        module, names, alone = match.groups()
         if alone is not None:
             yield alone
             continue

@@ -1,4 +1,4 @@
-"""What Snakemake remembers of a rule's content: a hash that changes with what it would write."""
+"""Hashes for rules, which change with what the rule would write; Snakemake remembers them."""
 
 from __future__ import annotations
 

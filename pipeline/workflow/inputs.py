@@ -23,12 +23,12 @@ class Inputs:
         return "-" if self._jobs.is_drawn(dataset) else self._sources
 
     def of_training(self, key: str, ancient: Ancient) -> dict[str, Any]:
-        """The data that a run is trained on, by what is in them, and the finished run that it
+        """The data that a run is trained on, compared by their content, and the finished run that it
         starts from, if any."""
         job, output = self._jobs.run(key).job, paths.trained(key)
         parent = paths.trained(job.run.parent) if job.run.parent else None
         there = parent if parent and Path(parent).exists() else None
-        # A run from elsewhere needs no training whatever its inputs' times.
+        # A run from elsewhere needs no training however new its inputs are.
         settled = shared_inputs.is_settled(output, "start_weights", there)
         start = parent if not settled else ancient(there) if there else None
         manifest = paths.data_manifest(job.dataset.name)

@@ -26,7 +26,7 @@ class Invocation:
     preset: str
     seeds: Any  # checked where the experiment is built
     sources: str  # the folder of the real datasets
-    source: str
+    weights_source: str
     mirror: str  # a folder of released checkpoints, or empty
     record: bool  # whether MLflow and DVC are told of the runs afterwards
 
@@ -55,13 +55,13 @@ class Invocation:
     def options(self) -> str:
         """The scale, for `python -m pipeline`."""
         scale = f"--preset {shlex.quote(self.preset)}"
-        source = "" if self.source == "trained" else f" --source {self.source}"
+        source = "" if self.weights_source == "trained" else f" --source {self.weights_source}"
         return f"{scale} --seeds {self.seeds}{source}"
 
     @property
     def repeat(self) -> str:
-        """The settings that make the same again; where the datasets lie is each user's own."""
-        source = "" if self.source == "trained" else f" source={self.source}"
+        """The settings that make the same again; the datasets' folder is each user's own."""
+        source = "" if self.weights_source == "trained" else f" source={self.weights_source}"
         return f"--config preset={self.preset} seeds={self.seeds} sources=DIR{source}"
 
     @property

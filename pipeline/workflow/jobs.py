@@ -42,12 +42,14 @@ class Jobs:
     def __init__(self, params: Params, invocation: Invocation, in_job: bool) -> None:
         """in_job: another Snakemake has read everything, and handed out this one job."""
         self._params, self._invocation, self._in_job = params, invocation, in_job
-        self.hints = Hints(invocation.preset, invocation.seeds, invocation.source)
+        self.hints = Hints(invocation.preset, invocation.seeds, invocation.weights_source)
 
     @cached_property
     def experiment(self) -> Experiment:
         asked = self._invocation
-        return build_experiment(asked.preset, asked.seeds, params=self._params, source=asked.source)
+        return build_experiment(
+            asked.preset, asked.seeds, params=self._params, weights_source=asked.weights_source
+        )
 
     def _find(self, pick: Callable[[Experiment], Found | None], *outputs: str) -> Found | None:
         """`pick` of the experiment; in a job, of as much of it as leads to one of `outputs`."""
@@ -63,7 +65,7 @@ class Jobs:
 
     @property
     def figures(self) -> list[str]:
-        return figure_names(PARAMS, self._invocation.source)
+        return figure_names(PARAMS, self._invocation.weights_source)
 
     @cached_property
     def known_figures(self) -> dict[str, Figure]:
@@ -85,36 +87,36 @@ class Jobs:
         return self.experiment.datasets[name]
 
     def is_drawn(self, dataset: str) -> bool:
-        found = self._find(lambda part: part.datasets.get(dataset), paths.data_manifest(dataset))
-        return found is not None and found.generate is not None
+        config = self._find(lambda part: part.datasets.get(dataset), paths.data_manifest(dataset))
+        return config is not None and config.generate is not None
 
     def run(self, key: str) -> Run:
-        found = self._find(lambda part: part.runs.get(key), paths.trained(key))
+        run = self._find(lambda part: part.runs.get(key), paths.trained(key))
         return _asked_for(
-            found,
+            run,
             f"{paths.run(key)}: no table has this run at preset {self._invocation.preset!r} with "
             f"{self._invocation.seeds} seed(s)",
         )
 
     def release(self, key: str) -> Release:
         output = paths.trained(key, paths.RELEASED)
-        found = self._find(lambda part: part.releases.get(key), output)
+        release = self._find(lambda part: part.releases.get(key), output)
         return _asked_for(
-            found,
+            release,
             f"{paths.run(key, paths.RELEASED)}: no table has this checkpoint at preset "
             f"{self._invocation.preset!r}; add --config source=released",
         )
 
     def profile_json(self, key: str) -> str:
-        found = self._measurement(paths.count(key), "profile")
-        return found.config.model_dump_json()
+        count = self._measurement(paths.count(key), "profile")
+        return count.config.model_dump_json()
 
     def speed_json(self, key: str) -> str:
         return canonical_json(self._measurement(paths.speed(key), "measurement").config)
 
     def _measurement(self, path: str, kind: str) -> Measurement:
-        found = self._find(lambda part: part.measurements.get(path), path)
-        return _asked_for(found, f"{path}: no table asks for this {kind}")
+        job = self._find(lambda part: part.measurements.get(path), path)
+        return _asked_for(job, f"{path}: no table asks for this {kind}")
 
     def evaluation_json(self, key: str, name: str) -> str:
         lacking = f"{paths.run(key)}: no table asks for evaluation {name!r}"
@@ -144,7 +146,7 @@ class Jobs:
         return canonical_json(self.prediction(key, name).config)
 
 
-def _asked_for(found: Found | None, lacking: str) -> Found:
-    if found is None:
+def _asked_for(job: Found | None, lacking: str) -> Found:
+    if job is None:
         raise workflow_error(lacking)
-    return found
+    return job

@@ -28,12 +28,14 @@ class _Content(BaseModel):
 
 
 class Hints:
-    """Of one preset, number of seeds and source."""
+    """Of one preset, number of seeds and weights source."""
 
-    def __init__(self, preset: str, seeds: Any, source: str, folder: str = paths.STATE) -> None:
-        self.preset, self.seeds, self.source = preset, seeds, source
+    def __init__(
+        self, preset: str, seeds: Any, weights_source: str, folder: str = paths.STATE
+    ) -> None:
+        self.preset, self.seeds, self.weights_source = preset, seeds, weights_source
         # No setting can lead out of the folder: a name with a slash is not looked for.
-        self.path = Path(folder) / f"{preset}-{seeds}-{source}.json".replace("/", "_")
+        self.path = Path(folder) / f"{preset}-{seeds}-{weights_source}.json".replace("/", "_")
         self._content: _Content | None = None
         self._small: dict[tuple[str, str], Experiment] = {}
 
@@ -55,14 +57,14 @@ class Hints:
         table, name = hint
         if (table, name) not in self._small:
             try:
-                found = build_experiment(
-                    self.preset, self.seeds, [table], params, self.source, cells=(name,)
+                part = build_experiment(
+                    self.preset, self.seeds, [table], params, self.weights_source, cells=(name,)
                 )
             except DMNetError:  # the params have changed: resolving everything tells how
                 return None
-            for run in found.runs.values():
+            for run in part.runs.values():
                 run.cells = content.served.get(run.key, run.cells)
-            self._small[table, name] = found
+            self._small[table, name] = part
         return self._small[table, name]
 
     def _read(self) -> _Content:

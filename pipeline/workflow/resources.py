@@ -1,4 +1,4 @@
-"""What a job asks for: cores, GPUs, nodes, memory and minutes."""
+"""What a rule asks for: cores, GPUs, nodes, memory and minutes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from importlib.metadata import version
 from typing import Any
 
 from dmnet.gpus import installed_cuda
-from pipeline.cluster.requests import Requests
+from pipeline.cluster.estimates import Estimates
 from pipeline.errors import SpecError
 from pipeline.spec.cards import Cards
 from pipeline.spec.costs import CostsFile
@@ -21,16 +21,16 @@ class Resources:
     def __init__(self, preset_name: str, preset: PresetSpec, costs: CostsFile) -> None:
         """Raises SpecError where `costs` does not have the GPU that it reckons with."""
         self._preset_name, self._preset, self._costs = preset_name, preset, costs
-        self.requests = Requests.read(costs, preset.gpus > 0)
+        self.estimates = Estimates.read(costs, preset.gpus > 0)
 
     def memory_mb(self, attempt: int) -> int:
-        return self.requests.memory_mb(self._preset.execution, attempt)
+        return self.estimates.memory_mb(self._preset.execution, attempt)
 
     def check_cards(self, rules: Iterable[Any]) -> None:
-        """Raises SpecError where jobs could not but fail: on a GPU that PyTorch has no code for, or
+        """Raises SpecError where jobs can only fail: on a GPU that PyTorch has no code for, or
         with a PyTorch that has none for any.
 
-        rules: Snakemake's, with what a profile made of their resources.
+        rules: Snakemake's, with the resources that a profile gave them.
         """
         if not self._preset.gpus:
             return

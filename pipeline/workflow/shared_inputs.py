@@ -1,4 +1,4 @@
-"""Which inputs of a job count by their time: those of results that came from a colleague do not.
+"""Which inputs of a job Snakemake compares by time: not those of a colleague's results.
 
 DVC gives files whatever times it likes, and data are often prepared here later. So a result that
 this clone did not make is judged by what it says of itself: the hashes of the weights and the

@@ -63,9 +63,9 @@ class Study:
         self.attempt = f"{self.python} -m pipeline.attempt"
 
     def begin(self, rules: Iterable[Any]) -> None:
-        """Before the first job: hold the tree; write down which cell leads to which output.
+        """Before the first job: lock the tree, and note which cell leads to which output.
 
-        rules: Snakemake's, with what a profile made of their resources.
+        rules: Snakemake's, with the resources that a profile gave them.
         """
         try:
             self.resources.check_cards(rules)
@@ -88,7 +88,7 @@ class Study:
             print(f"warning: {hints.path}: {error}; jobs will start more slowly")
 
     def end(self) -> None:
-        """As Snakemake ends: where nothing was left to do, say what an earlier one left undone."""
+        """As Snakemake ends: if nothing was to be done, say what an earlier one left."""
         if self.record and not self._begun and is_marked(self.options):
             print(
                 "warning: an earlier workflow ended before all its runs were recorded; "

@@ -23,7 +23,7 @@ def require_here(clone: Path) -> None:
 
 
 def hand_on(clone: Path) -> None:
-    """Let jobs find the clone's packages also under PYTHONSAFEPATH, which hides their folder."""
+    """Let jobs find the clone's packages also where PYTHONSAFEPATH hides their folder."""
     given = os.environ.get("PYTHONPATH", "")
     folder = str(clone.resolve())
     if sys.flags.safe_path and folder not in given.split(os.pathsep):

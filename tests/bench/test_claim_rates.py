@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.claim_draws import Setting, at_published_numbers, holds_at_published_numbers
+from bench.claim_draws import Drawing, at_published_numbers, holds_at_published_numbers
 from bench.claim_shapes import shapes
 from bench.verdict_rates import SEEDS
 from pipeline.experiments import build_experiment
@@ -25,7 +25,7 @@ SHAPES = {shape.title: shape for shape in shapes(RULE)}
 
 
 def rates(title, margin, seeds=1, **changes):
-    setting = Setting(seeds, draws=DRAWS, **changes)
+    setting = Drawing(seeds, draws=DRAWS, **changes)
     return SHAPES[title].rates(RULE, RULES.correlation, margin, setting)
 
 
@@ -75,7 +75,7 @@ def test_a_perfect_reproduction_is_hardly_ever_denied(published):
     claims, experiment = published
     measured = 0
     for claim in claims.values():
-        found = at_published_numbers(claim, experiment, RULES, Setting(1, draws=500))
+        found = at_published_numbers(claim, experiment, RULES, Drawing(1, draws=500))
         if found is None:
             continue
         measured += 1
@@ -88,8 +88,8 @@ def test_a_perfect_reproduction_is_hardly_ever_denied(published):
 
 def test_flip_and_scales_share_their_weights_fine_tuning_does_not(published):
     claims, experiment = published
-    flip = at_published_numbers(claims["flip-improves"], experiment, RULES, Setting(1))
-    tuned = at_published_numbers(claims["fine-tuning-improves"], experiment, RULES, Setting(1))
+    flip = at_published_numbers(claims["flip-improves"], experiment, RULES, Drawing(1))
+    tuned = at_published_numbers(claims["fine-tuning-improves"], experiment, RULES, Drawing(1))
     assert flip.holds > tuned.holds, "0.42 of one training against 0.67 of two"
 
 

@@ -10,7 +10,7 @@ import torch
 from bench.cases import CASES, Case
 from bench.limits import Limits, disk_rate, flops, measure_limits
 from bench.report import result
-from bench.run import Measured, Times
+from bench.run import MeasuredCase, Times
 from bench.shares import loaders_share, machines_share
 
 
@@ -46,7 +46,7 @@ def test_sections_compare_with_the_limits_and_the_loader() -> None:
     cases = [Case("dmnet", "forward", 1, 512, 512), Case("bisenetv2", "train_step", 2, 256, 512)]
     cases.append(next(case for case in CASES if case.kind == "data"))
     rows = [
-        result(Measured(case, Times(*[[seconds] * 5] * 2), Times(*[[2.0] * 5] * 2), 0.0))
+        result(MeasuredCase(case, Times(*[[seconds] * 5] * 2), Times(*[[2.0] * 5] * 2), 0.0))
         for case, seconds in zip(cases, (1.0, 0.5, 1.0), strict=True)
     ]
     report = {"limits": Limits(fp32=400e9, tf32=None, bf16=None, copy=10e9, disk=2e9)._asdict()}

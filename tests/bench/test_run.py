@@ -15,7 +15,7 @@ from bench.cases import CASES, GPU_CASES, KINDS, MODELS, Case, cases_on, kinds_o
 from bench.limits import Limits
 from bench.peer import BenchError, Peer
 from bench.report import in_seconds, to_markdown, to_report, verdict
-from bench.run import Failed, Measured, Times, difference, measure_cases
+from bench.run import FailedCase, MeasuredCase, Times, difference, measure_cases
 from bench.worker import configure
 from pipeline.experiments import PARAMS
 from pipeline.spec.params import Params
@@ -63,7 +63,7 @@ def side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_sides_that_agree_are_measured_in_turn(side: Any) -> None:
     with side("ours", 0.0) as ours, side("theirs", 1e-7) as theirs:
         (measured,) = measure_cases(CASES[:1], ours, theirs, 0, "cpu")
-    assert isinstance(measured, Measured)
+    assert isinstance(measured, MeasuredCase)
     assert len(measured.ours.seconds) == len(measured.theirs.seconds) == 5
     assert 0 < measured.error < 1e-6
 
@@ -74,8 +74,8 @@ def test_what_fails_costs_its_own_row_only(side: Any) -> None:
     cases = [replace(first, batch=number) for number in (1, DIFFERS, FAILS, ENDS, 1)]
     with side("ours", 0.0) as ours, side("theirs", 1e-7) as theirs:
         rows = list(measure_cases(cases, ours, theirs, 0, "cpu"))
-    assert [isinstance(row, Measured) for row in rows] == [True, False, False, False, True]
-    reasons = [row.reason for row in rows if isinstance(row, Failed)]
+    assert [isinstance(row, MeasuredCase) for row in rows] == [True, False, False, False, True]
+    reasons = [row.reason for row in rows if isinstance(row, FailedCase)]
     assert "the two sides differ by 1.0e+00, expected at most 1e-05" in reasons[0]
     assert "theirs: KeyError: 'unknown'; see " in reasons[1]
     assert "ours: its process ended; the end of " in reasons[2]
@@ -176,8 +176,8 @@ def test_the_report_says_what_was_measured_where() -> None:
         **{"ours": worker, "theirs": worker},
     }
     ours, theirs = Times([1.0] * 5, [2.0] * 5, [2**20] * 5), Times([1.25] * 5, [3.0] * 5)
-    measured = Measured(CASES[0], ours, theirs, error=2e-6)
-    failed = Failed(CASES[1], "theirs: out of memory")
+    measured = MeasuredCase(CASES[0], ours, theirs, error=2e-6)
+    failed = FailedCase(CASES[1], "theirs: out of memory")
     report = to_report([measured], [failed], hardware, LIMITS)
     assert json.loads(json.dumps(report)) == report
     text = to_markdown(report)

@@ -14,7 +14,7 @@ from dmnet import gpus
 def test_the_wheels_have_code_for_what_pytorch_says_of_its_releases() -> None:
     if not torch.__version__.startswith("2.13."):
         pytest.skip("the table is of the pinned release")
-    for cuda, build in gpus.BUILDS.items():
+    for cuda, build in gpus.WHEELS.items():
         listed = torch.cuda.PYTORCH_RELEASES_CODE_CC[cuda]["x86_64"]
         assert {int(one.replace(".", "")) for one in build.architectures} == listed
         for card in (37, 50, 60, 61, 70, 75, 80, 86, 89, 90, 100, 120):

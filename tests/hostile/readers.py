@@ -41,7 +41,7 @@ from dmnet.training.history import read_history
 from dmnet.training.start_weights import load_start_weights
 from dmnet.weights import load_trained, read_file, trained_weights
 from pipeline.__main__ import main as pipeline_main
-from pipeline.dvc.entries import Entry, entries, read_entry
+from pipeline.dvc.entries import DvcEntry, entries, read_entry
 from pipeline.errors import RecordError, SpecError
 from pipeline.inspection.verify.repair import repair
 from pipeline.records.artifacts import track
@@ -301,7 +301,7 @@ def _foreign_checkpoint() -> None:
     read_checkpoint(read_file(path), path)
 
 
-def _entries() -> list[Entry]:
+def _entries() -> list[DvcEntry]:
     return [read_entry(path) for path in entries()]
 
 

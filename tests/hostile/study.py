@@ -112,7 +112,7 @@ class _Stop(BaseException):
 
 def experiment(seeds: int = 1) -> Experiment:
     """Of the current folder; of the second seed one run was stopped and one failed."""
-    return build_experiment("tiny", seeds, source="both")
+    return build_experiment("tiny", seeds, weights_source="both")
 
 
 def make_study(root: Path) -> None:

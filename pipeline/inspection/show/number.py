@@ -25,7 +25,7 @@ def number_lines(experiment: Experiment, result: CellResult) -> Lines:
         ("published by", spec.source),
         ("ours", _ours(result)),
         ("difference", _difference(experiment, result)),
-        ("source of ours", result.source),
+        ("source of ours", result.outcome),
     ]
     if (failed := result.failed_job) is not None:
         lines += [("failed", failed.error), ("its log", failed.log)]
@@ -48,13 +48,13 @@ def metric_name(cell: Cell) -> str:
 
 def _ours(result: CellResult) -> str:
     seeds = len(result.cell.evaluations) if isinstance(result.cell, TrainedCell) else 0
-    if result.source == "pending":
+    if result.outcome == "pending":
         return f"pending ({len(result.runs)} of {seeds} seeds measured)" if seeds else "pending"
     if result.ours is None:
         return "none: the class does not occur in the data"
     if result.cell.of_one_device:
         return f"{result.ours:.4g}"
-    if result.source in ("profiled", "official"):
+    if result.outcome in ("profiled", "official"):
         return f"{result.ours:.2f}"
     if result.spread is None:
         return f"{result.ours:.2f} (one seed)"
@@ -65,8 +65,8 @@ def _difference(experiment: Experiment, result: CellResult) -> str:
     if result.cell.of_one_device:
         return "none: measured on another device than the published one, never judged"
     if result.difference is None:
-        return "pending" if result.source == "pending" else "none"
+        return "pending" if result.outcome == "pending" else "none"
     shown = f"{result.difference:+.2f}"
-    if result.source == "profiled" or experiment.preset.judged:
+    if result.outcome == "profiled" or experiment.preset.judged:
         return shown
     return f"{shown} (not judged: another scale than the published one)"

@@ -116,13 +116,13 @@ def _fingerprint(run: Run, trained: Trained | None, root: Path) -> str:
 
 
 def _processor(place: Environment) -> str:
-    found = place.processor
-    if found is None:
+    processor = place.processor
+    if processor is None:
         return UNKNOWN
-    instructions = f" ({found.instructions})" if found.instructions else ""
+    instructions = f" ({processor.instructions})" if processor.instructions else ""
     suffix = f"; CUDA {place.cuda}" if place.cuda else ""
-    used = f"{found.cores} cores, of which {found.threads} used"
-    return f"{found.name}{instructions}, {used}{suffix}"
+    used = f"{processor.cores} cores, of which {processor.threads} used"
+    return f"{processor.name}{instructions}, {used}{suffix}"
 
 
 def _processes(trained: Trained) -> str:
@@ -131,15 +131,15 @@ def _processes(trained: Trained) -> str:
     return text if parts == 1 else f"{text}; batch statistics by {parts} parts of each batch"
 
 
-def _acceleration(found: Acceleration | None) -> str:
+def _acceleration(acceleration: Acceleration | None) -> str:
     """What of dmnet/training/acceleration.py was on in the last attempt; it changes roundings."""
-    if found is None:
+    if acceleration is None:
         return UNKNOWN
-    layers = found.fast_convolutions
+    layers = acceleration.fast_convolutions
     parts = [
-        "channels innermost" if found.channels_last else "",
-        "updates in one kernel" if found.fused_update else "",
-        "convolutions chosen by trial" if found.tried_convolutions else "",
+        "channels innermost" if acceleration.channels_last else "",
+        "updates in one kernel" if acceleration.fused_update else "",
+        "convolutions chosen by trial" if acceleration.tried_convolutions else "",
         f"{layers} convolutions with fewer multiplications" if layers else "",
     ]
     return ", ".join(part for part in parts if part) or "nothing"

@@ -1,4 +1,4 @@
-"""Every hash again, from the reports down to the data; what does not fit is named.
+"""Computes every hash again, from the reports down to the data, and names what does not fit.
 
     reports/  ->  runs/<key>/evaluations/  ->  train.json  ->  weights.pt, history.jsonl
               ->  released/, predictions/, counts/, speed/      parents, data/<name>/, weights/

@@ -1,4 +1,4 @@
-"""What a verification has checked, what does not fit, and what is only not here."""
+"""What a verification has checked, what does not fit, and what is missing here."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from dmnet.text import reason
 from pipeline import paths
 from pipeline.dvc.entries import printable
 from pipeline.errors import ResultError
+from pipeline.escaping import one_line
 from pipeline.results.files import FileT, checked
 from pipeline.results.made_by import code_marks
 from pipeline.results.schemas import Made, Weights
-from pipeline.shown import one_line
 
 SHOWN = 16  # characters of a hash
 REPAIR = "`python -m pipeline verify --repair` brings the recorded copy back"
@@ -54,7 +54,7 @@ class Findings:
             self.absent.append(line)
 
     def there(self, path: str) -> bool:
-        """Whether there is such a file; a name that no file can have is none's."""
+        """Whether there is such a file; False for a name that no file can have."""
         try:
             return (self.root / path).exists()
         except (OSError, ValueError):
@@ -74,7 +74,7 @@ class Findings:
         return content
 
     def result(self, path: str, todo: str, schema: type[FileT]) -> FileT | None:
-        """The file by its schema; None, with a finding, if it is other."""
+        """The file by its schema; None, with a finding, if it does not fit."""
         content = self.json(path, todo)
         try:
             return None if content is None else checked(content, schema)
@@ -103,7 +103,7 @@ class Findings:
         self.same(path, "SHA-256", sha256, found, todo)
 
     def todo(self, path: str, otherwise: str) -> str:
-        """What to do about a damaged file: never to delete what leads to its good copy."""
+        """What to do about a damaged file; it never says to delete what leads to a good copy."""
         return REPAIR if self.there(paths.entry(path)) else otherwise
 
     def lost(self, path: str, needed_by: str, todo: str) -> None:

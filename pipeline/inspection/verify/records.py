@@ -6,7 +6,7 @@ import os
 
 from pipeline import paths
 from pipeline.dvc.entries import (
-    Entry,
+    DvcEntry,
     cached,
     entries,
     file_md5,
@@ -45,12 +45,12 @@ def verify_records(findings: Findings) -> None:
 
 
 def _reason(path: str, error: RecordError) -> tuple[str, str]:
-    """What was found and what to do, of an error that says both."""
+    """Splits an error into what was found and what to do."""
     found, _, todo = str(error).removeprefix(f"{printable(path)}: ").partition("; ")
     return found, todo
 
 
-def _verify_files(findings: Findings, entry: Entry, files: dict[str, str | None]) -> None:
+def _verify_files(findings: Findings, entry: DvcEntry, files: dict[str, str | None]) -> None:
     for path, md5 in files.items():
         here = findings.root / path
         if not here.exists():
@@ -63,7 +63,7 @@ def _verify_files(findings: Findings, entry: Entry, files: dict[str, str | None]
 
 
 def _verify_cached(findings: Findings, md5: str | None) -> None:
-    """An object that is not in the local cache is the remote's affair."""
+    """An object that is not in the local cache is in the remote, and not checked."""
     path = cached(md5 or "", findings.root)
     try:
         found = file_md5(path)

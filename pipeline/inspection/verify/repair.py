@@ -1,4 +1,4 @@
-"""`verify --repair`: what is damaged here gets the copy that was recorded, from cache or remote."""
+"""`verify --repair`: replaces damaged files by the recorded copies, from cache or remote."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dmnet.errors import DMNetError
 from dmnet.files import atomic_write, open_plain, sha256_file
 from pipeline import paths
 from pipeline.dvc.command import dvc
-from pipeline.dvc.entries import Entry, cached, file_md5, is_cached
+from pipeline.dvc.entries import DvcEntry, cached, file_md5, is_cached
 from pipeline.dvc.guard import check_tree
 from pipeline.dvc.lists import bring_lists
 from pipeline.errors import RecordError
@@ -26,12 +26,12 @@ def repair(root: Path = Path(".")) -> list[str]:
     """Put the recorded copy in the place of every damaged file; returns a line for each.
 
     A copy is taken only if it has the md5 of its entry and, of a run, the SHA-256 of the recorded
-    train.json. A file that is not here is none's damage (`pull` brings it), nor is a run that was
+    train.json. A missing file is no damage (`pull` brings it), nor is a run that was
     trained again: it is whole, so it stays. Raises RecordError where DVC must not be asked.
     """
-    found = [e for e in check_tree(root) if not (e.is_run and is_training(e.key, root))]
-    lines = [line for entry in found for line in _clean_cache(entry, root)]
-    for entry in found:
+    entries = [e for e in check_tree(root) if not (e.is_run and is_training(e.key, root))]
+    lines = [line for entry in entries for line in _clean_cache(entry, root)]
+    for entry in entries:
         try:
             lines += _repair(entry, root)
         except (DMNetError, OSError) as error:
@@ -39,7 +39,7 @@ def repair(root: Path = Path(".")) -> list[str]:
     return lines
 
 
-def _clean_cache(entry: Entry, root: Path) -> list[str]:
+def _clean_cache(entry: DvcEntry, root: Path) -> list[str]:
     """Remove damaged objects of DVC's cache, or replace them where the file here is whole."""
     lines = []
     for md5 in sorted({*entry.outs.values(), *filter(None, entry.files(root).values())}):
@@ -55,7 +55,7 @@ def _clean_cache(entry: Entry, root: Path) -> list[str]:
     return lines
 
 
-def _repair(entry: Entry, root: Path) -> list[str]:
+def _repair(entry: DvcEntry, root: Path) -> list[str]:
     damaged = _damaged(entry, root)
     if not damaged:
         return []
@@ -84,14 +84,14 @@ def _repair(entry: Entry, root: Path) -> list[str]:
     return lines
 
 
-def _damaged(entry: Entry, root: Path) -> dict[str, str]:
+def _damaged(entry: DvcEntry, root: Path) -> dict[str, str]:
     """Path -> md5 of the files here that are not what the entry names."""
-    found = {}
+    damaged = {}
     for path, md5 in entry.files(root).items():
         here = root / path
         if md5 is not None and os.path.lexists(here) and _md5_here(here) != md5:
-            found[path] = md5
-    return found
+            damaged[path] = md5
+    return damaged
 
 
 def _md5_here(path: Path) -> str | None:
@@ -101,7 +101,7 @@ def _md5_here(path: Path) -> str | None:
         return None
 
 
-def _check_recorded(entry: Entry, root: Path) -> None:
+def _check_recorded(entry: DvcEntry, root: Path) -> None:
     """Raises RecordError if damage was recorded: weights that its own train.json does not name."""
     run = entry.path.removesuffix(".dvc")
     recorded = {Path(out).name: cached(md5, root) for out, md5 in entry.outs.items()}
@@ -119,7 +119,7 @@ def _check_recorded(entry: Entry, root: Path) -> None:
 
 
 def _copy(source: Path, target: Path, md5: str) -> None:
-    """Raises RecordError, with nothing in place, unless what was copied has this md5."""
+    """Raises RecordError, and leaves no file, unless the copy has this md5."""
     digest = hashlib.md5(usedforsecurity=False)
     try:
         if target.is_symlink():  # to DVC's cache: a file of its own takes its place

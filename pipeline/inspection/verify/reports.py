@@ -1,4 +1,4 @@
-"""Reports: each is built again from the results and params that lie here, and compared."""
+"""Builds each report again from the results and params that lie here, and compares."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pipeline.reports.markdown.claims import render_claims
 from pipeline.reports.markdown.table import render_markdown
 from pipeline.reports.model.base import json_of
 from pipeline.reports.model.claims import Claims
-from pipeline.reports.model.figure import Figure
+from pipeline.reports.model.figure import FigureReport
 from pipeline.reports.model.report import Report
 from pipeline.reports.model.submission import Archive
 from pipeline.reports.verdict import load_rules
@@ -45,7 +45,7 @@ def verify_reports(findings: Findings) -> None:
                 tables[report.table] = report
                 _verify_table(findings, path, report, content)
             elif "figure" in content:
-                _verify_figure(findings, path, checked(content, Figure))
+                _verify_figure(findings, path, checked(content, FigureReport))
             elif "archive" in content:
                 _verify_archive(findings, path, checked(content, Archive))
         except ResultError as error:
@@ -58,8 +58,10 @@ def experiment_of_report(report: Report) -> Experiment:
     """The report's table as params have it now. Raises DMNetError where they no longer do."""
     measured = any(cell.released for cell in report.cells)
     trained = any(cell.runs for cell in report.cells)
-    source = "trained" if not measured else "both" if trained else "released"
-    return build_experiment(report.preset.name, report.seeds, [report.table], source=source)
+    weights_source = "trained" if not measured else "both" if trained else "released"
+    return build_experiment(
+        report.preset.name, report.seeds, [report.table], weights_source=weights_source
+    )
 
 
 def rebuild(report: Report, root: Path) -> Any:
@@ -99,12 +101,12 @@ def _verify_table(findings: Findings, path: str, report: Report, content: Any) -
 
 
 def _absent_runs(findings: Findings, report: Report) -> bool:
-    """Whether results that the report rests on are missing; each is told."""
+    """Whether results that the report rests on are missing; each is a finding."""
     absent = False
     for cell in report.cells:
         results = [paths.evaluation(run.run, run.evaluation) for run in cell.runs]
-        if found := cell.released:
-            results.append(paths.evaluation(found.run, found.evaluation, paths.RELEASED))
+        if released := cell.released:
+            results.append(paths.evaluation(released.run, released.evaluation, paths.RELEASED))
         for result in results:
             for path in (paths.trained_of(result), result):
                 if not findings.there(path):
@@ -119,15 +121,15 @@ def _absent_runs(findings: Findings, report: Report) -> bool:
     return absent
 
 
-def _same_text(findings: Findings, path: str, source: str, expected: str, todo: str) -> None:
+def _same_text(findings: Findings, path: str, json_path: str, expected: str, todo: str) -> None:
     try:
         found = read_bounded(findings.root / path, MAX_BYTES).decode()
     except (OSError, ValueError):
-        findings.add(path, f"the file beside {source}", "none", todo)
+        findings.add(path, f"the file beside {json_path}", "none", todo)
         return
     if found != expected:
-        todo = todo.replace("delete it", f"delete {source}")
-        findings.add(path, f"what {source} gives", "other text", todo)
+        todo = todo.replace("delete it", f"delete {json_path}")
+        findings.add(path, f"what {json_path} gives", "other text", todo)
 
 
 def differences(old: Any, new: Any, where: str = "") -> Iterator[tuple[str, Any, Any]]:
@@ -172,7 +174,7 @@ def _verify_claims(findings: Findings, tables: dict[str, Report]) -> None:
         findings.add(path, "claims that these reports and params give", str(error), todo)
 
 
-def _verify_figure(findings: Findings, path: str, figure: Figure) -> None:
+def _verify_figure(findings: Findings, path: str, figure: FigureReport) -> None:
     findings.checked["figures"] += 1
     todo = f"delete it and run `snakemake {paths.report(figure.figure, 'png')}`"
     for column in figure.columns:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from dmnet.config import ProfileConfig, SpeedConfig, content_hash, parse
+from dmnet.config import CountConfig, SpeedConfig, content_hash, parse
 from dmnet.data.manifest import Manifest
 from dmnet.data.manifest import verify as verify_samples
 from dmnet.errors import ConfigError, DataError
 from pipeline import paths
 from pipeline.inspection.verify.findings import Findings
-from pipeline.results.schemas import Counted, Measurement, Predicted, Timed
+from pipeline.results.schemas import Counted, MeasurementFile, Predicted, Timed
 
 
 def verify_predictions(findings: Findings) -> None:
@@ -51,7 +51,7 @@ def verify_prediction(findings: Findings, path: str) -> None:
 def verify_measurements(findings: Findings) -> None:
     """Counts and speeds: each is of the configuration that its name is the hash of."""
     for file in sorted(findings.root.glob(paths.count("*"))):
-        _verify_measurement(findings, paths.count(file.stem), "counts", Counted, ProfileConfig)
+        _verify_measurement(findings, paths.count(file.stem), "counts", Counted, CountConfig)
     for file in sorted(findings.root.glob(paths.speed("*"))):
         path, kind = paths.speed(file.stem), "measurements of speed"
         _verify_measurement(findings, path, kind, Timed, SpeedConfig)
@@ -61,8 +61,8 @@ def _verify_measurement(
     findings: Findings,
     path: str,
     kind: str,
-    schema: type[Measurement],
-    of: type[ProfileConfig] | type[SpeedConfig],
+    schema: type[MeasurementFile],
+    of: type[CountConfig] | type[SpeedConfig],
 ) -> None:
     todo = findings.todo(path, "delete the file and run again")
     content = findings.result(path, todo, schema)

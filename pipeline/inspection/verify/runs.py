@@ -10,7 +10,7 @@ from dmnet.errors import ConfigError
 from pipeline import paths
 from pipeline.inspection.verify.findings import Findings
 from pipeline.results.run_status import is_training
-from pipeline.results.schemas import Evaluated, PublishedFile, Released, Trained
+from pipeline.results.schemas import Evaluated, PublishedCheckpoint, Released, Trained
 
 KEY = re.compile(paths.KEY)
 MANIFESTS: dict[str, type[Trained] | type[Released]] = {
@@ -53,7 +53,7 @@ def _verify_run(findings: Findings, kind: str, key: str) -> None:
 
 
 def verify_files(findings: Findings, kind: str, key: str) -> Trained | Released | None:
-    """The run's own files by the hashes of its manifest, which is returned if it is one."""
+    """Check the run's own files by its manifest; returns that, or None if it is damaged."""
     run, manifest = paths.run(key, kind), paths.trained(key, kind)
     again = findings.todo(manifest, f"delete {manifest} and run again")
     trained = findings.result(manifest, again, MANIFESTS[kind])
@@ -80,7 +80,7 @@ def verify_files(findings: Findings, kind: str, key: str) -> Trained | Released 
 
 
 def verify_config(findings: Findings, kind: str, key: str) -> JobConfig | ReleaseJob | None:
-    """The configuration, which gives the key, if it is one."""
+    """The configuration, checked against the key; None if it does not fit."""
     path = paths.config(key, kind)
     todo = findings.todo(path, "delete it, Snakemake writes it anew")
     if not findings.there(path):
@@ -122,7 +122,7 @@ def _verify_start(findings: Findings, key: str, job: JobConfig, start: str | Non
         findings.same(run, "start weights", None, start, again)
 
 
-def _verify_checkpoint(findings: Findings, checkpoint: PublishedFile) -> None:
+def _verify_checkpoint(findings: Findings, checkpoint: PublishedCheckpoint) -> None:
     path = f"weights/{checkpoint.file}"
     todo = f"`python -m pipeline fetch {checkpoint.name}` brings it"
     if findings.there(path):
@@ -146,7 +146,7 @@ def _verify_fingerprint(findings: Findings, path: str, dataset: str, found: str)
 def verify_evaluation(
     findings: Findings, path: str, key: str, trained: Trained | Released
 ) -> tuple[Evaluated, EvaluationConfig] | None:
-    """Of these weights, by the protocol in its name, and with numbers that its counts give.
+    """Whether weights and protocol are these, and the numbers follow from the counts.
 
     Returns its content and its protocol if it is a result of this version.
     """
@@ -184,11 +184,11 @@ def _verify_numbers(findings: Findings, path: str, result: Evaluated, todo: str)
         findings.same(path, "confusion_matrix by its confusion matrix", expected, matrix, todo)
         return
     counted = ConfusionMatrix(np.array(matrix, dtype=np.int64)).summary()
-    found = {
+    numbers = {
         "miou": result.miou,
         "per_class_iou": result.per_class_iou,
         "pixel_accuracy": result.pixel_accuracy,
         "majority_class_miou": result.majority_class_miou,
     }
-    for name, number in found.items():
+    for name, number in numbers.items():
         findings.same(path, f"{name} by its confusion matrix", counted[name], number, todo)

@@ -17,7 +17,7 @@ from pipeline.results.schemas import Counted, Timed
 
 
 def damage(outs: list[str], root: Path = Path(".")) -> list[str]:
-    """What does not fit in one entry's files, a line each; empty: they are whole.
+    """What does not fit in one entry's files, a line each; nothing if they are whole.
 
     A run's by the hashes of its train.json, an evaluation's by its run and its own counts, label
     maps by their manifest's hashes, a measurement's by its schema. Whether data or parents are

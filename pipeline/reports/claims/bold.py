@@ -1,4 +1,4 @@
-"""The numbers that a table prints in bold, and what each is read to be the best of."""
+"""The numbers that a table prints in bold, and the numbers that each should be the best of."""
 
 from __future__ import annotations
 

@@ -86,39 +86,40 @@ def slacks_of(condition: Condition) -> list[Slack]:
 
 
 def lower_bound(condition: Condition, estimate: Estimator, error: float) -> Any:
-    """Above the true margin with probability `error` at most."""
+    """A number that exceeds the true margin with probability `error` at most."""
     if isinstance(condition, Slack):
-        found = estimate(condition)
-        return condition.margin(found.total) - _reach(found, error)
+        estimated = estimate(condition)
+        return condition.margin(estimated.total) - _reach(estimated, error)
     share = error / (len(condition.parts) - condition.count + 1)
     return _kth(condition, [lower_bound(part, estimate, share) for part in condition.parts])
 
 
 def upper_bound(condition: Condition, estimate: Estimator, error: float) -> Any:
-    """Below the true margin with probability `error` at most.
+    """A number that is below the true margin with probability `error` at most.
 
     Of a tolerance this holds if it is wider than the standard error; at 0 it would be twice that.
     """
     import numpy as np
 
     if isinstance(condition, Slack):
-        found = estimate(condition)
+        estimated = estimate(condition)
+        reach = _reach(estimated, error)
         if condition.tolerance is None:
-            return found.total + _reach(found, error)
-        return condition.tolerance - np.maximum(abs(found.total) - _reach(found, error), 0.0)
+            return estimated.total + reach
+        return condition.tolerance - np.maximum(abs(estimated.total) - reach, 0.0)
     share = error / condition.count
     return _kth(condition, [upper_bound(part, estimate, share) for part in condition.parts])
 
 
-def _reach(found: Estimate, error: float) -> Any:
+def _reach(estimated: Estimate, error: float) -> Any:
     """How far a one-sided bound lies from the estimate (numbers or arrays)."""
     from scipy import stats
 
-    return found.standard_error * stats.t.ppf(1 - error, found.degrees_of_freedom)
+    return estimated.standard_error * stats.t.ppf(1 - error, estimated.degrees_of_freedom)
 
 
-def _kth(condition: AtLeast, found: list[Any]) -> Any:
+def _kth(condition: AtLeast, bounds: list[Any]) -> Any:
     """The `count`-th largest of the parts' numbers, or of each place of their arrays."""
     import numpy as np
 
-    return np.sort(np.stack(np.broadcast_arrays(*found)), axis=0)[len(found) - condition.count]
+    return np.sort(np.stack(np.broadcast_arrays(*bounds)), axis=0)[len(bounds) - condition.count]

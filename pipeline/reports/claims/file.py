@@ -24,7 +24,7 @@ from pipeline.spec.yaml_files import load_yaml
 
 
 class Place(Section):
-    """Where the source says it: a sentence by its count in its paragraph, or tables alone."""
+    """Where the source says it: the number of a sentence in its paragraph, or tables alone."""
 
     section: str | None = None  # "4.2", or abstract
     heading: str | None = None  # of the paragraph, where it has one

@@ -1,4 +1,4 @@
-"""Whether the paper's claims hold: on its own numbers, and on ours with what seeds scatter.
+"""Whether the paper's claims hold: on its own numbers, and on ours, given how far seeds scatter.
 
 The paper's numbers are taken as printed. Of ours a claim says something about the true means of its
 recipes, each averaged over all seeds, and one or a few seeds only estimate them. So its margin gets
@@ -18,7 +18,7 @@ from pipeline.errors import ResultError
 from pipeline.reports.claims.conditions import lower_bound, margin_of, upper_bound
 from pipeline.reports.claims.file import Claim
 from pipeline.reports.claims.predicates import Equal, Predicate
-from pipeline.reports.claims.spread import Measured, estimator
+from pipeline.reports.claims.spread import CellNumbers, estimator
 from pipeline.reports.model.claims import CellOfClaim, Claims, JudgedClaim, Judgement
 from pipeline.reports.model.report import Report, ReportedCell
 from pipeline.reports.verdict import Rules
@@ -62,7 +62,7 @@ class _Ours:
 
 
 def _at_another_scale(report: Report) -> list[ReportedCell]:
-    """The cells that are not measured at the published scale, on the published dataset."""
+    """The cells that are measured at another scale or on another dataset than published."""
     stand_ins = {data.published for data in report.datasets if data.stand_in}
     return [c for c in report.cells if not report.preset.judged or c.dataset in stand_ins]
 
@@ -114,15 +114,15 @@ def _on_ours(claim: Claim, ours: _Ours) -> Judgement:
     missing = [name for name in claim.cells if (c := cells.get(name)) is None or c.ours is None]
     if missing:
         return Judgement(status=PENDING, remark=_why_pending(missing, cells))
-    found = [cells[name] for name in claim.cells]
-    others = [cell.cell for cell in found if cell.source not in ("trained", "profiled")]
+    reported = [cells[name] for name in claim.cells]
+    others = [cell.cell for cell in reported if cell.source not in ("trained", "profiled")]
     if others:
         remark = f"not measured on weights that were trained here: {_shortened(others)}"
         return Judgement(status=NOT_COMPARABLE, remark=remark)
-    shared = _first_alike(found, _same_measurement)
+    shared = _first_alike(reported, _same_measurement)
     if shared and not isinstance(spec.predicate, Equal):
         return Judgement(status=NOT_COMPARABLE, remark=f"one run here: {' and '.join(shared)}")
-    return _judge(claim, spec.predicate, found, ours)
+    return _judge(claim, spec.predicate, reported, ours)
 
 
 def _judge(claim: Claim, predicate: Predicate, cells: list[ReportedCell], ours: _Ours) -> Judgement:
@@ -174,14 +174,14 @@ def status_of(predicate: Predicate, low: float, high: float) -> str:
     return FAILS if is_refuted(predicate, high) else INCONCLUSIVE
 
 
-def _measured(cell: ReportedCell, ours: _Ours) -> Measured:
+def _measured(cell: ReportedCell, ours: _Ours) -> CellNumbers:
     assert cell.ours is not None  # such claims are pending
     if cell.source == "profiled":
-        return Measured((cell.ours,), cell.ours, (), cell.cell, counted=True)
+        return CellNumbers((cell.ours,), cell.ours, (), cell.cell, counted=True)
     rule = None
     if ours.at_published_scale([cell.cell]):
         rule = ours.rules.of(str(cell.dataset), cell.metric)
-    return Measured(
+    return CellNumbers(
         tuple(run.value for run in cell.runs),
         cell.ours,
         tuple(run.weights_sha256 for run in cell.runs),
@@ -211,19 +211,19 @@ def _shortened(names: list[str], shown: int = 3) -> str:
 
 
 def _same_measurement(cell: ReportedCell) -> object:
-    """Equal where cells are one and the same number of one run, under several names."""
+    """A key that is equal for cells that are the same number of one run under several names."""
     return [(run.run, run.evaluation) for run in cell.runs] or cell.profile or cell.speed
 
 
 def _same_weights(cell: ReportedCell) -> object:
-    """Equal where different runs ended with the same weights, measured alike."""
+    """A key that is equal for runs that ended with the same weights, under the same evaluation."""
     return [(run.weights_sha256, run.evaluation) for run in cell.runs]
 
 
 def _first_alike(cells: list[ReportedCell], key: Callable[[ReportedCell], object]) -> list[str]:
-    """The first cells of one metric that share a key; nothing is shared by none."""
+    """The first cells of one metric that share a key; empty if none do."""
     groups: dict[str, list[str]] = {}
     for cell in cells:
-        if found := key(cell):
-            groups.setdefault(f"{found} {cell.metric}", []).append(cell.cell)
+        if shared := key(cell):
+            groups.setdefault(f"{shared} {cell.metric}", []).append(cell.cell)
     return next((names for names in groups.values() if len(names) > 1), [])

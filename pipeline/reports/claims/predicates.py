@@ -40,11 +40,11 @@ class _Predicate(Section):
 
     def references(self) -> list[tuple[str, str]]:
         """(key, name) of every number it names."""
-        found = []
+        names = []
         for key in REFERENCES:
             value = getattr(self, key, ())
-            found += [(key, name) for name in ((value,) if isinstance(value, str) else value)]
-        return found
+            names += [(key, name) for name in ((value,) if isinstance(value, str) else value)]
+        return names
 
 
 class Greater(_Predicate):
@@ -86,7 +86,7 @@ class Pairwise(_Paired):
 
 
 class Most(_Paired):
-    """The same in more than half of the pairs; the margin is that of the last pair needed."""
+    """As Pairwise, in more than half of the pairs; the margin is that of the last pair needed."""
 
     kind: Literal["most"]
 

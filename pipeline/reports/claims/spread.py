@@ -32,7 +32,7 @@ from pipeline.reports.verdict import Threshold, pooled_sd
 
 
 @dataclass(frozen=True)
-class Measured:
+class CellNumbers:
     """A cell's numbers, and what they share with others'."""
 
     values: Any  # one per seed (a number, or an array of them)
@@ -43,7 +43,7 @@ class Measured:
     counted: bool = False
 
 
-def estimator(measured: Mapping[str, Measured], correlation: float) -> Estimator:
+def estimator(measured: Mapping[str, CellNumbers], correlation: float) -> Estimator:
     """For slacks over these cells. correlation: of two protocols on the same weights."""
 
     def estimate(slack: Slack) -> Estimate:
@@ -68,18 +68,20 @@ def estimator(measured: Mapping[str, Measured], correlation: float) -> Estimator
     return estimate
 
 
-def _per_measurement(slack: Slack, cells: Mapping[str, Measured]) -> list[tuple[Measured, float]]:
-    """The slack's weight of each measurement that scatters; equal ones add up, perhaps to 0."""
-    found: dict[tuple[Any, ...], tuple[Measured, float]] = {}
+def _per_measurement(
+    slack: Slack, cells: Mapping[str, CellNumbers]
+) -> list[tuple[CellNumbers, float]]:
+    """The slack's weight of each measurement that scatters; those of one add up, perhaps to 0."""
+    measurements: dict[tuple[Any, ...], tuple[CellNumbers, float]] = {}
     for name, weight in slack.weights.items():
         cell = cells[name]
         if not cell.counted:
             key = (cell.weights, cell.protocol)
-            found[key] = (cell, found.get(key, (cell, 0.0))[1] + weight)
-    return [(cell, weight) for cell, weight in found.values() if abs(weight) > 1e-9]
+            measurements[key] = (cell, measurements.get(key, (cell, 0.0))[1] + weight)
+    return [(cell, weight) for cell, weight in measurements.values() if abs(weight) > 1e-9]
 
 
-def _prior(weights: list[tuple[Measured, float]], correlation: float) -> Threshold:
+def _prior(weights: list[tuple[CellNumbers, float]], correlation: float) -> Threshold:
     """Of the weighted sum of independent trainings; worth 0 degrees of freedom if none is known."""
     rules = [cell.rule for cell, _ in weights if cell.rule is not None]
     if len(rules) < len(weights):

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from tabulate import tabulate
 
-from pipeline.reports.model.figure import Figure as FigureReport
-from pipeline.reports.model.figure import FigureColumn, Numbers
+from pipeline.reports.model.figure import FigureColumn, FigureReport, Numbers
 from pipeline.results.made_by import commit_text
 
 
@@ -96,7 +95,7 @@ def _origins(content: FigureReport) -> str:
 
 
 def _commit(column: FigureColumn) -> str:
-    """Which trained, and which predicted where it is another."""
+    """The commit that trained, and the one that predicted if it is another."""
     trained, predicted = commit_text(column), column.predicted_by
     return f"{trained}; predicted by {commit_text(predicted)}" if predicted else trained
 

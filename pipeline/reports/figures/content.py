@@ -24,16 +24,16 @@ from pipeline.errors import ResultError
 from pipeline.experiments import Experiment
 from pipeline.experiments.figures import Figure
 from pipeline.reports.figures.predictions import Predictions, read_predictions
-from pipeline.reports.model.base import Scale
+from pipeline.reports.model.base import PresetSummary
 from pipeline.reports.model.figure import (
     ChosenImage,
     FigureColumn,
     FigureDataset,
+    FigureReport,
     Numbers,
     NumbersOfImage,
     WholeSplit,
 )
-from pipeline.reports.model.figure import Figure as FigureReport
 from pipeline.results.made_by import is_news, notes_of, reported
 from pipeline.results.schemas import MadeBy
 from pipeline.results.trained_on import trained_on
@@ -109,14 +109,14 @@ def build_figure(
             measured.append(NumbersOfImage(**dict(numbers), prediction_sha256=digest))
         share = _percent(float(shares[stem]))
         images.append(ChosenImage(image=stem, disagreement=share, columns=measured))
-    preset, used = experiment.preset, figure.dataset
+    preset, used, shows = experiment.preset, figure.dataset, experiment.preset.shows.strip()
     content = FigureReport(
         figure=figure.name,
         title=figure.spec.title,
         source=figure.spec.source,
         notes=[*figure.spec.notes, *notes_of(made for column in columns for made in column.made)],
         rule=RULE,
-        preset=Scale(name=experiment.preset_name, title=preset.title, shows=preset.shows.strip()),
+        preset=PresetSummary(name=experiment.preset_name, title=preset.title, shows=shows),
         dataset=FigureDataset(
             published=figure.published_dataset,
             used=used.name,
@@ -190,7 +190,7 @@ def _column(predictions: Predictions, root: Path) -> FigureColumn:
 
 
 def _predictor(predictions: Predictions) -> MadeBy | None:
-    """The code that predicted, where it is none of those that trained."""
+    """The code that predicted, if none of the runs was trained by it."""
     code = predictions.manifest.code  # not recorded by earlier versions
     news = code is not None and is_news(code, predictions.trained.codes)
     return reported(code) if news else None

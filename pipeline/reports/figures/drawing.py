@@ -20,7 +20,7 @@ from matplotlib.style import context
 
 from dmnet.data.voc2012 import palette
 from pipeline.reports.figures.content import Labels, Row
-from pipeline.reports.model.figure import Figure as FigureReport
+from pipeline.reports.model.figure import FigureReport
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -133,7 +133,7 @@ def _panels(row: Row, size: tuple[int, int], ignore_index: int) -> list[Pixels]:
 
 
 def _show(figure: Figure, panel: Pixels, left: float, bottom: float, height: int) -> None:
-    """Pixel for pixel, in a thin frame: ignored pixels are as white as the page."""
+    """Pixel for pixel, in a thin frame, as ignored pixels are as white as the page."""
     size = (panel.shape[1] / WIDTH, panel.shape[0] / height)
     axes = figure.add_axes((left, bottom, *size))
     axes.imshow(panel, aspect="auto", interpolation="nearest")

@@ -1,4 +1,4 @@
-"""Label maps that `python -m dmnet predict` left: read, checked against what was asked for."""
+"""Reads label maps that `python -m dmnet predict` wrote, and checks that they were asked for."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.escaping import one_line
 from pipeline.reports.html.cells import STATUSES, ShownCell, anchor_of, shown
 from pipeline.reports.html.plots import (
     Curve,
@@ -26,11 +27,10 @@ from pipeline.reports.html.plots import (
 from pipeline.reports.markdown.notes import notes_of
 from pipeline.reports.markdown.origins import sections_of, short_value
 from pipeline.reports.model.claims import Claims
-from pipeline.reports.model.report import Report, ReportedCell, Setting, is_cell
+from pipeline.reports.model.report import Report, ReportedCell, ReportedSetting, is_cell
 from pipeline.reports.numbers import interval_text, margin_text
 from pipeline.results.made_by import commit_text
 from pipeline.results.schemas import HistoryRow
-from pipeline.shown import one_line
 
 TEMPLATES = Path(__file__).parent / "templates"
 Histories = Mapping[str, list[HistoryRow]]  # by run
@@ -97,7 +97,7 @@ class _Table:
     report: Report
     cells: dict[str, ShownCell]  # by name, in reading order
     notes: list[str]
-    settings: list[tuple[str, list[Setting]]]  # by title
+    settings: list[tuple[str, list[ReportedSetting]]]  # by title
     curves: _Curves | None
 
 
@@ -146,8 +146,8 @@ def _curves(report: Report, histories: Histories) -> _Curves | None:
     for key, style in styles.items():
         rows = histories[key]
         losses.append(_curve(style, [(r.iteration, r.loss) for r in rows if r.loss is not None]))
-        found = [(r.iteration, 100 * r.val_miou) for r in rows if r.val_miou is not None]
-        scores.append(_curve(style, found))
+        points = [(r.iteration, 100 * r.val_miou) for r in rows if r.val_miou is not None]
+        scores.append(_curve(style, points))
     plots = []
     for name, label, curves in (
         ("loss", "training loss", losses),
@@ -192,11 +192,11 @@ def _scatters(reports: Mapping[str, Report]) -> list[_Scatter]:
     return [
         _Scatter(
             metric,
-            scatter_svg(f"scatter-{number}", [point for _, point in found]),
-            [(name, styles[name]) for name in dict.fromkeys(name for name, _ in found)],
-            len(found),
+            scatter_svg(f"scatter-{number}", [point for _, point in points]),
+            [(name, styles[name]) for name in dict.fromkeys(name for name, _ in points)],
+            len(points),
         )
-        for number, (metric, found) in enumerate(groups.items())
+        for number, (metric, points) in enumerate(groups.items())
     ]
 
 

@@ -128,7 +128,7 @@ def _axes(inches: tuple[float, float]) -> tuple[Any, Any]:
 
 
 def _svg(name: str, figure: Any, titles: dict[str, str] | None = None) -> str:
-    """Without what belongs to a file of its own: prologue, metadata, style sheet, size, names."""
+    """Without what only a file of its own needs: prologue, metadata, style sheet, size, names."""
     import matplotlib
 
     stream = io.StringIO()

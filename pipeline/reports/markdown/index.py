@@ -1,18 +1,18 @@
-"""`reports/index.md`: every report in one list, with how much of it is there."""
+"""`reports/index.md`: every report in one list, and how complete it is."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
 from pipeline.reports.markdown.tables import pipe_table
-from pipeline.reports.model.base import Scale
-from pipeline.reports.model.figure import Figure
+from pipeline.reports.model.base import PresetSummary
+from pipeline.reports.model.figure import FigureReport
 from pipeline.reports.model.report import Report
 from pipeline.reports.ranking import describe_agreement, rank_agreements
 
 
 def render_index(
-    reports: Mapping[str, Report], figures: Mapping[str, Figure], preset: Scale
+    reports: Mapping[str, Report], figures: Mapping[str, FigureReport], preset: PresetSummary
 ) -> str:
     """By name, in the order they shall stand."""
     rows = []
@@ -44,7 +44,7 @@ def _by_dataset(reports: Iterable[Report]) -> dict[str, list[Report]]:
 
 
 def _order(reports: list[Report]) -> str:
-    found = rank_agreements([cell for report in reports for cell in report.cells])
-    if len(found) == 1:
-        return describe_agreement(next(iter(found.values())))
-    return "; ".join(f"`{name}` {describe_agreement(entry)}" for name, entry in found.items())
+    agreements = rank_agreements([cell for report in reports for cell in report.cells])
+    if len(agreements) == 1:
+        return describe_agreement(next(iter(agreements.values())))
+    return "; ".join(f"`{name}` {describe_agreement(entry)}" for name, entry in agreements.items())

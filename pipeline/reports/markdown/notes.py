@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from pipeline.escaping import code, markdown
 from pipeline.reports.model.report import Report, ReportedCell
-from pipeline.shown import code, markdown
 
 
 def notes_of(report: Report, plain: Callable[[object], str] = markdown) -> list[str]:

@@ -5,17 +5,17 @@ from __future__ import annotations
 from pydantic import JsonValue
 
 from pipeline import paths
+from pipeline.escaping import code, markdown
 from pipeline.reports.markdown.tables import pipe_table
 from pipeline.reports.model.report import (
     Origin,
     ReleasedOfCell,
     Report,
     ReportedCell,
+    ReportedSetting,
     RunOfCell,
-    Setting,
 )
 from pipeline.reports.numbers import number_text, two_places
-from pipeline.shown import code, markdown
 
 
 def render_origins(report: Report) -> str:
@@ -59,10 +59,10 @@ SECTIONS: dict[Origin, str] = {
 }
 
 
-def sections_of(report: Report) -> list[tuple[str, list[Setting]]]:
+def sections_of(report: Report) -> list[tuple[str, list[ReportedSetting]]]:
     """(title, settings) of each origin that there is."""
-    found = [(title, report.settings.get(origin, [])) for origin, title in SECTIONS.items()]
-    return [(title, settings) for title, settings in found if settings]
+    sections = [(title, report.settings.get(origin, [])) for origin, title in SECTIONS.items()]
+    return [(title, settings) for title, settings in sections if settings]
 
 
 def render_settings(report: Report) -> str:

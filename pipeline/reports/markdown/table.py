@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pipeline.escaping import code, markdown
 from pipeline.reports.markdown.notes import notes_of, speed_columns
 from pipeline.reports.markdown.origins import render_origins, render_settings
 from pipeline.reports.markdown.tables import pipe_table
@@ -15,7 +16,6 @@ from pipeline.reports.model.report import Report, ReportedCell, Row
 from pipeline.reports.numbers import ours_text, published_text, two_places
 from pipeline.reports.ranking import describe_agreement
 from pipeline.results.made_by import commit_text
-from pipeline.shown import code, markdown
 
 
 def render_markdown(report: Report) -> str:
@@ -68,7 +68,7 @@ def _header(report: Report) -> str:
 
 
 def _measured_text(report: Report) -> str:
-    """Which cells, where it is not one code for all."""
+    """Which cells, if not all were measured by the same code."""
     codes = report.measured_by
     if len(codes) == 1:
         return commit_text(codes[0])

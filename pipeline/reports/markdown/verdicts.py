@@ -7,7 +7,7 @@ from collections import Counter
 from pipeline.reports.markdown.tables import pipe_table
 from pipeline.reports.model.report import Report, ReportedCell, Verdict
 from pipeline.reports.numbers import two_places
-from pipeline.reports.verdict import STATUSES
+from pipeline.reports.verdict import VERDICTS
 
 RULE = "docs/verdicts.md"
 
@@ -24,9 +24,10 @@ def verdict_of(cell: ReportedCell, report: Report) -> str:
 
 def count_verdicts(report: Report) -> str:
     """Such as "3 reproduced, 1 inconclusive; 2 without a result"."""
-    found = Counter(verdict_of(c, report) for c in report.cells if _is_judged(c, report))
-    counts = ", ".join(f"{found[status]} {status}" for status in STATUSES if found[status])
-    return "; ".join(filter(None, [counts, f"{found['']} without a result" if found[""] else ""]))
+    verdicts = Counter(verdict_of(c, report) for c in report.cells if _is_judged(c, report))
+    counts = ", ".join(f"{verdicts[status]} {status}" for status in VERDICTS if verdicts[status])
+    without = f"{verdicts['']} without a result" if verdicts[""] else ""
+    return "; ".join(filter(None, [counts, without]))
 
 
 def render_verdicts(report: Report) -> list[str]:

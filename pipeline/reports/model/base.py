@@ -20,15 +20,15 @@ class ReportPart(Part):
     lines: ClassVar[bool] = True
 
 
-class Scale(ReportPart):
-    """A preset, by what it says of itself."""
+class PresetSummary(ReportPart):
+    """A preset's own description."""
 
     name: Name
     title: str
     shows: str
 
 
-class Preset(Scale):
+class Preset(PresetSummary):
     judged: bool
 
 

@@ -28,7 +28,7 @@ class Machine(ReportPart):
 
 
 class Fidelity(ReportPart):
-    """As the tests leave it, and with what they cannot know."""
+    """What the tests recorded, and what they cannot know."""
 
     made: Machine
     comparisons: list[Comparison]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, JsonValue
 
-from pipeline.reports.model.base import Name, Number, ReportPart, Scale, is_empty
+from pipeline.reports.model.base import Name, Number, PresetSummary, ReportPart, is_empty
 from pipeline.results.schemas import Count, FileName, Key, MadeBy, Sha256
 
 
@@ -58,13 +58,13 @@ class WholeSplit(ReportPart):
     columns: list[Numbers]
 
 
-class Figure(ReportPart):
+class FigureReport(ReportPart):
     figure: Name
     title: str
     source: str
     notes: list[str]
     rule: str
-    preset: Scale
+    preset: PresetSummary
     dataset: FigureDataset
     classes: list[str]
     ignore_index: int

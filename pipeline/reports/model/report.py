@@ -9,7 +9,7 @@ from pydantic import Field, JsonValue, model_validator
 
 from pipeline.reports.model.base import Name, Number, Preset, ReportPart, Seeds, is_empty
 from pipeline.results.schemas import (
-    CellSource,
+    CellOutcome,
     Commit,
     Count,
     FileName,
@@ -27,7 +27,7 @@ BoldPlace = Annotated[tuple[Count, str], Field(strict=False)]  # index of the ro
 
 
 class Dataset(ReportPart):
-    """One in the place of a published one, and what predicting one class would score."""
+    """What stands for a published dataset, and the score of predicting one class everywhere."""
 
     published: Name
     used: Name
@@ -88,7 +88,7 @@ class Official(ReportPart):
     date: str
 
 
-class Failed(ReportPart):
+class FailedJob(ReportPart):
     log: str
     error: str
 
@@ -101,13 +101,13 @@ class ReportedCell(ReportPart):
     spread: Number | None
     difference: Number | None
     verdict: Verdict | None
-    source: CellSource
+    source: CellOutcome
     official: Official | None = None
     profile: Key | None
     speed: Key | None
     metric: str
     note: str | None
-    failed: Failed | None
+    failed: FailedJob | None
     released: ReleasedOfCell | None
     runs: list[RunOfCell]
 
@@ -153,7 +153,7 @@ class Agreement(ReportPart):
         return self
 
 
-class Setting(ReportPart):
+class ReportedSetting(ReportPart):
     key: str
     value: JsonValue
     source: str
@@ -178,7 +178,7 @@ class Report(ReportPart):
     measured_by: list[MeasuredBy] = Field([], exclude_if=is_empty)  # where it is not `code`
     columns: list[str]
     rows: list[Row]
-    settings: dict[Origin, list[Setting]]
+    settings: dict[Origin, list[ReportedSetting]]
     not_comparable: str | None
     bold: list[BoldPlace] = Field([], exclude_if=is_empty)
     notes: list[str]
@@ -227,10 +227,10 @@ class Report(ReportPart):
 
     @property
     def source_counts(self) -> str:
-        """How many cells there are of each source, such as "3 pending, 12 trained"."""
+        """How many cells there are of each outcome, such as "3 pending, 12 trained"."""
         counts = Counter(cell.source for cell in self.cells)
         return ", ".join(f"{count} {source}" for source, count in sorted(counts.items()))
 
     def lacking(self, *sources: str) -> list[str]:
-        """The cells of these sources."""
+        """The cells of these outcomes."""
         return [cell.cell for cell in self.cells if cell.source in sources]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from dmnet.flops import Cost
+from dmnet.flops import ModelCost
+from pipeline.cluster.estimates import Estimates
 from pipeline.cluster.limits import Disk, disk_needed, render_cluster_plan
-from pipeline.cluster.profile import Partition, Profile, read_partitions, time_limit
-from pipeline.cluster.requests import Requests
+from pipeline.cluster.profile import Partition, SiteProfile, read_partitions, time_limit
 from pipeline.errors import SpecError
 from pipeline.experiments import PARAMS, build_experiment
 from pipeline.spec.cards import Cards
@@ -28,16 +28,16 @@ def cluster(**minutes):
 def plan(partitions, seconds=None, tmp_path=None, **content):
     costs = Params(PARAMS).costs()
     experiment = build_experiment("paper", tables=["table5"])
-    requests = Requests.read(costs, on_gpu=True)
+    estimates = Estimates.read(costs, on_gpu=True)
     keys = list(experiment.runs)
     return render_cluster_plan(
         experiment,
-        Profile(content),
-        requests,
+        SiteProfile(content),
+        estimates,
         partitions,
         Cards(costs),
         seconds=dict.fromkeys(keys, 3600.0 if seconds is None else seconds),
-        costs=dict.fromkeys(keys, Cost(1, 50_000_000, 50_000_000)),
+        costs=dict.fromkeys(keys, ModelCost(1, 50_000_000, 50_000_000)),
         root=tmp_path,
     )
 
@@ -60,7 +60,7 @@ def test_time_limits(text, minutes):
 
 def test_a_later_profile_replaces_whole_keys_of_an_earlier_one(tmp_path):
     (tmp_path / "config.yaml").write_text("set-resources: {train: {runtime: 480}}\nretries: 9\n")
-    profile = Profile.read([PARAMS.parent / "profiles" / "slurm", tmp_path])
+    profile = SiteProfile.read([PARAMS.parent / "profiles" / "slurm", tmp_path])
     assert profile.minutes("train", own=1440) == 480
     assert profile.minutes("evaluate", own=70) == 70
     assert profile.minutes("prepare", own=None, attempt=2) == 120, "attempt * 60, of the first one"
@@ -69,7 +69,7 @@ def test_a_later_profile_replaces_whole_keys_of_an_earlier_one(tmp_path):
 
 def test_a_folder_without_a_profile_is_named(tmp_path):
     with pytest.raises(SpecError, match=f"--profile {tmp_path}: no config"):
-        Profile.read([tmp_path])
+        SiteProfile.read([tmp_path])
 
 
 def test_jobs_hours_and_disk_of_a_table(tmp_path):
@@ -134,7 +134,7 @@ def test_a_disk_that_is_too_small_is_told():
 
 
 def test_states_of_the_largest_runs_count_as_many_as_train_at_once(tmp_path):
-    costs = {"small": Cost(1, 10, 10), "large": Cost(1, 1000, 1000)}
+    costs = {"small": ModelCost(1, 10, 10), "large": ModelCost(1, 1000, 1000)}
     assert disk_needed(costs, 1, tmp_path).at_once == 3 * 4 * 2000
 
 

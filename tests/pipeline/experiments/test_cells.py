@@ -24,7 +24,7 @@ def digest(preset: str, source: str, seeds: int) -> str:
     To be written anew (`python -m tests.pipeline.experiments.test_cells`) when a revision in
     `dmnet/config/jobs.py` is raised or `params/` gets other cells.
     """
-    experiment = build_experiment(preset, seeds, params=PARAMETERS, source=source)
+    experiment = build_experiment(preset, seeds, params=PARAMETERS, weights_source=source)
     lines = [f"{cell.id} {' '.join(cell.inputs)}" for cell in experiment.cells]
     for job in (*experiment.runs.values(), *experiment.releases.values()):
         lines.append(f"{job.key} {' '.join(job.cells)}")
@@ -52,7 +52,7 @@ EVALUATED = {
 
 @pytest.mark.parametrize("source", EVALUATED)
 def test_the_kinds_of_cells(source):
-    cells = build_experiment("paper", params=PARAMETERS, source=source).cells
+    cells = build_experiment("paper", params=PARAMETERS, weights_source=source).cells
     kinds = Counter(type(cell).__name__ for cell in cells)
     assert kinds == EVALUATED[source] | {"TimedCell": 36, "CountedCell": 6}
     folders = Counter(evaluation.folder for cell in cells for evaluation in cell.measured)

@@ -21,7 +21,7 @@ from pipeline.reports.figures.caption import render_caption
 from pipeline.reports.figures.content import build_figure, choose, disagreement
 from pipeline.reports.figures.drawing import colour_labels, draw_figure, legend_of
 from pipeline.reports.markdown.index import render_index
-from pipeline.reports.model.base import Scale
+from pipeline.reports.model.base import PresetSummary
 
 FIGURE = """\
 title: Figure 7. A toy
@@ -32,7 +32,7 @@ columns:
 images: 2
 """
 IGNORED = 255
-FULL = Scale(name="full", title="Full", shows="Everything.")
+FULL = PresetSummary(name="full", title="Full", shows="Everything.")
 # Of 4x2 pixels each: the truth, and what `wide` and `quick` predict.
 TRUTH = {
     "a": [0, 0, 0, 0, 1, 1, 1, 1],

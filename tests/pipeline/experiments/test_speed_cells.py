@@ -137,7 +137,7 @@ def test_a_foreign_measurement_is_refused(measured, tmp_path):
 def test_a_measurement_without_a_result_is_pending_or_failed(zoo, tmp_path):
     experiment = zoo()
     cell = experiment.cells[0]
-    assert read_cell(cell, experiment, tmp_path).source == "pending"
+    assert read_cell(cell, experiment, tmp_path).outcome == "pending"
     mark = tmp_path / "logs" / "speed" / f"{cell.job.key}.failed.json"
     assert failure_of(cell, experiment, tmp_path) is None
     assert not mark.exists()

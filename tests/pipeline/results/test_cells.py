@@ -24,7 +24,7 @@ def cell(build):
 
 def test_nothing_is_pending(cell, read):
     result = read(cell)
-    assert (result.source, result.ours, result.spread, result.difference) == (
+    assert (result.outcome, result.ours, result.spread, result.difference) == (
         *("pending", None, None),
         None,
     )
@@ -33,7 +33,7 @@ def test_nothing_is_pending(cell, read):
 def test_a_measured_value_is_in_percent_with_two_places(cell, finish, read):
     finish(cell.evaluations[0], 0.712349)
     result = read(cell)
-    assert (result.source, result.ours, result.spread) == ("trained", 71.23, None)
+    assert (result.outcome, result.ours, result.spread) == ("trained", 71.23, None)
     assert result.difference == 1.23, "of the numbers as printed: 71.23 - 70.00"
 
 
@@ -50,7 +50,7 @@ def test_a_cell_is_pending_until_its_last_seed(build, finish, read):
     cell = build(seeds=2).cells_of("toy")[0]
     finish(cell.evaluations[0], 0.7)
     result = read(cell)
-    assert (result.source, result.ours) == ("pending", None)
+    assert (result.outcome, result.ours) == ("pending", None)
 
 
 def test_no_difference_without_a_published_value(build, finish, read):

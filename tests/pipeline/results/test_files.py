@@ -9,7 +9,7 @@ import pytest
 
 from dmnet.errors import DMNetError
 from pipeline.errors import ResultError
-from pipeline.inspection.stale import moved_on
+from pipeline.inspection.stale import changes_since
 from pipeline.inspection.status import render_status
 from pipeline.reports.build import build_report
 from pipeline.reports.markdown.table import render_markdown
@@ -80,7 +80,7 @@ def test_a_commit_is_never_an_option_of_git(report, tmp_path, monkeypatch):
     (tmp_path / "precious").write_text("precious")
     code = MadeBy.model_construct(commit="--output=precious", modified=False)
     report = report.model_copy(update={"code": [code]})
-    assert "no commit --output=pre" in " ".join(moved_on(report, tmp_path))
+    assert "no commit --output=pre" in " ".join(changes_since(report, tmp_path))
     assert (tmp_path / "precious").read_text() == "precious"
 
 
@@ -97,7 +97,7 @@ def test_another_repository_in_the_environment_is_not_asked(report, tmp_path, mo
     code = MadeBy(commit=found.stdout.strip(), modified=False)
     report = report.model_copy(update={"code": [code]})
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "other" / ".git"))
-    told = moved_on(report, tmp_path)
+    told = changes_since(report, tmp_path)
     assert not [line for line in told if "no commit" in line or line.startswith("dmnet/")]
 
 

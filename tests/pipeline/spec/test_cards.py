@@ -8,8 +8,8 @@ from dmnet.errors import DMNetError
 from dmnet.flops import training_cost
 from pipeline.cluster import card_plan
 from pipeline.cluster.card_plan import find_card, memory_warnings
-from pipeline.cluster.profile import Partition, Profile
-from pipeline.cluster.requests import Requests
+from pipeline.cluster.estimates import Estimates
+from pipeline.cluster.profile import Partition, SiteProfile
 from pipeline.errors import SpecError
 from pipeline.experiments import PARAMS, build_experiment
 from pipeline.spec.cards import Cards
@@ -51,13 +51,14 @@ def test_every_card_says_where_its_speed_is_from_and_what_it_runs():
 
 def test_who_decides_on_the_card(monkeypatch):
     slurm = {"gpu": Partition("gpu", None, True, True, frozenset(["h100", "tesla_v100"]))}
-    profile = Profile({"set-resources": {"train": {"gpu_model": "nvidia_a100_80gb"}}})
+    profile = SiteProfile({"set-resources": {"train": {"gpu_model": "nvidia_a100_80gb"}}})
     monkeypatch.setattr(card_plan, "gpus_of_this_machine", lambda: frozenset(["NVIDIA L40S"]))
     assert find_card(CARDS, "h100", profile, slurm).card.name == "h100"
     assert find_card(CARDS, None, profile, slurm).card.memory_gib == 80
-    assert find_card(CARDS, None, Profile({}), slurm).card.name == "v100"  # where it may land
+    anywhere = SiteProfile({})
+    assert find_card(CARDS, None, anywhere, slurm).card.name == "v100"  # where it may land
     assert find_card(CARDS, None, None, None).card.name == "l40s"
-    unknown = find_card(CARDS, None, Profile({}), None)
+    unknown = find_card(CARDS, None, anywhere, None)
     assert (unknown.card.name, unknown.said, unknown.unlisted) == ("v100", None, None)
     monkeypatch.setattr(card_plan, "gpus_of_this_machine", lambda: frozenset(["NVIDIA X1"]))
     assert find_card(CARDS, None, None, None).unlisted == "NVIDIA X1"
@@ -91,4 +92,4 @@ def test_a_training_that_does_not_fit_gets_a_division_that_changes_no_result():
 def test_a_wrong_card_is_named():
     usual = COSTS.model_copy(update={"gpu": "v10"})
     with pytest.raises(SpecError, match=r"card 'v10': not in params/costs.yaml, `cards` \(it has "):
-        Requests.read(usual, on_gpu=True)
+        Estimates.read(usual, on_gpu=True)

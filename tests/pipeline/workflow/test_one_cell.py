@@ -37,7 +37,7 @@ def answers(study, experiment):
     jobs, inputs = study.jobs, study.inputs
     for key in experiment.runs:  # with the parents of fine-tuned runs
         yield jobs.run(key).cells
-        yield study.resources.requests.training_minutes(jobs.run(key).job.run, 2)
+        yield study.resources.estimates.training_minutes(jobs.run(key).job.run, 2)
         yield inputs.of_training(key, ancient)
     for key, name in experiment.evaluations:
         yield jobs.evaluation_json(key, name)

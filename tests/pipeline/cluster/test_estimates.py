@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dmnet.flops import training_cost
-from pipeline.cluster.requests import Requests
+from pipeline.cluster.estimates import Estimates
 from pipeline.experiments import PARAMS, build_experiment
 from pipeline.spec.params import Params
 
@@ -31,22 +31,22 @@ def runs(preset):
 def test_the_bound_is_above_the_counted_arithmetic_and_within_three_times(preset):
     """Not at `mini`: there the bound is up to 4.3 times the count."""
     experiment, some = runs(preset)
-    requests = Requests.read(COSTS, experiment.preset.gpus > 0)
+    estimates = Estimates.read(COSTS, experiment.preset.gpus > 0)
     for run in some:
         flops = training_cost(run.model, run.data.classes, *run.recipe.crop_size).flops
-        iteration = 3 * flops * run.recipe.batch_size / requests.device.flops_per_second
-        counted = run.recipe.iterations * (iteration + requests.device.fixed_seconds)
-        bound = requests.training_seconds(run)
+        iteration = 3 * flops * run.recipe.batch_size / estimates.device.flops_per_second
+        counted = run.recipe.iterations * (iteration + estimates.device.fixed_seconds)
+        bound = estimates.training_seconds(run)
         assert counted < bound < 3 * counted, run.model
 
 
 def test_every_attempt_asks_for_more_until_a_day():
     experiment, (run, *_) = runs("mini")
-    requests = Requests.read(COSTS, on_gpu=False)
+    estimates = Estimates.read(COSTS, on_gpu=False)
     execution = experiment.preset.execution
-    assert requests.training_minutes(run, 1) < requests.training_minutes(run, 2)
-    assert 2 * requests.memory_mb(execution, 1) == requests.memory_mb(execution, 2)
-    assert 2 * requests.released_minutes(1) == requests.released_minutes(2)
+    assert estimates.training_minutes(run, 1) < estimates.training_minutes(run, 2)
+    assert 2 * estimates.memory_mb(execution, 1) == estimates.memory_mb(execution, 2)
+    assert 2 * estimates.released_minutes(1) == estimates.released_minutes(2)
     experiment, (run, *_) = runs("paper")
-    requests = Requests.read(COSTS, on_gpu=True)
-    assert requests.training_minutes(run, 9) == COSTS.requests.minutes_at_most
+    estimates = Estimates.read(COSTS, on_gpu=True)
+    assert estimates.training_minutes(run, 9) == COSTS.requests.minutes_at_most

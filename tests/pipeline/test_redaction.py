@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.passwords import place_of, without_secrets
+from pipeline.redaction import place_of, without_secrets
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.shown import code, markdown, one_line
+from pipeline.escaping import code, markdown, one_line
 
 
 def test_a_reason_is_one_short_line():

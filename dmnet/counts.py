@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from dmnet.backbones import build_backbone
-from dmnet.config import ProfileConfig, content_hash
+from dmnet.config import CountConfig, content_hash
 from dmnet.errors import ConfigError
 from dmnet.heads import build_head
 from dmnet.heads.multi_branch import MultiBranchHead
@@ -22,10 +22,10 @@ from dmnet.private.counting import CountFlops
 from dmnet.provenance import code_begun, code_ended
 
 
-def count(config: ProfileConfig) -> dict[str, Any]:
-    """JSON-ready: what `profile_branches` counts, of which configuration, by which code."""
+def count(config: CountConfig) -> dict[str, Any]:
+    """JSON-ready: what `count_branches` counts, of which configuration, by which code."""
     code = code_begun(package=True)
-    counts = profile_branches(config)
+    counts = count_branches(config)
     return {
         "profile": content_hash(config)[:16],
         "config": config.model_dump(mode="json"),
@@ -34,7 +34,7 @@ def count(config: ProfileConfig) -> dict[str, Any]:
     }
 
 
-def profile_branches(config: ProfileConfig) -> dict[str, int]:
+def count_branches(config: CountConfig) -> dict[str, int]:
     """Integers: `convolution_weights` (no bias), `parameters` (all of them), `macs`.
 
     Raises ConfigError for a head without branches.

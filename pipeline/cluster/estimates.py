@@ -22,7 +22,7 @@ PUBLISHED_WIDTH, PUBLISHED_STRIDE = 64, 8
 
 
 @dataclass(frozen=True)
-class Requests:
+class Estimates:
     """For jobs on one kind of device."""
 
     costs: CostsFile
@@ -30,14 +30,14 @@ class Requests:
     base_mb: int
 
     @classmethod
-    def read(cls, costs: CostsFile, on_gpu: bool) -> Requests:
+    def read(cls, costs: CostsFile, on_gpu: bool) -> Estimates:
         """Raises SpecError where the file does not have the GPU that it reckons with."""
         if on_gpu:
             return cls(costs, Cards(costs).usual.spec, costs.requests.gpu_base_mb)
         return cls(costs, costs.cpu, costs.requests.cpu_base_mb)
 
     def training_seconds(self, run: RunConfig) -> float:
-        """An estimate from above, without the margin."""
+        """An upper estimate, without the margin."""
         recipe, backbone = run.recipe, run.model.backbone
         if backbone.name == "resnet":
             kind, coarser = f"resnet{backbone.depth}", backbone.output_stride / PUBLISHED_STRIDE

@@ -1,7 +1,7 @@
-"""Text from files where it is shown: in a terminal, on one line, in Markdown.
+"""Makes text from files safe to show: in a terminal, on one line, in Markdown.
 
-What a result, a log or a label says was written by somebody else. Each of these takes any text and
-gives one that means only itself where it stands; HTML is escaped by the page's templates.
+Somebody else may have written what a result, a log or a label says. Each of these functions takes
+any text and returns one without markup or control characters; the page's templates escape HTML.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ def one_line(text: object, most: int = LINE) -> str:
 
 
 def words(text: object) -> str:
-    """What means only itself in Markdown, HTML and a terminal alike, as all else is left out."""
+    """Only what has no meaning in Markdown, HTML or a terminal; all else is left out."""
     return _NO_WORDS.sub(" ", str(text))[:300]
 
 
 def markdown(text: object) -> str:
     """Plain text in a paragraph or a table's cell: no markup, link, image, HTML or new cell."""
-    return _MARKDOWN.sub(lambda found: _ENTITIES.get(found[0], f"\\{found[0]}"), one_line(text))
+    return _MARKDOWN.sub(lambda match: _ENTITIES.get(match[0], f"\\{match[0]}"), one_line(text))
 
 
 def code(text: object) -> str:

@@ -50,25 +50,25 @@ def without_secrets(text: str, address: str = "") -> str:
 
 
 def _of_address(address: str) -> set[str]:
-    """Everything in it but scheme, server and short words, as it is written and as it is meant."""
+    """All but scheme, server and short words, as it stands there and with %xx decoded."""
     try:
         parts = urlsplit(address)
     except ValueError:
         return {address} - {""}
     words = [parts.username or "", parts.path, *parts.path.split("/"), parts.query, parts.fragment]
     words += re.split(r"[&;=]", parts.query)
-    found = {word for word in words if len(word) >= SHORT} | {parts.password or ""}
+    secrets = {word for word in words if len(word) >= SHORT} | {parts.password or ""}
     if parts.scheme in ("sqlite", "file"):
-        found -= {parts.path, *parts.path.split("/")}
-    return (found | {unquote(word) for word in found}) - {""}
+        secrets -= {parts.path, *parts.path.split("/")}
+    return (secrets | {unquote(word) for word in secrets}) - {""}
 
 
 def _of_environment() -> set[str]:
-    found = {
+    secrets = {
         value
         for name, value in os.environ.items()
         if value and (name in VARIABLES or (VARIABLE.search(name) and len(value) >= SHORT))
     }
     # Passwords of proxies and databases, whose addresses stand in variables of any name.
     users = (re.search(r"[^\s/@:]*:([^\s/@]{4,})@", value) for value in os.environ.values())
-    return found | {user[1] for user in users if user}
+    return secrets | {user[1] for user in users if user}
