@@ -9,14 +9,7 @@ import sys
 from dmnet.clone import require_own_clone
 from dmnet.commands import COMMANDS
 from dmnet.commands.command import Command
-from dmnet.errors import (
-    LOST_CONTACT,
-    TO_BE_CONTINUED,
-    DMNetError,
-    LostContactError,
-    OutOfTimeError,
-    ProcessesError,
-)
+from dmnet.errors import DMNetError
 from dmnet.private.collector import uncollected
 from dmnet.private.memory import keep_large_blocks
 from dmnet.provenance import code_at_start
@@ -65,22 +58,10 @@ def _run(command: Command, arguments: argparse.Namespace) -> int:
     try:
         require_own_clone()
         command.action(arguments)
-    except OutOfTimeError as error:
-        if first:
-            print(error_line(error, "stopped: "), file=sys.stderr)
-        return TO_BE_CONTINUED
-    except LostContactError as error:
-        # No `error:`, which is for the process that ended first.
-        print(error_line(error, ""), file=sys.stderr)
-        return LOST_CONTACT
-    except ProcessesError as error:
-        if error.message:
-            print(error_line(error.message), file=sys.stderr)
-        return error.status
     except DMNetError as error:
-        if first or not error.common:
-            print(error_line(error), file=sys.stderr)
-        return 1
+        if str(error) and (first or not error.common):
+            print(error_line(error, error.prefix), file=sys.stderr)
+        return error.status
     return 0
 
 

@@ -23,22 +23,9 @@ from dmnet.provenance import code_begun, code_ended
 
 
 def count(config: CountConfig) -> dict[str, Any]:
-    """JSON-ready: what `count_branches` counts, of which configuration, by which code."""
+    """JSON-ready: `convolution_weights` (no bias), `parameters` (all of them), `macs`, of which
+    configuration, by which code. Raises ConfigError for a head without branches."""
     code = code_begun(package=True)
-    counts = count_branches(config)
-    return {
-        "profile": content_hash(config)[:16],
-        "config": config.model_dump(mode="json"),
-        **counts,
-        "code": code_ended(code),
-    }
-
-
-def count_branches(config: CountConfig) -> dict[str, int]:
-    """Integers: `convolution_weights` (no bias), `parameters` (all of them), `macs`.
-
-    Raises ConfigError for a head without branches.
-    """
     with torch.device("meta"):
         backbone = build_backbone(config.model.backbone).eval()
         head = build_head(config.model.head, backbone.channels, classes=2).eval()
@@ -51,7 +38,10 @@ def count_branches(config: CountConfig) -> dict[str, int]:
                 branch(x, context)
     convolutions = [m for m in head.branches.modules() if isinstance(m, nn.Conv2d)]
     return {
+        "profile": content_hash(config)[:16],
+        "config": config.model_dump(mode="json"),
         "convolution_weights": sum(conv.weight.numel() for conv in convolutions),
         "parameters": sum(parameter.numel() for parameter in head.branches.parameters()),
         "macs": counter.flops // 2,
+        "code": code_ended(code),
     }

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from dmnet.config.jobs import Device
 from dmnet.errors import DeviceError, RunError
-from dmnet.gpus import OLDER, WHEELS, driver, gpus_here, oldest_driver, runs_on
+from dmnet.gpus import OLDER, driver, gpus_here, oldest_driver, runs_on
 from dmnet.provenance import device_name
 
 CPU = torch.device("cpu")
@@ -30,7 +30,12 @@ def pick_device(wanted: Device = "auto", local_rank: int | None = None) -> torch
     if wanted == "cpu":
         return CPU
     if torch.cuda.is_available():
-        _require_enough(local_rank)
+        gpus = torch.cuda.device_count()
+        if local_rank is not None and (asked := int(os.environ["LOCAL_WORLD_SIZE"])) > gpus:
+            raise DeviceError(
+                f"execution.processes: {asked} on this machine, but it has {gpus} GPU(s), one for "
+                "each; lower it, or ask for more GPUs"
+            )
         if fault := _fault_of(local_rank or 0):
             alone = local_rank is not None
             raise DeviceError(f"execution.device {wanted}: {fault}; {ON_THE_CPU}", not alone)
@@ -56,17 +61,6 @@ def device_memory(device: torch.device) -> int | None:
     return torch.cuda.get_device_properties(device).total_memory
 
 
-def _require_enough(local_rank: int | None) -> None:
-    if local_rank is None:
-        return
-    processes, gpus = int(os.environ["LOCAL_WORLD_SIZE"]), torch.cuda.device_count()
-    if processes > gpus:
-        raise DeviceError(
-            f"execution.processes: {processes} on this machine, but it has {gpus} GPU(s), one for "
-            "each; lower it, or ask for more GPUs"
-        )
-
-
 def _fault_of(number: int) -> str | None:
     """What keeps PyTorch from computing on the GPU of this number."""
     name = torch.cuda.get_device_name(number)
@@ -74,9 +68,11 @@ def _fault_of(number: int) -> str | None:
     built = _architectures("sm_")
     compiled_there = [own for own in _architectures("compute_") if float(own) <= float(card)]
     if torch.version.cuda and built and not (compiled_there or runs_on(built, card)):
+        older = runs_on(WHEELS[OLDER].architectures, card)
+        remedy = "install requirements-cu126.lock" if older else "no wheel of this PyTorch has any"
         return (
             f"PyTorch {torch.__version__} has no code for {name} (compute capability {card}; it "
-            f"has {', '.join(built)}); {_remedy(card)}"
+            f"has {', '.join(built)}); {remedy} (docs/gpu.md)"
         )
     try:
         torch.ones(1, device=torch.device("cuda", number)).add(1).cpu()
@@ -91,12 +87,6 @@ def _architectures(kind: str) -> list[str]:
     targets = [arch.rstrip("af") for arch in torch.cuda.get_arch_list() if arch.startswith(kind)]
     numbers = [arch.removeprefix(kind) for arch in targets]
     return [f"{number[:-1]}.{number[-1]}" for number in numbers]
-
-
-def _remedy(card: str) -> str:
-    if runs_on(WHEELS[OLDER].architectures, card):
-        return "install requirements-cu126.lock (docs/gpu.md)"
-    return "no wheel of this PyTorch has any (docs/gpu.md)"
 
 
 def _why_unavailable() -> str:

@@ -1,16 +1,5 @@
 """Errors a user can act on.
 
-    DMNetError
-    ├── ConfigError      a configuration value is unknown, missing or out of range
-    ├── DataError        a dataset file is missing, damaged, or not what its format says
-    ├── DeviceError      the GPU that is asked for, or there, cannot be used
-    ├── CheckpointError  a weights or state file is damaged, foreign, or does not fit
-    ├── RunError         a run cannot go on (locked, no space, read-only folder)
-    │   └── DivergedError   its loss or a weight is NaN or infinite
-    ├── OutOfTimeError   not a failure: the allocation ends, the state is saved (exit 75)
-    ├── ProcessesError   one of several processes failed; says which and how
-    └── LostContactError another process of the run ended, and says why itself (exit 76)
-
 Each message is one line: the file, the key or item, what was expected, what to do.
 """
 
@@ -21,8 +10,10 @@ LOST_CONTACT = 76
 
 
 class DMNetError(Exception):
-    """Base of every error that the command line prints as one line with exit code 1."""
+    """Base of every error that the command line prints as one line, and ends with."""
 
+    status = 1
+    prefix = "error: "  # of the line
     common = False  # whether every process of a run raises it, so that one line is enough
 
 
@@ -60,6 +51,7 @@ class DivergedError(RunError):
 class OutOfTimeError(DMNetError):
     """The allocation ends soon; the run's state is saved and the same command goes on."""
 
+    status, prefix = TO_BE_CONTINUED, "stopped: "
     common = True
 
 
@@ -73,3 +65,5 @@ class ProcessesError(DMNetError):
 
 class LostContactError(DMNetError):
     """One of several processes finds the others gone."""
+
+    status, prefix = LOST_CONTACT, ""  # no `error:`, which is for the process that ended first

@@ -20,8 +20,11 @@ def is_asked_for(x: Tensor) -> bool:
 
 def resized(x: Tensor, size: tuple[int, int], align_corners: bool) -> Tensor:
     """(n, c, h, w) -> (n, c, *size): bilinear, as `F.interpolate` but for rounding."""
-    sides = zip(x.shape[-2:], size, strict=True)
-    return _products(x, *(_interpolation(*side, align_corners) for side in sides))
+    lines = (
+        F.interpolate(torch.eye(source)[None], target, mode="linear", align_corners=align_corners)
+        for source, target in zip(x.shape[-2:], size, strict=True)
+    )
+    return _products(x, *(line[0].T for line in lines))
 
 
 def average_pooled(x: Tensor, size: int) -> Tensor:
@@ -38,14 +41,6 @@ def _products(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     with torch.autocast(x.device.type, enabled=False):
         left, right = (upload(side.to(kind), x.device) for side in (rows, columns))
         return (left @ (x.to(kind).contiguous() @ right.T)).to(x.dtype)
-
-
-def _interpolation(size: int, target: int, align_corners: bool) -> Tensor:
-    every_unit_vector = torch.eye(size)[None]
-    lines = F.interpolate(
-        every_unit_vector, size=target, mode="linear", align_corners=align_corners
-    )
-    return lines[0].T
 
 
 def _bins(size: int, target: int) -> Tensor:

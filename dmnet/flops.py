@@ -7,11 +7,12 @@ with hundreds of heads has few backbones, and building those is what takes the t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from dmnet.backbones import build_backbone
 from dmnet.config import BackboneConfig, HeadConfig, ModelConfig
@@ -51,12 +52,10 @@ def training_cost(model: ModelConfig, classes: int, height: int, width: int) -> 
 @cache
 def _backbone(config: BackboneConfig, height: int, width: int) -> _Backbone:
     with torch.device("meta"):
-        network = without_normalisation(build_backbone(config).train())
-        kept = Kept(network)
-        with CountFlops() as counter, kept:
-            features = network(torch.empty(1, 3, height, width))
+        network = build_backbone(config)
+        features, cost = _counted(network, torch.empty(1, 3, height, width))
     shapes = tuple(tuple(feature.shape) for feature in features)
-    return _Backbone(_cost(network, counter, kept), tuple(network.channels), shapes)
+    return _Backbone(cost, tuple(network.channels), shapes)
 
 
 @cache
@@ -64,15 +63,16 @@ def _head(
     config: HeadConfig, channels: tuple[int, ...], features: tuple[Shape, ...], classes: int
 ) -> ModelCost:
     with torch.device("meta"):
-        network = without_normalisation(build_head(config, channels, classes).train())
-        kept = Kept(network)
-        with CountFlops() as counter, kept:
-            # The backbone's, which are learned, too.
-            network([torch.empty(shape, requires_grad=True) for shape in features])
-    return _cost(network, counter, kept)
+        # The backbone's features, which are learned, too.
+        given = [torch.empty(shape, requires_grad=True) for shape in features]
+        return _counted(build_head(config, channels, classes), given)[1]
 
 
-def _cost(network: nn.Module, counter: CountFlops, kept: Kept) -> ModelCost:
+def _counted(network: nn.Module, given: object) -> tuple[Sequence[Tensor], ModelCost]:
+    """What it makes of its input in training, and at what cost."""
+    kept = Kept(without_normalisation(network.train()))
+    with CountFlops() as counter, kept:
+        found = network(given)
     parameters = sum(parameter.numel() for parameter in network.parameters())
     statistics = sum(buffer.numel() for buffer in network.buffers())
-    return ModelCost(counter.flops, parameters + statistics, parameters, kept.bytes)
+    return found, ModelCost(counter.flops, parameters + statistics, parameters, kept.bytes)

@@ -46,16 +46,8 @@ class ConvBn(nn.Sequential):
 class ConvBnRelu(ConvBn):
     """`ConvBn` followed by ReLU."""
 
-    def __init__(
-        self,
-        inputs: int,
-        outputs: int,
-        kernel_size: int = 1,
-        dilation: int = 1,
-        groups: int = 1,
-        stride: int = 1,
-    ) -> None:
-        super().__init__(inputs, outputs, kernel_size, dilation, groups, stride)
+    def __init__(self, *sizes: int, **settings: int) -> None:
+        super().__init__(*sizes, **settings)
         self.add_module("relu", nn.ReLU(inplace=True))
 
 

@@ -26,6 +26,13 @@ class Losses(NamedTuple):
     auxiliary: Tensor | None
     auxiliary_heads: dict[str, Tensor]
 
+    @classmethod
+    def of(cls, main: Tensor, heads: dict[str, Tensor]) -> Losses:
+        if not heads:
+            return cls(main, main, None, {})
+        auxiliary = torch.stack(list(heads.values())).sum()
+        return cls(main + auxiliary, main, auxiliary, heads)
+
 
 class Shares(NamedTuple):
     """Where images lie in several parts of a batch, each averaged by itself, or are a piece of one.
@@ -97,12 +104,9 @@ def segmentation_losses(
     """The losses of the head and of every auxiliary head; `ohem` applies to each by itself."""
     align = model.config.align_corners
     main = pixel_cross_entropy(logits.main, labels, ignore_index, align, average, ohem, shares)
-    if not logits.auxiliary:
-        return Losses(main, main, None, {})
     weighted = {
         name: pixel_cross_entropy(scores, labels, ignore_index, align, average, ohem, shares)
         * model.config.auxiliary[name].weight
         for name, scores in logits.auxiliary.items()
     }
-    auxiliary = torch.stack(list(weighted.values())).sum()
-    return Losses(main + auxiliary, main, auxiliary, weighted)
+    return Losses.of(main, weighted)

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import argparse
 import logging
+from functools import partial
 
 from dmnet.commands.command import Command, add_config_and_output, read_argument
 from dmnet.config import CountConfig, SpeedConfig, parse
 from dmnet.files import write_json
-
-
-def _profile_options(parser: argparse.ArgumentParser) -> None:
-    add_config_and_output(parser, "CountConfig")
 
 
 def _profile(arguments: argparse.Namespace) -> None:
@@ -19,10 +16,6 @@ def _profile(arguments: argparse.Namespace) -> None:
 
     config = parse(CountConfig, read_argument(arguments.config), "--config")
     write_json(arguments.output, count(config))
-
-
-def _speed_options(parser: argparse.ArgumentParser) -> None:
-    add_config_and_output(parser, "SpeedConfig")
 
 
 def _speed(arguments: argparse.Namespace) -> None:
@@ -41,8 +34,13 @@ def _speed(arguments: argparse.Namespace) -> None:
 PROFILE = Command(
     "profile",
     "count a multi-scale module's cost",
-    _profile_options,
+    partial(add_config_and_output, schema="ProfileConfig"),
     _profile,
     records="package",
 )
-SPEED = Command("speed", "measure inference speed and training memory", _speed_options, _speed)
+SPEED = Command(
+    "speed",
+    "measure inference speed and training memory",
+    partial(add_config_and_output, schema="SpeedConfig"),
+    _speed,
+)

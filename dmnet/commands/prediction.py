@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+from functools import partial
 from pathlib import Path
 
 from dmnet.commands.command import Command, read_argument
@@ -16,10 +17,6 @@ def _add_run(parser: argparse.ArgumentParser, output: str) -> None:
     parser.add_argument("--config", required=True, help="EvaluationConfig: JSON or its file")
     parser.add_argument("--data", type=Path, required=True, help="data/<name>, prepared")
     parser.add_argument("--output", type=Path, required=True, help=output)
-
-
-def _evaluate_options(parser: argparse.ArgumentParser) -> None:
-    _add_run(parser, "metrics.json to write")
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
@@ -76,7 +73,11 @@ def _too_little_memory(arguments: argparse.Namespace) -> str:
 
 
 EVALUATE = Command(
-    "evaluate", "measure a trained run", _evaluate_options, _evaluate, records="package"
+    "evaluate",
+    "measure a trained run",
+    partial(_add_run, output="metrics.json, written"),
+    _evaluate,
+    records="package",
 )
 PREDICT = Command(
     "predict",

@@ -26,12 +26,7 @@ _SUFFIXES = {"images": ".jpg", "annotations": ".png"}
 
 
 def prepare(config: DatasetConfig, archives: Path, folder: Path) -> None:
-    """Unpack the archive of the folder `archives` into `folder` and write its manifest.
-
-    Starts over whatever an earlier preparation left. Raises DataError when the archive is missing,
-    has another MD5 than `config` states, is truncated or unsafe, an image has no label or a label
-    no image, and when a sample is not valid; then `folder` has no manifest.
-    """
+    """From the archive in `archives`; see `prepare_dataset`."""
     clear(folder)
     (archive,) = locate(config, archives, (ARCHIVE,))
     with unpacking(folder, ROOT) as work:

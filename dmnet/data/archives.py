@@ -30,7 +30,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any, BinaryIO, cast
 
 from dmnet.config import ArchiveConfig, DatasetConfig
-from dmnet.data.lists import list_text
+from dmnet.data.decode import list_text
 from dmnet.errors import DataError, DMNetError
 from dmnet.files import open_plain
 from dmnet.text import reason

@@ -31,12 +31,7 @@ _HOW = "register and log in at https://www.cityscapes-dataset.com, download"
 
 
 def prepare(config: DatasetConfig, archives: Path, folder: Path) -> None:
-    """Unpack both archives of the folder `archives` into `folder` and write its manifest.
-
-    Starts over whatever an earlier preparation left. Raises DataError when an archive is missing,
-    has another MD5 than `config` states, is truncated or unsafe, an image has no label or a label
-    no image, and when a sample is not valid; then `folder` has no manifest.
-    """
+    """From both archives in `archives`; see `prepare_dataset`."""
     clear(folder)
     image_archive, label_archive = locate(config, archives, (IMAGE_ARCHIVE, LABEL_ARCHIVE), _HOW)
     with unpacking(folder, ROOT) as work:

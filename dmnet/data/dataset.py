@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -116,40 +117,38 @@ def label_lookup(data: DataIdentity) -> np.ndarray:
 Address = tuple[int, int]  # (epoch, index)
 
 
+@dataclass
 class TrainingSamples(Dataset[tuple[Tensor, Tensor]]):
     """Augmented samples, addressed by (epoch, index); the same address is the same sample."""
 
-    def __init__(self, dataset: SegmentationDataset, recipe: RecipeConfig, seed: int) -> None:
-        self.dataset, self.recipe, self.seed = dataset, recipe, seed
+    dataset: SegmentationDataset
+    recipe: RecipeConfig
+    seed: int
 
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def __getitem__(self, address: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    def __getitem__(self, address: Address) -> tuple[Tensor, Tensor]:
         epoch, index = address
         rng = np.random.default_rng([self.seed, epoch, index])
         image, label = self.dataset.read(index)
         return augment(image, label, self.recipe, self.dataset.data.ignore_index, rng)
 
 
+@dataclass
 class SampleStream:
     """Addresses of the batches from iteration `start` to `stop`: shuffled epochs end to end.
 
     A batch may straddle two epochs, so every image is seen equally often and none is dropped.
     """
 
-    def __init__(
-        self,
-        samples: int,
-        batch_size: int,
-        seed: int,
-        start: int,
-        stop: int,
-        share: Callable[[list[Address]], list[Address]] | None = None,
-    ) -> None:
-        """share: what one of several processes takes of a batch."""
-        self.samples, self.batch_size, self.seed = samples, batch_size, seed
-        self.start, self.stop, self.share = start, stop, share
+    samples: int
+    batch_size: int
+    seed: int
+    start: int
+    stop: int
+    # What one of several processes takes of a batch.
+    share: Callable[[list[Address]], list[Address]] | None = None
 
     def __len__(self) -> int:
         return self.stop - self.start

@@ -1,12 +1,13 @@
-"""Image and label files as arrays, or a DataError that names the file.
+"""Image and label files as arrays, lists as text, or a DataError that names the file.
 
-Both functions decode the whole file, so a truncated one is always found here, and none above the
-stated sizes. They trust the decoders not to crash: training and evaluation call them for files that
-a preparation accepted and hashed. Before that, call them through `guarded`.
+Images and labels are decoded as a whole, so a truncated one is always found here, and none above
+the stated sizes. The decoders are trusted not to crash: training and evaluation call this for files
+that a preparation accepted and hashed. Before that, call it through `guarded`.
 """
 
 from __future__ import annotations
 
+import codecs
 import io
 import os
 import struct
@@ -41,6 +42,12 @@ UNREADABLE = (
 # Above Pillow's own limit, which is higher than ours, it only warns.
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 PNG = b"\x89PNG\r\n\x1a\n"
+# The mark comes first; UTF-32's begins like UTF-16's, and no editor saves lists in it.
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
 _IMAGE_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK")
 _LABEL_MODES = ("P", "L", "I;16", "I")
 
@@ -144,13 +151,21 @@ def read_content(path: Path, kind: str) -> bytes:
                 )
             return stream.read()
     except FileNotFoundError:
-        raise _missing(path, kind) from None
+        raise DataError(
+            f"{path}: {kind} is missing; restore it or prepare the dataset again"
+        ) from None
     except (OSError, ValueError) as error:
         raise _damaged(path, f"a readable {kind}", error) from error
 
 
-def _missing(path: Path, kind: str) -> DataError:
-    return DataError(f"{path}: {kind} is missing; restore it or prepare the dataset again")
+def list_text(path: Path) -> str:
+    """The text of a list in UTF-8, or in what its byte order mark says, without that mark.
+
+    Raises DataError when it cannot be read, and ValueError when it is no text.
+    """
+    content = read_content(path, "list")
+    encoding = next((name for mark, name in _MARKS.items() if content.startswith(mark)), "utf-8")
+    return content.decode(encoding)
 
 
 def _damaged(path: Path, expected: str, error: BaseException) -> DataError:

@@ -29,6 +29,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from dmnet.data.decoding import ITEM_BYTES, MAX_PIXELS
 from dmnet.errors import DataError, DMNetError, RunError
 from dmnet.text import printable
@@ -177,26 +180,45 @@ class Decoder:
 
 def check_image(path: Path, decoder: Decoder | None = None) -> tuple[int, int]:
     """Decodes an image; its (height, width). Raises as `decode.read_image`."""
-    return _shape(_decoded("image", path, decoder))
+    return _decoded("image", path, decoder)[0]
 
 
 def check_label(path: Path, decoder: Decoder | None = None) -> tuple[tuple[int, int], list[int]]:
     """Decodes a label; its (height, width) and the values it has. Raises as `decode.read_label`."""
-    answer = _decoded("label", path, decoder)
-    return _shape(answer), answer["values"]
+    shape, answer = _decoded("label", path, decoder)
+    return shape, answer["values"]
 
 
-def _decoded(task: str, path: Path, decoder: Decoder | None) -> dict[str, Any]:
+def read_matrix(
+    path: Path, archive: str, variable: str, field: str | None = None
+) -> npt.NDArray[np.integer] | None:
+    """A matrix of integers (height, width) in a MATLAB 5 file, or in a field of its struct.
+
+    None where the file has no such matrix, or an empty one. Decoded in a process of its own: the
+    parser crashes on files that were made for it. Raises DataError, which names the archive that
+    the file came from, when it cannot be read.
+    """
+    try:
+        answer, content = shared().ask("matrix", path, variable=variable, field=field)
+    except UnreadableError as error:
+        raise DataError(
+            f"{path.name}: {error}; the archive {archive} is damaged, download it again"
+        ) from error
+    if "dtype" not in answer:
+        return None
+    matrix = np.frombuffer(content, answer["dtype"]).reshape(answer["shape"])
+    return matrix if matrix.size and matrix.dtype.kind in "ui" else None
+
+
+def _decoded(
+    task: str, path: Path, decoder: Decoder | None
+) -> tuple[tuple[int, int], dict[str, Any]]:
     try:
         answer, _ = (decoder or shared()).ask(task, path)
     except UnreadableError as error:
         raise DataError(f"{path}: {error}; delete it and get the published file") from error
-    return answer
-
-
-def _shape(answer: dict[str, Any]) -> tuple[int, int]:
     height, width = answer["shape"]
-    return height, width
+    return (height, width), answer
 
 
 @cache

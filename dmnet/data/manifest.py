@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from dmnet.config import DataIdentity, DatasetConfig
+from dmnet.data.decode import list_text
 from dmnet.data.guarded import check_image, check_label
-from dmnet.data.lists import list_text
 from dmnet.errors import DataError
 from dmnet.files import (
     parse_json,

@@ -23,7 +23,6 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from dmnet.config import DatasetConfig
 from dmnet.data.archives import (
@@ -34,10 +33,10 @@ from dmnet.data.archives import (
     read_ids,
     unpacking,
 )
-from dmnet.data.lists import list_text
+from dmnet.data.decode import list_text
+from dmnet.data.guarded import read_matrix
 from dmnet.data.manifest import clear, write_manifest
-from dmnet.data.matlab import read_matrix
-from dmnet.data.voc2012 import palette
+from dmnet.data.voc2012 import coloured
 from dmnet.errors import ConfigError, DataError
 from dmnet.files import write_text
 from dmnet.text import reason
@@ -57,22 +56,19 @@ _LABELS = "SegmentationClassContext"
 
 
 def prepare(config: DatasetConfig, archives: Path, folder: Path) -> None:
-    """Unpack the published files of the folder `archives` into `folder`; write its manifest.
-
-    Starts over whatever an earlier preparation left. Raises DataError when a file is missing, has
-    another MD5 than `config` states, is truncated or unsafe, or a list or a sample is not valid;
-    then `folder` has no manifest.
-    """
+    """From the published files in `archives`; see `prepare_dataset`."""
     clear(folder)
     voc_archive, label_archive, frequent = locate(
         config, archives, (VOC_ARCHIVE, LABEL_ARCHIVE, FREQUENT)
     )
     with unpacking(folder, "VOCdevkit") as work:
         voc = work / VOC_ROOT
-        _extract(voc_archive, label_archive, work)
+        labels = work / "trainval"
+        extract_tar(label_archive, work, _is_label_member)
+        extract_tar(voc_archive, work, lambda path: _is_voc_member(path, labels))
         lookup = class_lookup(config, work / "labels.txt", frequent)
-        splits = _write_splits(voc, work / "trainval")
-        _write_labels(voc, work / "trainval", lookup, splits)
+        splits = _write_splits(voc, labels)
+        _write_labels(voc, labels, lookup, splits)
     pairs = {
         split: [(f"JPEGImages/{i}.jpg", f"{_LABELS}/{i}.png") for i in ids]
         for split, ids in splits.items()
@@ -140,7 +136,7 @@ def read_label_map(path: Path, ids: int) -> npt.NDArray[np.integer]:
     Raises DataError when it is no MATLAB 5 file or has no such matrix LabelMap.
     """
     labels = read_matrix(path, LABEL_ARCHIVE, "LabelMap")
-    if labels is None or labels.dtype.kind not in "ui" or labels.size == 0:
+    if labels is None:
         raise DataError(
             f"{path.name}: no matrix LabelMap of integers; {LABEL_ARCHIVE} is not Pascal-Context's "
             "(Pascal-Part has one of the same name), download the published archive"
@@ -172,14 +168,6 @@ def _check_classes(config: DatasetConfig, found: Sequence[str]) -> None:
     )
 
 
-# ------------------------------------------------------------------------------- the archives
-
-
-def _extract(voc_archive: Path, label_archive: Path, work: Path) -> None:
-    extract_tar(label_archive, work, _is_label_member)
-    extract_tar(voc_archive, work, lambda path: _is_voc_member(path, work / "trainval"))
-
-
 def _is_label_member(path: PurePosixPath) -> bool:
     in_folder = path.parent == PurePosixPath("trainval") and path.suffix == ".mat"
     return in_folder or path == PurePosixPath("labels.txt")
@@ -189,9 +177,6 @@ def _is_voc_member(path: PurePosixPath, labels: Path) -> bool:
     if path.parent == PurePosixPath(VOC_ROOT, "JPEGImages"):
         return (labels / f"{path.stem}.mat").exists()
     return path in [PurePosixPath(VOC_ROOT, f"ImageSets/Main/{split}.txt") for split in _SPLITS]
-
-
-# ----------------------------------------------------------------------- the splits and labels
 
 
 def _write_splits(voc: Path, labels: Path) -> dict[str, list[str]]:
@@ -212,13 +197,11 @@ def _write_splits(voc: Path, labels: Path) -> dict[str, list[str]]:
 def _write_labels(
     voc: Path, labels: Path, lookup: npt.NDArray[np.uint8], splits: dict[str, list[str]]
 ) -> None:
-    target, colours = voc / _LABELS, palette()
+    target = voc / _LABELS
     target.mkdir()
     for sample in sorted({i for ids in splits.values() for i in ids}):
         photograph = voc / f"JPEGImages/{sample}.jpg"
         if not photograph.is_file():
             raise incomplete(VOC_ARCHIVE, photograph)
         original = read_label_map(labels / f"{sample}.mat", len(lookup) - 1)
-        label = Image.fromarray(lookup[original])
-        label.putpalette(colours)
-        label.save(target / f"{sample}.png")
+        coloured(lookup[original]).save(target / f"{sample}.png")

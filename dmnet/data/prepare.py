@@ -68,7 +68,8 @@ def _prepare(config: DatasetConfig, folder: Path, archives: Path, original: Path
     generated = folder / _GENERATED
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _remove(generated)
+        if generated.exists():
+            shutil.rmtree(generated)
         if config.generate is not None:
             archives = generated
             STANDINS[config.layout](config, generated)
@@ -84,8 +85,3 @@ def _prepare(config: DatasetConfig, folder: Path, archives: Path, original: Path
         ) from error
     finally:
         shutil.rmtree(generated, ignore_errors=True)
-
-
-def _remove(path: Path) -> None:
-    if path.exists():
-        shutil.rmtree(path)

@@ -15,7 +15,7 @@ VOC: Everingham et al., "The PASCAL Visual Object Classes Challenge 2012". SBD: 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -31,8 +31,8 @@ from dmnet.data.archives import (
     read_ids,
     unpacking,
 )
+from dmnet.data.guarded import read_matrix
 from dmnet.data.manifest import clear, write_manifest
-from dmnet.data.matlab import read_matrix
 from dmnet.errors import DataError
 from dmnet.files import write_text
 
@@ -45,17 +45,14 @@ _VOC_FOLDERS = ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation")
 
 
 def prepare(config: DatasetConfig, archives: Path, folder: Path) -> None:
-    """Unpack both archives of the folder `archives` into `folder` and write its manifest.
-
-    Starts over whatever an earlier preparation left. Raises DataError when an archive is missing,
-    has another MD5 than `config` states, is truncated or names a path outside its folder, and when
-    a sample is not valid; then `folder` has no manifest.
-    """
+    """From both archives in `archives`; see `prepare_dataset`."""
     clear(folder)
     voc_archive, sbd_archive = locate(config, archives, (VOC_ARCHIVE, SBD_ARCHIVE))
     with unpacking(folder, "VOCdevkit") as work:
         voc, sbd = work / VOC_ROOT, work / SBD_ROOT
-        _extract(voc_archive, sbd_archive, work)
+        photographs = voc / "JPEGImages"
+        extract_tar(voc_archive, work, _is_voc_member)
+        extract_tar(sbd_archive, work, lambda path: _is_sbd_member(path, photographs))
         splits = _write_splits(voc, sbd)
         _write_labels(voc, sbd, splits)
     pairs = {
@@ -65,6 +62,7 @@ def prepare(config: DatasetConfig, archives: Path, folder: Path) -> None:
     write_manifest(folder, config, folder / VOC_ROOT, pairs)
 
 
+@cache
 def palette() -> list[int]:
     """The colour map of VOC's label PNGs: 256 x (r, g, b), flat.
 
@@ -79,13 +77,19 @@ def palette() -> list[int]:
     return colours
 
 
+def coloured(labels: npt.NDArray[np.uint8]) -> Image.Image:
+    image = Image.fromarray(labels)
+    image.putpalette(palette())
+    return image
+
+
 def read_sbd_label(path: Path) -> npt.NDArray[np.uint8]:
     """The category per pixel, uint8 (height, width), of an SBD `cls/<id>.mat` file.
 
     Raises DataError when it is no MATLAB 5 file or has no integer matrix GTcls.Segmentation.
     """
     labels = read_matrix(path, SBD_ARCHIVE, "GTcls", "Segmentation")
-    if labels is None or labels.dtype.kind not in "ui" or labels.size == 0:
+    if labels is None:
         raise DataError(
             f"{path.name}: no matrix GTcls.Segmentation of integers; "
             f"{SBD_ARCHIVE} is not SBD's published archive, download it again"
@@ -96,15 +100,6 @@ def read_sbd_label(path: Path) -> npt.NDArray[np.uint8]:
             f"{SBD_ARCHIVE} is not SBD's published archive, download it again"
         )
     return labels.astype(np.uint8)
-
-
-# ------------------------------------------------------------------------------- the archives
-
-
-def _extract(voc_archive: Path, sbd_archive: Path, work: Path) -> None:
-    photographs = work / VOC_ROOT / "JPEGImages"
-    extract_tar(voc_archive, work, _is_voc_member)
-    extract_tar(sbd_archive, work, lambda path: _is_sbd_member(path, photographs))
 
 
 def _is_voc_member(path: PurePosixPath) -> bool:
@@ -119,9 +114,6 @@ def _is_sbd_member(path: PurePosixPath, photographs: Path) -> bool:
         PurePosixPath(SBD_ROOT, "train.txt"),
         PurePosixPath(SBD_ROOT, "val.txt"),
     )
-
-
-# ----------------------------------------------------------------------- the splits and labels
 
 
 def _write_splits(voc: Path, sbd: Path) -> dict[str, list[str]]:
@@ -150,20 +142,15 @@ def _write_labels(voc: Path, sbd: Path, splits: dict[str, list[str]]) -> None:
     own = set(splits["trainval"])
     for sample in own:
         _copy(voc / "SegmentationClass" / f"{sample}.png", target, VOC_ARCHIVE)
-    colours = palette()
-    for sample in _without(splits["trainaug"], own):
+    for sample in splits["trainaug"]:
+        if sample in own:
+            continue
         source = sbd / "cls" / f"{sample}.mat"
         if not source.is_file():
             raise incomplete(SBD_ARCHIVE, source)
-        label = Image.fromarray(read_sbd_label(source))
-        label.putpalette(colours)
-        label.save(target / f"{sample}.png")
+        coloured(read_sbd_label(source)).save(target / f"{sample}.png")
         if not (photographs / f"{sample}.jpg").exists():
             _copy(sbd / "img" / f"{sample}.jpg", photographs, SBD_ARCHIVE)
-
-
-def _without(samples: Iterable[str], excluded: set[str]) -> list[str]:
-    return [sample for sample in samples if sample not in excluded]
 
 
 def _copy(source: Path, target: Path, archive: str) -> None:

@@ -27,12 +27,9 @@ _HOW = "register and log in at the VOC evaluation server http://host.robots.ox.a
 
 
 def prepare(config: DatasetConfig, archives: Path, folder: Path) -> None:
-    """Unpack the archive of the folder `archives` into `folder` and write its manifest.
+    """From the archive in `archives`; see `prepare_dataset`.
 
-    Its one split, `test`, has images in the order of their ids and no labels. Starts over whatever
-    an earlier preparation left. Raises DataError when the archive is missing, has another MD5 than
-    `config` states, is truncated or unsafe, or lacks a photograph of its list, and when a
-    photograph does not decode; then `folder` has no manifest.
+    The one split, `test`, has images in the order of their ids and no labels.
     """
     clear(folder)
     (archive,) = locate(config, archives, (TEST_ARCHIVE,), _HOW)

@@ -68,7 +68,11 @@ def download(
         with _writing(path):
             digest = sha256_file(part.path)
         if accept is None or accept(digest):
-            part.take_name()
+            with _writing(path):
+                with part.path.open("rb") as stream:
+                    os.fsync(stream.fileno())
+                os.replace(part.path, path)
+                part.note.unlink(missing_ok=True)
             return
         continued = part.continued
         part.discard()
@@ -110,22 +114,14 @@ class _Part:
         """Start anew, before the first byte of an answer."""
         with _writing(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.path.unlink(missing_ok=True)
+        self.discard()
         write_json(self.note, {"url": self.url, "mark": mark})
-        self.continued = False
 
     def discard(self) -> None:
         with _writing(self.path):
             self.path.unlink(missing_ok=True)
             self.note.unlink(missing_ok=True)
         self.continued = False
-
-    def take_name(self) -> None:
-        with _writing(self.target):
-            with self.path.open("rb") as stream:
-                os.fsync(stream.fileno())
-            os.replace(self.path, self.target)
-            self.note.unlink(missing_ok=True)
 
 
 def _fetch_whole(part: _Part, wait: float, attempts: int) -> None:
@@ -160,7 +156,8 @@ def _ask(part: _Part) -> None:
     ):
         status = response.status_code
         if status == RANGE_REFUSED:
-            if _total(response) == start > 0:
+            whole = response.headers.get("Content-Range", "").rpartition("/")[2]  # bytes */N
+            if start and whole == str(start):
                 return  # it was whole already
             part.discard()
             raise _InterruptedError("what had arrived is no beginning of the server's file")
@@ -214,12 +211,6 @@ def _mark(response: requests.Response) -> str | None:
     if tag is not None and not tag.startswith("W/"):
         return tag
     return response.headers.get("Last-Modified")
-
-
-def _total(response: requests.Response) -> int | None:
-    """The N of `Content-Range: bytes */N`."""
-    number = response.headers.get("Content-Range", "").rpartition("/")[2]
-    return int(number) if number.isdigit() else None
 
 
 @contextmanager

@@ -69,7 +69,22 @@ def import_released(
         model = load(held, ZOOS[checkpoint.zoo], job)
     except CheckpointError as error:
         raise CheckpointError(f"{file.path}: {printable(str(error))}") from error
-    return _write(job, file, held, model, output, repeat, code)
+    buffer = io.BytesIO()
+    torch.save(model.state_dict(), buffer)
+    weights = buffer.getvalue()
+    manifest = _manifest(job, file, held, sha256_bytes(weights))
+    imported = {
+        "code": code_ended(code),
+        "environment": environment(torch.device("cpu")),
+        "repeat": repeat,
+    }
+    write_bytes(output / "weights.pt", weights)
+    config, description = output / "config.json", to_json(job.model_dump(mode="json"))
+    if not _holds(config, description):  # else its time stays as it is
+        write_text(config, description)
+    write_json(output / "imported.json", imported)
+    write_json(output / "train.json", manifest)
+    return manifest
 
 
 def load(held: Any, zoo: Zoo, job: ReleaseJob) -> Segmentor:
@@ -165,25 +180,16 @@ def _holds(path: Path, text: str) -> bool:
         return False
 
 
-def _write(
-    job: ReleaseJob,
-    file: Found,
-    held: Mapping[str, Any],
-    model: Segmentor,
-    output: Path,
-    repeat: str | None,
-    code: dict[str, Any],
+def _manifest(
+    job: ReleaseJob, file: Found, held: Mapping[str, Any], weights_sha256: str
 ) -> dict[str, Any]:
-    buffer = io.BytesIO()
-    torch.save(model.state_dict(), buffer)
-    content = buffer.getvalue()
     checkpoint = job.run.checkpoint
     trainer = f"unknown, trained by {checkpoint.zoo}"
-    manifest = {
+    return {
         "key": job.run.key,
         "source": "released",
         "iterations": stated_iterations(held),
-        "weights": {"file": "weights.pt", "sha256": sha256_bytes(content)},
+        "weights": {"file": "weights.pt", "sha256": weights_sha256},
         "checkpoint": {
             "name": checkpoint.name,
             "zoo": checkpoint.zoo,
@@ -205,15 +211,3 @@ def _write(
         "code": None,
         "environment": {"device": {"type": "unknown", "name": trainer}},
     }
-    imported = {
-        "code": code_ended(code),
-        "environment": environment(torch.device("cpu")),
-        "repeat": repeat,
-    }
-    write_bytes(output / "weights.pt", content)
-    config, description = output / "config.json", to_json(job.model_dump(mode="json"))
-    if not _holds(config, description):  # else its time stays as it is
-        write_text(config, description)
-    write_json(output / "imported.json", imported)
-    write_json(output / "train.json", manifest)
-    return manifest

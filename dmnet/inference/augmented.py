@@ -25,7 +25,7 @@ from dmnet.config import InferenceConfig, RecipeConfig
 from dmnet.data.augment import fitted_size, normalise, resize_image, scaled_size
 from dmnet.devices import CPU, upload
 from dmnet.inference.form import PLAIN, Form
-from dmnet.inference.windows import head_logits, head_scores, image_logits, resized
+from dmnet.inference.windows import head_logits, resized, view_scores
 from dmnet.segmentor import Segmentor
 
 
@@ -69,7 +69,7 @@ def average_scores(
     to_probabilities = resized_first and config.average == "probabilities"
     total: Tensor | None = None
     for some in together(views, form.pixels):
-        for scores in view_scores(model, some, size, config, form):
+        for scores in scores_of(model, some, size, config, form):
             own = scores.softmax(1) if to_probabilities else scores
             total = own if total is None else total + own
     assert total is not None
@@ -99,34 +99,25 @@ def together(views: Iterable[View], pixels: int) -> Iterator[list[View]]:
         yield some
 
 
-def joined(views: Sequence[View]) -> Tensor:
-    """The images of views of one size, (views x n, 3, h, w)."""
-    return views[0].images if len(views) == 1 else torch.cat([view.images for view in views])
-
-
-def view_scores(
+def scores_of(
     model: Segmentor,
     views: Sequence[View],
     size: tuple[int, int],
     config: InferenceConfig,
     form: Form,
 ) -> Iterator[Tensor]:
-    """Scores (n, classes, *size) of each view, mirrored back.
-
-    mmsegmentation's are logits at the view's size, resized to `size`; sssegmentation's are logits
-    or probabilities at the head's size, resized to `size` at once.
-    """
-    images, align_corners = joined(views), model.config.align_corners
-    between = (images.shape[2], images.shape[3])
-    coarse = config.conventions == "sssegmentation"
-    twice = config.mode == "whole" and not coarse and between != size
+    """Scores (n, classes, *size) of each view, all of one size, mirrored back."""
+    images = views[0].images if len(views) == 1 else torch.cat([view.images for view in views])
+    between, align_corners = (images.shape[2], images.shape[3]), model.config.align_corners
+    at_view = config.mode == "whole" and config.conventions == "mmsegmentation"
+    twice = at_view and between != size
     if twice and form.name == "optimised":
         from dmnet.optimised import resized_through
 
         for view, logits in zip(views, head_logits(model, images).chunk(len(views)), strict=True):
             yield resized_through(logits, between, size, align_corners, view.mirrored)
         return
-    predicted = (head_scores if coarse else image_logits)(model, images, config, form.pixels)
+    predicted = view_scores(model, images, config, form.pixels)
     for view, scores in zip(views, predicted.chunk(len(views)), strict=True):
         yield resized(scores.flip(-1) if view.mirrored else scores, size, align_corners)
 

@@ -57,11 +57,10 @@ class Encoding:
         """Class indices (h, w) -> a PNG of 8 bits; equal labels, equal bytes."""
         from PIL import Image
 
-        from dmnet.data.voc2012 import palette
+        from dmnet.data.voc2012 import coloured
 
-        image = Image.fromarray(np.array(self.values, np.uint8)[labels])
-        if self.palette is not None:
-            image.putpalette(palette())
+        draw = Image.fromarray if self.palette is None else coloured
+        image = draw(np.array(self.values, np.uint8)[labels])
         stream = io.BytesIO()
         image.save(stream, "PNG")
         return stream.getvalue()

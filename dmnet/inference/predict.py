@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from dmnet.data.augment import resize_label
 from dmnet.errors import ConfigError, DataError, RunError
@@ -58,9 +57,19 @@ def _predict(trained: TrainedRun, output: Path, form: Form) -> dict[str, Any]:
             if leftover.exists():
                 shutil.rmtree(leftover)
         work.mkdir(parents=True)
-        images = read_ahead(trained.dataset.read_image, range(len(names)))
+        images = read_ahead(dataset.read_image, range(len(names)))
         for name, (image, size) in zip(names, images, strict=True):
-            content = encoding.png(predict_labels(trained, image, size).numpy())
+            scores = predict_scores(
+                trained.model,
+                image,
+                trained.job.run.recipe,
+                trained.evaluation.inference,
+                trained.form,
+                trained.device,
+            )
+            # Scores are of the loaded size, as `evaluate` has them; the labels of that on disk.
+            labels = resize_label(label_map(scores).to(torch.uint8).cpu(), size)
+            content = encoding.png(labels.numpy())
             (work / name).write_bytes(content)
             files[name] = sha256_bytes(content)
         os.replace(work, folder)
@@ -77,24 +86,6 @@ def _predict(trained: TrainedRun, output: Path, form: Form) -> dict[str, Any]:
     }
     write_json(output, manifest)
     return manifest
-
-
-@torch.no_grad()
-def predict_labels(trained: TrainedRun, image: Tensor, size: tuple[int, int]) -> Tensor:
-    """A loaded image -> class indices (*size) uint8, on the CPU; `size` is its size on disk.
-
-    Scores are computed at the loaded size, as `evaluate` does; where `load_scale` is not 1, the
-    label map (not the scores) is then resized by the nearest neighbour.
-    """
-    scores = predict_scores(
-        trained.model,
-        image,
-        trained.job.run.recipe,
-        trained.evaluation.inference,
-        trained.form,
-        trained.device,
-    )
-    return resize_label(label_map(scores).to(torch.uint8).cpu(), size)
 
 
 def file_names(images: Sequence[Path], split: str) -> list[str]:

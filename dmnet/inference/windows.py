@@ -10,30 +10,23 @@ from dmnet.layers import resize_bilinear
 from dmnet.segmentor import Segmentor
 
 
-def image_logits(
+def view_scores(
     model: Segmentor, images: Tensor, config: InferenceConfig, pixels: int = 0
 ) -> Tensor:
-    """Normalised images (n, 3, h, w) -> logits (n, classes, h, w), by the protocol's mode.
+    """Normalised images (n, 3, h, w) -> scores (n, classes, any, any), by the protocol's mode.
 
-    pixels: what windows may have together to go through at once.
+    mmsegmentation's are logits at the images' size, sssegmentation's logits or, as `average` says,
+    probabilities at the head's own, or by windows at the images'. pixels: what windows may have
+    together to go through at once.
     """
-    if config.window is not None and config.stride is not None:
-        return sliding_window_logits(model, images, config.window, config.stride, pixels=pixels)
-    return whole_image_logits(model, images)
-
-
-def head_scores(
-    model: Segmentor, images: Tensor, config: InferenceConfig, pixels: int = 0
-) -> Tensor:
-    """Normalised images (n, 3, h, w) -> logits or, as `average` says, probabilities.
-
-    At the head's own resolution; by windows, at the images'.
-    """
-    probabilities = config.average == "probabilities"
+    at_head = config.conventions == "sssegmentation"
+    probabilities = at_head and config.average == "probabilities"
     if config.window is not None and config.stride is not None:
         return sliding_window_logits(
             model, images, config.window, config.stride, probabilities, pixels
         )
+    if not at_head:
+        return whole_image_logits(model, images)
     logits = head_logits(model, images)
     return logits.softmax(1) if probabilities else logits
 

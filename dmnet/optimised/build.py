@@ -16,9 +16,8 @@ from dmnet.backbones.resnet import Bottleneck, ResNet
 from dmnet.heads.dmnet import DynamicConvolutionalModule
 from dmnet.heads.fixed_filters import FixedFilterBranch
 from dmnet.heads.multi_branch import MultiBranchHead
-from dmnet.optimised.conv import FusedConv, Weights, folded
+from dmnet.optimised.conv import FusedConv, FusedResidual, Weights, folded
 from dmnet.optimised.heads import DynamicFilters, FixedFilters, MergedHead
-from dmnet.optimised.residual import FusedResidual
 from dmnet.optimised.transforms import fits
 from dmnet.optimised.winograd import WinogradConv
 from dmnet.segmentor import Segmentor
@@ -65,9 +64,9 @@ def _in_bfloat16(model: Segmentor) -> None:
     model.register_forward_hook(lambda _, __, found: found._replace(main=found.main.float()))
 
 
+@dataclass(frozen=True)
 class Build:
-    def __init__(self, winograd_from: int) -> None:
-        self.winograd_from = winograd_from
+    winograd_from: int
 
     def replace_children(self, module: nn.Module) -> None:
         """Put the optimised form of every part below `module` into its place."""

@@ -141,3 +141,20 @@ class FusedConv(nn.Module):
                 self.weight, self.padding, self.stride, self.dilation, self.groups, list(size)
             )
         return self.packed.get(size, self.weight)
+
+
+class FusedResidual(nn.Module):
+    """Forward: x -> ReLU(last(body(x)) + shortcut(x)); `last`, built with the ReLU, writes the sum.
+
+    That overwrites the shortcut's memory. Where the shortcut is the block's own input, that
+    input is lost: so it is in every block but the first of a stage, whose input may be a feature
+    map that a head reads and which has a convolution as its shortcut.
+    """
+
+    def __init__(self, body: nn.Module, last: FusedConv, shortcut: nn.Module) -> None:
+        super().__init__()
+        self.body, self.last, self.shortcut = body, last, shortcut
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.last(self.body(x), self.shortcut(x))
+        return y

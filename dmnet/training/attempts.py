@@ -21,7 +21,7 @@ from typing import Any
 import torch
 
 from dmnet.config import JobConfig, content_hash
-from dmnet.provenance import code_begun, code_ended, environment
+from dmnet.provenance import code_begun, environment
 
 log = logging.getLogger(__name__)
 
@@ -64,9 +64,3 @@ def going_on(
             run_dir / "resume",
         )
     return [*attempts, {**attempt, "from": iteration, "to": iteration}]
-
-
-def until(attempts: list[Attempt], iteration: int) -> list[Attempt]:
-    """Note how far the last attempt has come, and whether code files have changed meanwhile."""
-    *earlier, last = attempts
-    return [*earlier, {**last, "to": iteration, "code": code_ended(last["code"])}]

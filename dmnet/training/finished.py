@@ -24,17 +24,32 @@ from dmnet.training.position import Position
 log = logging.getLogger(__name__)
 
 
-def facts_of(
+def write_finished(
+    run_dir: Path,
     job: JobConfig,
     data: Manifest,
     position: Position,
+    model: Segmentor,
     start_weights: str | None,
     seconds: float,
     repeat: str | None,
 ) -> dict[str, Any]:
-    """What a manifest says beside its files; of the last attempt code, environment and so on."""
+    """Write the weights, then the manifest that names them by SHA-256, and return it.
+
+    Raises RunError, the manifest not written, when the disk is full or read-only.
+    """
+    state = {name: tensor.cpu() for name, tensor in model.state_dict().items()}
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    content = buffer.getvalue()
+    write_bytes(run_dir / "weights.pt", content)
+    history = run_dir / "history.jsonl"
     last = position.attempts[-1]
-    return {
+    finished = {
+        "key": job.run.key,
+        "iterations": position.iteration,
+        "weights": {"file": "weights.pt", "sha256": sha256_bytes(content)},
+        "history": {"file": history.name, "sha256": sha256_file(history)},
         "data_fingerprint": data.fingerprint,
         "stand_in": data.stand_in,
         "start_weights": start_weights,
@@ -47,29 +62,6 @@ def facts_of(
         **{name: last[name] for name in ("code", "environment", "acceleration")},
         "attempts": position.attempts,
         "repeat": repeat,
-    }
-
-
-def write_finished(
-    run_dir: Path, key: str, iterations: int, model: Segmentor, facts: dict[str, Any]
-) -> dict[str, Any]:
-    """Write the weights, then the manifest that names them by SHA-256, and return it.
-
-    facts: what it says besides. Raises RunError, the manifest not written, when the disk is full
-    or read-only.
-    """
-    state = {name: tensor.cpu() for name, tensor in model.state_dict().items()}
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    content = buffer.getvalue()
-    write_bytes(run_dir / "weights.pt", content)
-    history = run_dir / "history.jsonl"
-    finished = {
-        "key": key,
-        "iterations": iterations,
-        "weights": {"file": "weights.pt", "sha256": sha256_bytes(content)},
-        "history": {"file": history.name, "sha256": sha256_file(history)},
-        **facts,
     }
     write_json(run_dir / "finished.json", finished)
     return finished

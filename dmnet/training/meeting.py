@@ -24,12 +24,12 @@ from pathlib import Path
 
 import torch.distributed as dist
 from torch.distributed.elastic.rendezvous import (
-    RendezvousHandler,
     RendezvousInfo,
     RendezvousParameters,
     RendezvousStoreInfo,
     rendezvous_handler_registry,
 )
+from torch.distributed.elastic.rendezvous.static_tcp_rendezvous import StaticTCPRendezvous
 
 from dmnet.errors import ConfigError, RunError
 from dmnet.processes import MEETING
@@ -42,39 +42,25 @@ OPEN_TIMEOUT = timedelta(minutes=5)  # for the launchers of all nodes to start
 INTERFACES = ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME")
 
 
-class Meeting(RendezvousHandler):
-    """A fixed number of nodes, each of which knows its own."""
+class Meeting(StaticTCPRendezvous):
+    """Fixed from the beginning: so many nodes, each of which knows its number."""
 
     def __init__(self, store: dist.Store, node: int, nodes: int, run_id: str, address: str) -> None:
-        self._store, self._node, self._nodes, self._run_id = store, node, nodes, run_id
         host, _, port = address.rpartition(":")
-        self._bootstrap = RendezvousStoreInfo(host, int(port))
+        super().__init__(host, int(port), node, nodes, run_id, timeout=0)  # it never waits
+        self.store = store
 
     @property
     def use_agent_store(self) -> bool:
         """Whether a process joins the store of its launcher; on one machine it has the file."""
-        return self._nodes > 1
+        return self.world_size > 1
 
     def get_backend(self) -> str:
         return BACKEND
 
     def next_rendezvous(self) -> RendezvousInfo:
-        return RendezvousInfo(self._store, self._node, self._nodes, self._bootstrap)
-
-    def is_closed(self) -> bool:
-        return False
-
-    def set_closed(self) -> None:
-        """Nothing to close: nobody joins later."""
-
-    def num_nodes_waiting(self) -> int:
-        return 0
-
-    def get_run_id(self) -> str:
-        return self._run_id
-
-    def shutdown(self) -> bool:
-        return True
+        bootstrap = RendezvousStoreInfo(self.master_addr, self.master_port)
+        return RendezvousInfo(self.store, self.rank, self.world_size, bootstrap)
 
 
 def _handler(parameters: RendezvousParameters) -> Meeting:

@@ -9,7 +9,8 @@ from typing import Any
 
 from dmnet.errors import RunError
 from dmnet.processes import Processes
-from dmnet.training.attempts import Attempt, going_on, until
+from dmnet.provenance import code_ended
+from dmnet.training.attempts import Attempt, going_on
 from dmnet.training.loss_means import LossMeans
 from dmnet.training.resume import ResumeStates
 from dmnet.training.step import Stepper
@@ -35,7 +36,10 @@ class Position:
     saved: int = 0  # and saved
 
     def end_attempt(self) -> None:
-        self.attempts = until(self.attempts, self.iteration)
+        """The last attempt has come this far, by code that may have changed meanwhile."""
+        *earlier, last = self.attempts
+        ended = {**last, "to": self.iteration, "code": code_ended(last["code"])}
+        self.attempts = [*earlier, ended]
 
     def restore(self, state: dict[str, Any], run_dir: Path) -> None:
         """Go on from `state`, whose later entries an old one may lack."""

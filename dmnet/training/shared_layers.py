@@ -121,7 +121,12 @@ def share_layers(
     if share.processes > 1 and recipe.sync_bn:
         for module, name, norm in _children(model, nn.BatchNorm2d):
             if not isinstance(norm, PartedBatchNorm):
-                setattr(module, name, _shared_norm(norm, device))
+                shared = (
+                    nn.SyncBatchNorm.convert_sync_batchnorm(norm)
+                    if device.type == "cuda"
+                    else _like(norm, SharedBatchNorm)
+                )
+                setattr(module, name, shared)
     return model
 
 
@@ -146,13 +151,6 @@ def _like(layer: nn.BatchNorm2d, kind: type[Norm]) -> Norm:
         setattr(other, name, getattr(layer, name))
     other.train(layer.training)
     return other
-
-
-def _shared_norm(layer: nn.BatchNorm2d, device: torch.device) -> nn.Module:
-    if device.type == "cuda":
-        converted: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(layer)
-        return converted
-    return _like(layer, SharedBatchNorm)
 
 
 def set_piece(model: nn.Module, batch: int, start: int) -> None:

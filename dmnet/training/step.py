@@ -190,7 +190,4 @@ class Stepper:
             name: torch.stack([p.auxiliary_heads[name].detach().double() for p in pieces]).sum()
             for name in pieces[0].auxiliary_heads
         }
-        if not heads:
-            return Losses(main, main, None, {})
-        auxiliary = torch.stack(list(heads.values())).sum()
-        return Losses(main + auxiliary, main, auxiliary, heads)
+        return Losses.of(main, heads)

@@ -31,7 +31,7 @@ from dmnet.training.acceleration import PLAIN, acceleration_on
 from dmnet.training.attempts import attempt_begun
 from dmnet.training.determinism import same_bits
 from dmnet.training.divergence import Divergence
-from dmnet.training.finished import facts_of, write_finished
+from dmnet.training.finished import write_finished
 from dmnet.training.history import History
 from dmnet.training.loss_means import LossMeans
 from dmnet.training.position import Position, Resumable
@@ -49,22 +49,6 @@ log = logging.getLogger(__name__)
 class Trainer:
     """One run in this process. Build it, then call `run` once."""
 
-    job: JobConfig
-    run_dir: Path
-    manifest: Manifest
-    processes: Processes
-    repeat: str | None  # the command that makes the run again
-    device: torch.device
-    model: Segmentor
-    start_weights: str | None  # their SHA-256
-    stepper: Stepper
-    clock: WallClock
-    loss_means: LossMeans
-    position: Position
-    divergence: Divergence
-    states: ResumeStates
-    resumable: Resumable  # what is in them
-    stop: Stop
     # Of one attempt, from when it goes on:
     begun_at: tuple[int, int]  # iterations done and validated
     data: RunData
@@ -82,7 +66,7 @@ class Trainer:
         end: float | None = None,
         repeat: str | None = None,
     ) -> None:
-        """end: as in `train`; only the first process is told and decides."""
+        """end, repeat: as in `train`; only the first process is told the end, and decides."""
         self.job, self.run_dir, self.manifest, self.repeat = job, run_dir, manifest, repeat
         self.processes, execution = processes, job.execution
         self.device = pick_device(execution.device, processes.local_rank)
@@ -281,10 +265,16 @@ class Trainer:
             *(self.clock.spent[what] for what in ("iteration", "validation", "save")),
         )
         self.position.end_attempt()
-        known = self.job, self.manifest, self.position, self.start_weights
-        facts = facts_of(*known, self.progress.seconds, self.repeat)
-        done = self.position.iteration
-        finished = write_finished(self.run_dir, self.job.run.key, done, self.model, facts)
+        finished = write_finished(
+            self.run_dir,
+            self.job,
+            self.manifest,
+            self.position,
+            self.model,
+            self.start_weights,
+            self.progress.seconds,
+            self.repeat,
+        )
         shutil.rmtree(self.run_dir / "resume", ignore_errors=True)
         self.progress.path.unlink(missing_ok=True)
         return finished

@@ -23,7 +23,7 @@ class Inputs:
         return "-" if self._jobs.is_drawn(dataset) else self._sources
 
     def of_training(self, key: str, ancient: Ancient) -> dict[str, Any]:
-        """The data that a run is trained on, compared by their content, and the finished run that it
+        """The data that a run is trained on, compared by content, and the finished run that it
         starts from, if any."""
         job, output = self._jobs.run(key).job, paths.trained(key)
         parent = paths.trained(job.run.parent) if job.run.parent else None

@@ -5,8 +5,6 @@ sidewalks, the car's own bonnet, and twenty objects, smaller and higher in the i
 away they are. A label id has its colour (close to what it is in real streets), size and place. As
 in the real archives there are label ids that no evaluation counts, instance ids of 16 bits,
 colour images, polygons, and a test split with dummy labels.
-
-One configuration gives the same bytes every time (with the same versions of Pillow and zlib).
 """
 
 from __future__ import annotations
@@ -24,7 +22,7 @@ from dmnet.config import DatasetConfig, GenerateConfig
 from dmnet.data.cityscapes import IMAGE, IMAGE_ARCHIVE, LABEL, LABEL_ARCHIVE, SPLITS
 from dmnet.data.standins.packing import png, zip_archive
 from dmnet.data.standins.scenes import Mask, Plane, expose, smooth_noise
-from dmnet.data.standins.settings import check_number_of_classes, generate_settings
+from dmnet.data.standins.settings import generate_settings
 
 CLASSES = 19
 OUT_OF_ROI, EGO_VEHICLE, RECTIFICATION = 3, 1, 2
@@ -99,44 +97,37 @@ _DRAWN = tuple(label for label, kind in KINDS.items() if kind.share)
 _HAS_INSTANCES = range(24, 34)
 
 
-@dataclass(frozen=True)
-class Street:
-    """A photograph, uint8 (height, width, 3), its label ids, uint8, and instance ids, uint16."""
-
-    photograph: npt.NDArray[np.uint8]
-    labels: npt.NDArray[np.uint8]
-    instances: npt.NDArray[np.uint16]
-
-
 def generate(config: DatasetConfig, archives: Path) -> None:
-    """Write both archives into the folder `archives`.
-
-    `config.generate.images` has the keys `train` and `val`. Raises ConfigError when they are
-    others, or there are not 19 classes.
-    """
-    settings = generate_settings(config, SPLITS)
-    check_number_of_classes(config, CLASSES, "Cityscapes")
+    """Write both archives into the folder `archives`. Raises as `generate_settings`."""
+    settings = generate_settings(config, SPLITS, [CLASSES], f"Cityscapes draws {CLASSES}")
+    no_polygons = {"imgHeight": settings.height, "imgWidth": settings.width, "objects": []}
+    colours = np.zeros((256, 4), np.uint8)
+    for label, kind in KINDS.items():
+        rgb = colorsys.hsv_to_rgb(kind.hue, kind.saturation, kind.brightness)
+        colours[label] = [*(round(255 * part) for part in rgb), 255]
     with (
         zip_archive(archives / IMAGE_ARCHIVE) as add_image,
         zip_archive(archives / LABEL_ARCHIVE) as add_label,
     ):
         for split, sample, street in _streets(settings):
-            add_image(f"leftImg8bit/{split}/{sample}{IMAGE}", png(street.photograph))
+            add_image(f"leftImg8bit/{split}/{sample}{IMAGE}", png(street.photograph()))
             labels = np.zeros_like(street.labels) if split == "test" else street.labels
             stem = f"gtFine/{split}/{sample}_gtFine"
             add_label(f"gtFine/{split}/{sample}{LABEL}", png(labels))
             add_label(f"{stem}_instanceIds.png", png(street.instances))
-            add_label(f"{stem}_color.png", png(_coloured(labels)))
-            add_label(f"{stem}_polygons.json", _polygons(labels))
+            add_label(f"{stem}_color.png", png(colours[labels]))
+            add_label(f"{stem}_polygons.json", json.dumps(no_polygons).encode())
 
 
-def draw_street(rng: np.random.Generator, height: int, width: int, objects: list[int]) -> Street:
+def draw_street(rng: np.random.Generator, height: int, width: int, objects: list[int]) -> _Canvas:
     """A street of exactly height x width pixels with an object of every label id in `objects`."""
     canvas = _Canvas(rng, height, width)
     horizon = height * rng.uniform(0.4, 0.5)
     y, x = np.arange(height)[:, None], np.arange(width)[None, :]
     canvas.paint(23, np.True_)
-    canvas.paint(11, y >= _skyline(rng, width, horizon))
+    blocks = rng.uniform(0.1, 0.7, 6) * horizon
+    skyline = np.repeat(blocks, -(-width // len(blocks)))[None, :width]
+    canvas.paint(11, y >= skyline)
     canvas.paint(8, y >= horizon)
     # The road is as wide as the image at the bottom and vanishes at the horizon.
     middle = width * rng.uniform(0.4, 0.6)
@@ -150,11 +141,11 @@ def draw_street(rng: np.random.Generator, height: int, width: int, objects: list
     canvas.paint(RECTIFICATION, (y == 0) | (x == 0) | (x == width - 1))
     canvas.paint(OUT_OF_ROI, y == height - 1)
     canvas.paint(0, (y == height - 2) & (x < 4))
-    return Street(expose(rng, canvas.image), canvas.labels, canvas.instances)
+    return canvas
 
 
 class _Canvas:
-    """What has been painted so far; later paint covers earlier."""
+    """What has been painted so far, its label ids and instance ids; later paint covers earlier."""
 
     def __init__(self, rng: np.random.Generator, height: int, width: int) -> None:
         self.rng = rng
@@ -163,6 +154,10 @@ class _Canvas:
         self.instances = np.zeros((height, width), np.uint16)
         self._texture = smooth_noise(rng, height, width, 24)[..., None] * 0.05
         self._count = 0
+
+    def photograph(self) -> npt.NDArray[np.uint8]:
+        """(height, width, 3), taken once."""
+        return expose(self.rng, self.image)
 
     def paint(self, label: int, mask: Mask | np.bool_) -> None:
         mask = np.broadcast_to(mask, self.labels.shape)
@@ -178,12 +173,6 @@ class _Canvas:
         self.instances[mask] = number
 
 
-def _skyline(rng: np.random.Generator, width: int, horizon: float) -> Plane:
-    """The buildings' upper edge for every column, (1, width)."""
-    blocks = rng.uniform(0.1, 0.7, 6) * horizon
-    return np.repeat(blocks, -(-width // len(blocks)))[None, :width]
-
-
 def _outline(
     rng: np.random.Generator, label: int, near: float, horizon: float, height: int, width: int
 ) -> Mask:
@@ -197,7 +186,7 @@ def _outline(
     return y**2 + x**2 <= 1 if kind.round else np.maximum(np.abs(y), np.abs(x)) <= 1
 
 
-def _streets(settings: GenerateConfig) -> Iterator[tuple[str, str, Street]]:
+def _streets(settings: GenerateConfig) -> Iterator[tuple[str, str, _Canvas]]:
     """(split, `<city>/<id>`, street) of every image."""
     shares = np.array([KINDS[label].share for label in _DRAWN])
     shares /= shares.sum()
@@ -209,16 +198,3 @@ def _streets(settings: GenerateConfig) -> Iterator[tuple[str, str, Street]]:
             city = _CITIES[split][number * len(_CITIES[split]) // images]
             sample = f"{city}/{city}_{number // 30:06d}_{19 + number % 30:06d}"
             yield split, sample, draw_street(rng, settings.height, settings.width, objects)
-
-
-def _coloured(labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    colours = np.zeros((256, 4), np.uint8)
-    for label, kind in KINDS.items():
-        rgb = colorsys.hsv_to_rgb(kind.hue, kind.saturation, kind.brightness)
-        colours[label] = [*(round(255 * part) for part in rgb), 255]
-    return colours[labels]
-
-
-def _polygons(labels: npt.NDArray[np.uint8]) -> bytes:
-    height, width = labels.shape
-    return json.dumps({"imgHeight": height, "imgWidth": width, "objects": []}).encode()

@@ -4,8 +4,6 @@ Each image has two regions and three objects, which cover most of it; a class is
 a form (`Look.of`). The first classes are frequent, the last ones rare. As in the real files, the
 labels are ids of 459 names, of which the background shows several; the list of the 59 has another
 order and three other spellings, and VOC has photographs without a label.
-
-One configuration gives the same bytes every time (with the same versions of Pillow and zlib).
 """
 
 from __future__ import annotations
@@ -28,9 +26,8 @@ from dmnet.data.pascal_context import (
     VOC_ROOT,
 )
 from dmnet.data.standins.packing import fixed_mat_header, jpeg, lines, tar_archive
-from dmnet.data.standins.scenes import Look, Scene, Thing, draw_scene, frequent_first
-from dmnet.data.standins.settings import generate_settings
-from dmnet.errors import ConfigError
+from dmnet.data.standins.scenes import Scene, draw_labelled, frequent_first
+from dmnet.data.standins.settings import generate_settings, mixed_ids
 from dmnet.files import write_bytes
 
 NAMES = 459
@@ -45,7 +42,7 @@ ORIGINALS = (
 
 _GROUPS = ("train", "val")
 _OTHERS = (0, 1, 200, NAMES)  # original ids of the background, 0 is unlabelled
-_REGIONS, _THINGS = 2, 5  # of five things two are regions
+_THINGS = 5  # in an image
 _GRAYSCALE_EVERY = 40
 _UNLABELLED_EVERY = 16
 
@@ -53,17 +50,14 @@ _UNLABELLED_EVERY = 16
 def generate(config: DatasetConfig, archives: Path) -> None:
     """Write both archives and the list of 59 names into the folder `archives`.
 
-    `config.generate.images` has the keys `train` and `val`; the classes of `config` are 59, after
-    a background or not, which makes no difference here. Raises ConfigError when they are others.
+    Whether the classes of `config` begin with a background makes no difference here. Raises as
+    `generate_settings`.
     """
-    settings = generate_settings(config, _GROUPS)
-    if len(config.classes) not in (CLASSES, CLASSES + 1):
-        raise ConfigError(
-            f"{config.name}: {len(config.classes)} `classes`; the stand-in of Pascal-Context draws "
-            f"{CLASSES}, or {CLASSES + 1} with the background"
-        )
+    numbers = (CLASSES, CLASSES + 1)
+    draws = "Pascal-Context draws {}, or {} with the background".format(*numbers)
+    settings = generate_settings(config, _GROUPS, numbers, draws)
     names = list(config.classes[-CLASSES:])
-    groups = _sample_ids(settings)
+    groups = mixed_ids(settings, _GROUPS, range(2008, 2011))
     drawn = dict(_scenes(settings, groups))
     _write_voc(archives / VOC_ARCHIVE, groups, drawn)
     _write_labels(archives / LABEL_ARCHIVE, names, drawn)
@@ -88,18 +82,6 @@ def all_names(classes: list[str]) -> list[str]:
     return names
 
 
-def _sample_ids(settings: GenerateConfig) -> dict[str, list[str]]:
-    """Sorted IDs such as 2008_000032 for each group, mixed over the groups."""
-    total = sum(settings.images[group] for group in _GROUPS)
-    ids = [f"{2008 + i * 3 // total}_{32 + 7 * i:06d}" for i in range(total)]
-    order = np.random.default_rng([settings.seed, settings.revision]).permutation(total)
-    train = settings.images["train"]
-    return {
-        "train": sorted(ids[i] for i in order[:train]),
-        "val": sorted(ids[i] for i in order[train:]),
-    }
-
-
 def _scenes(
     settings: GenerateConfig, groups: Mapping[str, list[str]]
 ) -> Iterator[tuple[str, Scene]]:
@@ -110,19 +92,8 @@ def _scenes(
         hands = frequent_first(plan, CLASSES, len(ids), _THINGS, complete=group == "train")
         for sample, hand in zip(ids, hands, strict=True):
             rng = np.random.default_rng([settings.seed, settings.revision, 2, number])
-            things = [Thing(category + 1, Look.of(category)) for category in hand]
             grayscale = number % _GRAYSCALE_EVERY == _GRAYSCALE_EVERY - 1
-            yield (
-                sample,
-                draw_scene(
-                    rng,
-                    settings.height,
-                    settings.width,
-                    objects=things[_REGIONS:],
-                    regions=things[:_REGIONS],
-                    grayscale=grayscale,
-                ),
-            )
+            yield sample, draw_labelled(rng, settings.height, settings.width, hand, grayscale)
             number += 1
 
 

@@ -115,6 +115,18 @@ def draw_scene(
     return Scene(expose(rng, image, grayscale), labels, instances)
 
 
+def draw_labelled(
+    rng: np.random.Generator,
+    height: int,
+    width: int,
+    categories: Sequence[int],
+    grayscale: bool = False,
+) -> Scene:
+    """A scene of two regions and then objects, labelled 1 + category, which has its `Look.of`."""
+    things = [Thing(category + 1, Look.of(category)) for category in categories]
+    return draw_scene(rng, height, width, things[2:], things[:2], grayscale)
+
+
 def draw_background(rng: np.random.Generator, height: int, width: int) -> Plane:
     """Dull colours with coarse and fine texture, and bright strokes that are no objects."""
     base = np.array(colorsys.hsv_to_rgb(rng.random(), rng.uniform(0, 0.25), rng.uniform(0.3, 0.7)))

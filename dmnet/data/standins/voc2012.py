@@ -5,8 +5,6 @@ with a form (of two): striped ellipse or chequered rectangle. So colour is an ea
 a wider look, and thin background strokes in the classes' hues make colour alone insufficient. As
 in the real archives, VOC's labels outline objects with 255, SBD's do not, SBD labels some of VOC's
 train and val images as well, and a few photographs are grayscale.
-
-One configuration gives the same bytes every time (with the same versions of Pillow and zlib).
 """
 
 from __future__ import annotations
@@ -19,17 +17,16 @@ import numpy as np
 import numpy.typing as npt
 import scipy.io
 import scipy.sparse
-from PIL import Image
 
 from dmnet.config import DatasetConfig, GenerateConfig
 from dmnet.data.standins import scenes
 from dmnet.data.standins.packing import encode, fixed_mat_header, jpeg, lines, tar_archive
 from dmnet.data.standins.scenes import HUES, Look, Scene, Thing, edges
-from dmnet.data.standins.settings import generate_settings
-from dmnet.data.voc2012 import SBD_ARCHIVE, SBD_ROOT, VOC_ARCHIVE, VOC_ROOT, palette
-from dmnet.errors import ConfigError
+from dmnet.data.standins.settings import generate_settings, mixed_ids
+from dmnet.data.voc2012 import SBD_ARCHIVE, SBD_ROOT, VOC_ARCHIVE, VOC_ROOT, coloured
 
 OBJECT_CLASSES = 20  # labels 1..20; 0 is the background
+DRAWS = f"VOC 2012 draws {OBJECT_CLASSES + 1}, the background included"
 
 _GRAYSCALE_EVERY = 40
 _GROUPS = ("train", "sbd", "val")
@@ -38,36 +35,14 @@ _GROUPS = ("train", "sbd", "val")
 def generate(config: DatasetConfig, archives: Path) -> None:
     """Write both archives into the folder `archives`.
 
-    `config.generate.images` has three keys: `train` and `val` are VOC's splits, `sbd` the images
-    that only SBD labels; so `trainaug` has `train` + `sbd` images. Raises ConfigError when the keys
-    or the number of classes are others.
+    `config.generate.images`: `train` and `val` are VOC's splits, `sbd` the images that only SBD
+    labels; so `trainaug` has `train` + `sbd` images. Raises as `generate_settings`.
     """
-    settings = generate_settings(config, _GROUPS)
-    if len(config.classes) != OBJECT_CLASSES + 1:
-        raise ConfigError(
-            f"{config.name}: {len(config.classes)} `classes`; the stand-in of VOC 2012 draws "
-            f"{OBJECT_CLASSES + 1}, the background included"
-        )
-    groups = _sample_ids(settings)
+    settings = generate_settings(config, _GROUPS, [OBJECT_CLASSES + 1], DRAWS)
+    groups = mixed_ids(settings, _GROUPS, range(2007, 2012))
     drawn = dict(_scenes(settings, groups))
     _write_voc(archives / VOC_ARCHIVE, groups, drawn)
     _write_sbd(archives / SBD_ARCHIVE, groups, drawn)
-
-
-# --------------------------------------------------------------------------- what is in images
-
-
-def _sample_ids(settings: GenerateConfig) -> dict[str, list[str]]:
-    """Sorted IDs such as 2007_000032 for each group; the years are mixed over the groups."""
-    total = sum(settings.images.values())
-    ids = [f"{2007 + i * 5 // total}_{32 + 7 * i:06d}" for i in range(total)]
-    order = np.random.default_rng([settings.seed, settings.revision]).permutation(total)
-    groups, start = {}, 0
-    for name in _GROUPS:
-        stop = start + settings.images[name]
-        groups[name] = sorted(ids[i] for i in order[start:stop])
-        start = stop
-    return groups
 
 
 def _scenes(
@@ -97,9 +72,6 @@ def draw_scene(
     return scenes.draw_scene(rng, height, width, objects, grayscale=grayscale)
 
 
-# ------------------------------------------------------------------------------- the archives
-
-
 def _write_voc(path: Path, groups: Mapping[str, list[str]], drawn: Mapping[str, Scene]) -> None:
     labelled = sorted(groups["train"] + groups["val"])
     lists = {"train": groups["train"], "val": groups["val"], "trainval": labelled}
@@ -109,9 +81,8 @@ def _write_voc(path: Path, groups: Mapping[str, list[str]], drawn: Mapping[str, 
         for sample in sorted(drawn):
             add(f"{VOC_ROOT}/JPEGImages/{sample}.jpg", jpeg(drawn[sample].photograph))
         for sample in labelled:
-            label = Image.fromarray(drawn[sample].outlined())
-            label.putpalette(palette())
-            add(f"{VOC_ROOT}/SegmentationClass/{sample}.png", encode(label, "PNG"))
+            label = encode(coloured(drawn[sample].outlined()), "PNG")
+            add(f"{VOC_ROOT}/SegmentationClass/{sample}.png", label)
 
 
 def _write_sbd(path: Path, groups: Mapping[str, list[str]], drawn: Mapping[str, Scene]) -> None:

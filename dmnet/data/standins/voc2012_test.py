@@ -3,8 +3,6 @@
 The scenes are those of the stand-in for VOC 2012, drawn from other random numbers. As in the real
 archive, there are annotations and photographs of other tasks, sides are odd and even, and one
 photograph in eight is grayscale. What the scenes show is not written anywhere.
-
-One configuration gives the same bytes every time (with the same versions of Pillow and zlib).
 """
 
 from __future__ import annotations
@@ -16,10 +14,9 @@ import numpy as np
 from dmnet.config import DatasetConfig
 from dmnet.data.standins.packing import jpeg, lines, tar_archive
 from dmnet.data.standins.settings import generate_settings
-from dmnet.data.standins.voc2012 import OBJECT_CLASSES, draw_scene
+from dmnet.data.standins.voc2012 import DRAWS, OBJECT_CLASSES, draw_scene
 from dmnet.data.voc2012 import VOC_ROOT
 from dmnet.data.voc2012_test import SPLIT, TEST_ARCHIVE
-from dmnet.errors import ConfigError
 
 _GRAYSCALE_EVERY = 8
 _OTHER_TASKS = 2  # photographs that the segmentation list does not name
@@ -27,17 +24,8 @@ _STREAM = 3  # the stand-in for VOC 2012 uses 1 and 2 behind the same seed
 
 
 def generate(config: DatasetConfig, archives: Path) -> None:
-    """Write the archive into the folder `archives`.
-
-    `config.generate.images` has the one key `test`. Raises ConfigError when the keys or the number
-    of classes are others.
-    """
-    settings = generate_settings(config, (SPLIT,))
-    if len(config.classes) != OBJECT_CLASSES + 1:
-        raise ConfigError(
-            f"{config.name}: {len(config.classes)} `classes`; the stand-in of VOC 2012 draws "
-            f"{OBJECT_CLASSES + 1}, the background included"
-        )
+    """Write the archive into the folder `archives`. Raises as `generate_settings`."""
+    settings = generate_settings(config, (SPLIT,), [OBJECT_CLASSES + 1], DRAWS)
     images = settings.images[SPLIT]
     ids = [f"2012_{number:06d}" for number in range(1, images + _OTHER_TASKS + 1)]
     with tar_archive(archives / TEST_ARCHIVE) as add:

@@ -253,7 +253,9 @@ def test_truncated_archive_is_named(
     assert not (folder / "manifest.json").exists()
 
 
-@pytest.mark.parametrize("step", ["_extract", "_write_splits", "_write_labels", "write_manifest"])
+@pytest.mark.parametrize(
+    "step", ["extract_tar", "_write_splits", "_write_labels", "write_manifest"]
+)
 def test_killed_preparation_starts_over(
     make: Callable[..., Manifest], killed_then_repeated: Callable[..., None], step: str
 ) -> None:

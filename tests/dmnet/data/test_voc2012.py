@@ -250,7 +250,9 @@ def test_counts_are_exact(voc_archives: Path, voc_config: MakeConfig, folder: Pa
     assert not (folder / "manifest.json").exists()
 
 
-@pytest.mark.parametrize("step", ["_extract", "_write_splits", "_write_labels", "write_manifest"])
+@pytest.mark.parametrize(
+    "step", ["extract_tar", "_write_splits", "_write_labels", "write_manifest"]
+)
 def test_killed_preparation_starts_over(
     tmp_path: Path,
     voc_archives: Path,
