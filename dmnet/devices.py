@@ -15,7 +15,7 @@ from torch import Tensor
 
 from dmnet.config.jobs import Device
 from dmnet.errors import DeviceError, RunError
-from dmnet.gpus import OLDER, driver, gpus_here, oldest_driver, runs_on
+from dmnet.gpus import OLDER, WHEELS, driver, gpus_here, oldest_driver, runs_on
 from dmnet.provenance import device_name
 
 CPU = torch.device("cpu")

@@ -123,7 +123,7 @@ def test_a_file_that_is_no_mapping_in_yaml(folder, content):
     assert TABLE in refusal()
 
 
-@pytest.mark.parametrize("change", ["missing", "claims: [", "claims: []\n"])
+@pytest.mark.parametrize("change", ["missing", "claims: [", "claims: 3\n"])
 def test_claims_that_cannot_be_judged_are_told_when_they_are_asked_for(folder, change):
     study = Study({"preset": "tiny"})
     claims = folder / "params" / "claims.yaml"
