@@ -11,7 +11,7 @@ import re
 from dmnet.text import visible
 
 LINE = 500  # characters that a reason may have; the log has all of it
-# The last line: what GitHub makes a link, a person or a formula of by itself.
+# The last line: what GitHub turns into a link, a mention or a formula.
 _MARKDOWN = re.compile(
     r"[\\`*\[\]<>&|~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])"
     r"|:(?=//)|(?<=www)\.|@(?=\w)|\$",

@@ -22,7 +22,7 @@ class OHEMConfig(Section):
 
     threshold: float | None = Field(0.7, gt=0, le=1)  # probability of the true class; None: top k
     min_kept: int = Field(ge=1)  # pixels per image that count at least
-    parts: int = Field(1, ge=1)  # of the batch that choose apart, as GPUs in mmsegmentation do
+    parts: int = Field(1, ge=1)  # of a batch that choose by themselves, as GPUs do
 
 
 class RecipeConfig(Section):
@@ -62,7 +62,7 @@ class RecipeConfig(Section):
     precision: Literal["fp32", "amp"] = "fp32"  # amp: autocast where the device has it
     loss_scale: float | None = Field(None, gt=0)  # with amp: a fixed factor; None: found by itself
     loss_average: Literal["labelled", "all"] = "labelled"  # pixels that the loss is divided by
-    # Of the batch, each of which averages its loss by itself; then their mean is taken, as of GPUs.
+    # Parts of a batch that average their loss by themselves, as GPUs do; the loss is their mean.
     loss_parts: int = Field(1, ge=1)
     ohem: OHEMConfig | None = None
     # Constants of the update (dmnet/training/step.py) ...

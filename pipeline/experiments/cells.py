@@ -216,7 +216,7 @@ def _timed(place: Place, spec: SpeedSpec, configuration: CellConfiguration) -> T
     backbone = model.backbone.model_copy(update={"weights": None})
     inference, protocol = configuration.inference
     ohem = recipe.ohem
-    if ohem is not None:  # one GPU's part of the batch has its part of what chooses apart
+    if ohem is not None:  # one GPU's part of a batch is also a part for OHEM
         ohem = ohem.model_copy(update={"parts": max(1, ohem.parts // parts)})
     with configuration.checked_together():
         config = SpeedConfig(

@@ -115,7 +115,7 @@ class CellConfiguration:
         # A batch in parts, or on processes that share no statistics, gives other weights: shown
         # like every other number that the preset replaces, and part of the key.
         execution, sync_bn = self.preset.execution, changed.get("recipe.sync_bn")
-        together = sync_bn is None or sync_bn.value  # None: `recipe` tells that it lacks
+        together = sync_bn is None or sync_bn.value  # None: `recipe` says that it is missing
         parts = execution.accumulate if together else execution.processes
         if parts > 1:
             changed["recipe.bn_parts"] = Setting(parts, "preset", self.preset_file)

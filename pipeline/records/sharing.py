@@ -136,7 +136,7 @@ def _drop_damaged(entry: DvcEntry, before: set[str], root: Path) -> list[str]:
         (root / path).unlink()
         dropped.append(path)
     for path, md5 in entry.outs.items():
-        if expected.get(path, "") is None:  # the list of a folder itself did not come whole
+        if expected.get(path, "") is None:  # the list of the folder's files is missing or damaged
             cached(md5, root).unlink(missing_ok=True)
     return dropped
 

@@ -56,5 +56,5 @@ def is_training(key: str, root: Path = Path(".")) -> bool:
     try:
         with open_plain(path) as stream:
             return not try_lock(stream, path, shared=True)
-    except (OSError, DMNetError):  # not there, or where nothing can be locked or trained
+    except (OSError, DMNetError):  # no lock file, or no locks here: nothing trains
         return False

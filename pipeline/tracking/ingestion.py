@@ -123,7 +123,7 @@ class Ingestion:
     def failure(self, reason: str) -> RecordError:
         undone = [run.key for run in self.finished if run.key not in self.done]
         named = ", ".join(undone[:3]) + (f" and {len(undone) - 3} more" if len(undone) > 3 else "")
-        told = without_secrets(reason, self.uri)  # as a whole: a cut secret is not found any more
+        told = without_secrets(reason, self.uri)  # before it is cut, while secrets are whole
         first = next(iter(told.splitlines()), "no reason given")[:200]
         return RecordError(
             f"MLflow at {place_of(self.uri)}: {first}; {len(undone)} of "

@@ -16,7 +16,7 @@ from pipeline.tracking.gate import Gate
 from pipeline.tracking.pages import application
 from pipeline.tracking.place import ARTIFACTS, DEFAULT_URI
 
-# The page hides what the server says that it does not have; no job runner is started in any case.
+# So the page hides what is not served here; no job runner is started in any case.
 SETTINGS = {
     "MLFLOW_ENABLE_AI_GATEWAY": "false",
     "MLFLOW_ENABLE_REMOTE_ASSISTANT": "false",

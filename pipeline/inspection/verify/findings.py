@@ -33,7 +33,7 @@ class Findings:
     root: Path
     checked: Counter[str] = field(default_factory=Counter)  # kind of thing -> how many
     wrong: list[str] = field(default_factory=list)  # one line each
-    noted: list[str] = field(default_factory=list)  # whole, but not what one would take it for
+    noted: list[str] = field(default_factory=list)  # undamaged, but people should know of it
     absent: list[str] = field(default_factory=list)  # never made or not pulled: nothing is wrong
 
     def same(self, path: str, what: str, expected: object, found: object, todo: str) -> bool:

@@ -63,7 +63,7 @@ class ClaimSpec(Section):
     says: str  # in our words
     where: Place
     predicate: Predicate | None = None
-    # What of it is ours and not the source's: where its numbers miss it, we may have misread it.
+    # Our interpretation: where the source's numbers miss it, we may have misread the source.
     reading: str | None = None
     note: str | None = None  # how it is checked, or what its own numbers say instead
     untested: str | None = None  # why there is no predicate
