@@ -103,7 +103,7 @@ def at_published_numbers(
             return None
         rule = rules.of(str(cell.published_dataset), cell.spec.metric)
         sources[name] = DrawnCell(claim.published[name][0], rule, cell.evaluations[0].run_key)
-    return draw(predicate, claim.published, sources, rules.correlation, setting)
+    return draw(predicate, claim.published, sources, rules.file.same_weights.value, setting)
 
 
 def holds_at_published_numbers(claim: Claim, experiment: Experiment, rules: Rules) -> bool:

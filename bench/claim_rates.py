@@ -36,7 +36,7 @@ def render_claim_rates(
     rule = rules.of("voc2012aug", "miou")
     rates = {
         (shape.title, spread, seeds, margin): shape.rates(
-            rule, rules.correlation, margin, Drawing(seeds, spread, draws=draws)
+            rule, rules.file.same_weights.value, margin, Drawing(seeds, spread, draws=draws)
         )
         for shape in shapes(rule)
         for spread in SPREADS
@@ -55,11 +55,11 @@ def render_claim_rates(
             f"(`{HOLDS}` / `{FAILS}`, both false, in %):",
             _other_spreads(rates, rule),
             "Two protocols on the same weights, at the boundary, where they are correlated "
-            f"otherwise than the assumed {rules.correlation:g} (the same):",
-            _other_correlations(rule, rules.correlation, draws),
+            f"otherwise than the assumed {rules.file.same_weights.value:g} (the same):",
+            _other_correlations(rule, rules.file.same_weights.value, draws),
             "Where no prior is known, as at the presets that are not judged (again the same, and "
             "what becomes of a true margin of four prior_sd, at the prior's spread):",
-            _without_prior(rule, rules.correlation, draws),
+            _without_prior(rule, rules.file.same_weights.value, draws),
             "### Claims at the published numbers",
             "If the recipes' true means were the published numbers, and trainings scattered as the "
             f"prior says: `{HOLDS}` / `{FAILS}` / `{INCONCLUSIVE}` in % of {draws:,} sets of "

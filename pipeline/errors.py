@@ -1,11 +1,4 @@
-"""Errors of the pipeline; like those of `dmnet`, one line that a user can act on.
-
-DMNetError (dmnet.errors)
-└── PipelineError
-    ├── SpecError       a file in params/ is not what its schema says
-    ├── ResultError     a result in runs/ is missing, damaged or of another configuration
-    └── RecordError     MLflow or DVC could not take a record (never stops a job)
-"""
+"""Errors of the pipeline; like those of `dmnet`, one line that a user can act on."""
 
 from __future__ import annotations
 
@@ -25,4 +18,4 @@ class ResultError(PipelineError):
 
 
 class RecordError(PipelineError):
-    """MLflow or DVC could not take a record."""
+    """MLflow or DVC could not take a record, which never stops a job."""

@@ -7,6 +7,7 @@ any text and returns one without markup or control characters; the page's templa
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from dmnet.text import visible
 
@@ -25,6 +26,12 @@ def one_line(text: object, most: int = LINE) -> str:
     """Visible, without line breaks and tabs, and cut after `most` characters."""
     line = visible(" ".join(str(text)[: 4 * most].split()))
     return line if len(line) <= most else f"{line[:most]}..."
+
+
+def few(names: Sequence[str], most: int) -> str:
+    """The first of them, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def words(text: object) -> str:

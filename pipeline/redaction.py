@@ -31,8 +31,6 @@ VARIABLE = re.compile(
 )
 SHORT = 8  # characters; below it, a part of an address or a variable may be an ordinary word
 
-__all__ = ["place_of", "without_secrets"]
-
 
 def without_secrets(text: str, address: str = "") -> str:
     """The text without secrets: of every address only its scheme and server, `***` for the rest.

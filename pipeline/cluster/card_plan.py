@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from dmnet.training.share import Share, unchanged_divisions
 from pipeline.cluster.profile import Partition, SiteProfile
+from pipeline.escaping import few
 from pipeline.experiments import Experiment, Run
 from pipeline.spec.cards import Card, Cards
 
@@ -64,8 +65,7 @@ def models_of(
     """The GPU models that a rule's jobs may get, by the site's names; empty where unknown."""
     if (named := profile.resource(rule, "gpu_model")) is not None:
         return frozenset([str(named)])
-    default = next((p.name for p in (partitions or {}).values() if p.default), None)
-    partition = (partitions or {}).get(str(profile.resource(rule, "slurm_partition") or default))
+    partition = (partitions or {}).get(str(profile.partition(rule, partitions)))
     return partition.models if partition else frozenset()
 
 
@@ -98,9 +98,7 @@ def render_card(
     """Lines of a plan. costs, seconds: of what is still to be trained; warn_of_card: whether
     nothing else tells that PyTorch has no code for it."""
     card, warnings = known.card, []
-    lines = [
-        f"That is {seconds / 86400:,.1f} days of one {card.spec.title} ({card.spec.source})",
-    ]
+    lines = [f"That is {seconds / 86400:,.1f} days of one {card.spec.title} ({card.spec.source})"]
     if known.unlisted is not None:
         warnings.append(
             f"{known.unlisted!r} is not in params/costs.yaml, `cards`: {card.spec.title} stands in"
@@ -140,13 +138,18 @@ def memory_warnings(
     if not large:
         return []
     most = max(large, key=lambda run: sizes[run.key])
-    names = ", ".join(run.label for run in large[:SHOWN])
-    more = f" and {len(large) - SHOWN} more" if len(large) > SHOWN else ""
+    names = few([run.label for run in large], SHOWN)
     text = (
         f"GPU memory: {len(large)} run(s) take up to {sizes[most.key]:.0f} GiB ({most.label}), "
-        f"{card.spec.title} has {card.memory_gib:.0f} ({names}{more})"
+        f"{card.spec.title} has {card.memory_gib:.0f} ({names})"
     )
-    fits = _fits_all(runs, costs, card, now)
+    first, *others = [unchanged_divisions(run.job.run.recipe, now) for run in runs]
+    allowed = [share for share in first if all(share in other for other in others)]
+
+    def fit(share: Share) -> bool:
+        return all(gpu_gib(run, costs[run.key], share) <= card.memory_gib for run in runs)
+
+    fits = next(filter(fit, allowed), None)  # the coarsest
     if fits is None:
         return [
             f"{text}; no division of the batches fits all and leaves all results as they are: take "
@@ -154,15 +157,3 @@ def memory_warnings(
         ]
     gpus = f" ({fits.processes} GPUs for each)" if fits.processes > 1 else ""
     return [f"{text}; {fits.in_words} in the preset{gpus} fits and leaves the results as they are"]
-
-
-def _fits_all(
-    runs: list[Run], costs: Mapping[str, ModelCost], card: Card, now: Share
-) -> Share | None:
-    """The coarsest division that every run allows and the card has the memory for."""
-    first, *others = [unchanged_divisions(run.job.run.recipe, now) for run in runs]
-    allowed = (share for share in first if all(share in other for other in others))
-    for share in allowed:
-        if all(gpu_gib(run, costs[run.key], share) <= card.memory_gib for run in runs):
-            return share
-    return None

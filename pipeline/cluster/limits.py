@@ -17,6 +17,7 @@ from pipeline import paths
 from pipeline.cluster.card_plan import card_warnings
 from pipeline.cluster.estimates import Estimates
 from pipeline.cluster.profile import Partition, SiteProfile
+from pipeline.escaping import few
 from pipeline.experiments import Experiment
 from pipeline.spec.cards import Cards
 
@@ -46,10 +47,8 @@ class RuleJobs:
             self.minutes.append(minutes)
 
     @property
-    def asked_hours(self) -> float:
-        """Of GPUs, or of cores where no GPU is asked for."""
-        known = [minutes for minutes in self.minutes if minutes is not None]
-        return sum(known) / 60 * (self.gpus or self.threads)
+    def known(self) -> list[int]:
+        return [minutes for minutes in self.minutes if minutes is not None]
 
 
 def submitted_jobs(
@@ -89,9 +88,8 @@ def time_warnings(
 ) -> list[str]:
     """Requests that a partition would refuse, or let wait for ever."""
     warnings = []
-    default = next((p.name for p in (partitions or {}).values() if p.default), None)
     for one in jobs:
-        name = profile.resource(one.rule, "slurm_partition") or default
+        name = profile.partition(one.rule, partitions)
         if partitions is None or name is None or not one.minutes:
             continue
         partition = partitions.get(str(name))
@@ -108,7 +106,7 @@ def time_warnings(
                 f"`{one.rule}: {{slurm_partition: ...}}` under set-resources"
             )
         limit = partition.minutes
-        longer = [m for m in one.minutes if limit is not None and m is not None and m > limit]
+        longer = [minutes for minutes in one.known if limit is not None and minutes > limit]
         if longer:
             warnings.append(
                 f"{one.rule}: {len(longer)} job(s) ask for up to {max(longer)} minutes, partition "
@@ -131,9 +129,8 @@ def allocation_warnings(
     if not several:
         return []
     most = max(several)[0]
-    names = ", ".join(label for _, label in several[:SHOWN])
-    more = f" and {len(several) - SHOWN} more" if len(several) > SHOWN else ""
-    text = f"train: {len(several)} run(s) need up to {most} allocations ({names}{more})"
+    names = few([label for _, label in several], SHOWN)
+    text = f"train: {len(several)} run(s) need up to {most} allocations ({names})"
     if profile.requeues:
         return [f"{text}; each saves in time and is queued again by itself"]
     if most > profile.retries + 1:
@@ -151,12 +148,10 @@ class Disk:
 
     @property
     def warnings(self) -> list[str]:
-        if self.kept + self.at_once <= self.free:
-            return []
-        return [
-            f"disk: up to {gigabytes(self.kept + self.at_once)} needed in runs/ and .dvc/cache, "
-            f"{gigabytes(self.free)} free; make room, or lower `jobs`"
-        ]
+        most = self.kept + self.at_once
+        text = f"disk: up to {gigabytes(most)} needed in runs/ and .dvc/cache, "
+        text += f"{gigabytes(self.free)} free; make room, or lower `jobs`"
+        return [text] if most > self.free else []
 
 
 def disk_needed(costs: dict[str, ModelCost], jobs: int, root: Path) -> Disk:
@@ -187,10 +182,11 @@ def render_cluster_plan(
     jobs = submitted_jobs(experiment, profile, estimates, root)
     unit = "GPU-hours" if experiment.preset.gpus else "core-hours"
     device = [one for one in jobs if bool(one.gpus) == bool(experiment.preset.gpus)]
+    # Of GPUs, or of cores where no GPU is asked for.
+    asked_hours = sum(sum(one.known) / 60 * (one.gpus or one.threads) for one in device)
     rows = []
     for one in jobs:
-        known = [minutes for minutes in one.minutes if minutes is not None]
-        asked = f"{min(known)} to {max(known)}" if known else ""
+        asked = f"{min(one.known)} to {max(one.known)}" if one.known else ""
         partition = profile.resource(one.rule, "slurm_partition") or "(default)"
         rows.append([one.rule, len(one.minutes), one.done, one.gpus or "", asked, partition])
     headers = ["rule", "jobs", "done", "GPUs", "minutes asked", "partition"]
@@ -211,7 +207,7 @@ def render_cluster_plan(
             tabulate(rows, headers, tablefmt="simple", disable_numparse=True),
             "",
             f"Estimated training: {training:,.1f} {unit}; asked of the queue, first attempts: "
-            f"{sum(one.asked_hours for one in device):,.1f} {unit}",
+            f"{asked_hours:,.1f} {unit}",
             f"Disk: {gigabytes(disk.kept)} for weights here and in DVC's cache, up to "
             f"{gigabytes(disk.at_once)} more while they train; {gigabytes(disk.free)} free "
             "(datasets, predictions and logs not counted)",

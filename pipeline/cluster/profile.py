@@ -48,6 +48,11 @@ class SiteProfile:
             chosen = _mapping(self.content.get("default-resources")).get(name)
         return _number(chosen, attempt) if isinstance(chosen, str) else chosen
 
+    def partition(self, rule: str, known: dict[str, Partition] | None) -> str | None:
+        """Its name: what the rule asks for, else the cluster's default."""
+        default = next((p.name for p in (known or {}).values() if p.default), None)
+        return self.resource(rule, "slurm_partition") or default
+
     def minutes(self, rule: str, own: int | None, attempt: int = 1) -> int | None:
         """None where nothing is asked for, or nothing that can be read here (`2h` can)."""
         value = self.resource(rule, "runtime", own, attempt)

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from dataclasses import asdict
 
 import click
@@ -15,10 +13,10 @@ from pipeline.commands.scale import Scale, at_scale, target
 def command(scale: Scale, target: str | None, no_dvc: bool, limit: float) -> None:
     """Hand finished runs to MLflow and DVC."""
     from pipeline.records.record import record_runs
-    from pipeline.records.unrecorded import unmark
+    from pipeline.records.unrecorded import unrecorded
     from pipeline.workflow.invocation import Invocation
 
     asked = scale.experiment(target)
     record_runs(scale.experiment(), {*asked.runs, *asked.releases}, dvc=not no_dvc, limit=limit)
     if target is None and not no_dvc:
-        unmark(Invocation.read(asdict(scale)).options)
+        unrecorded(Invocation.read(asdict(scale)).options).unlink(missing_ok=True)

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import click
 
 from pipeline.commands.scale import Scale, at_scale
@@ -10,6 +8,6 @@ from pipeline.commands.scale import Scale, at_scale
 @at_scale
 def command(scale: Scale, cell: str) -> None:
     """Where a cell's number comes from, down to weights and data."""
-    from pipeline.inspection.show import render_show
+    from pipeline.inspection.show.lineage import render_show
 
     print(render_show(scale.experiment(), cell))

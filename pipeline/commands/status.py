@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import click
 
 from pipeline.commands.scale import Scale, at_scale, target

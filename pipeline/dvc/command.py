@@ -41,22 +41,14 @@ def run(command: list[str], folder: Path, what: str, again: str) -> str:
     paths = [str(PACKAGES), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
     result = subprocess.run(
-        command,
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
+        command, cwd=folder, env=environment, capture_output=True, errors="replace", check=False
     )
     if result.returncode != 0:
-        printed = (result.stderr or result.stdout).splitlines()
-        lines = [line for line in printed if line.strip()]
-        errors = [line for line in lines if line.startswith("ERROR")] or lines
-        reason = f"exit {result.returncode}"
-        if errors:
-            reason = printable(without_secrets(errors[0]).removeprefix("ERROR: "))
-        remedy = next((todo for said, todo in REMEDIES.items() if said in reason), "")
+        lines = [line for line in (result.stderr or result.stdout).splitlines() if line.strip()]
+        lines += [f"exit {result.returncode}"]
+        said = next((line for line in lines if line.startswith("ERROR")), lines[0])
+        reason = printable(without_secrets(said).removeprefix("ERROR: "))
+        remedy = next((todo for text, todo in REMEDIES.items() if text in reason), "")
         kind = LackingError if MISSING in result.stderr else RecordError
         raise kind(f"{what}: {reason}; {remedy}the runs are unharmed, give {again}")
     return result.stdout

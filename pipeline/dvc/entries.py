@@ -32,6 +32,7 @@ from pipeline.errors import RecordError
 LARGEST_ENTRY = 64 * 2**10  # bytes; a run's has 600
 LARGEST_LIST = 64 * 2**20  # bytes of the list of a folder: some 600,000 label maps
 MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?", re.ASCII)
+_FILE_MD5 = re.compile(r"[0-9a-f]{32}")
 _ENTRY = re.compile(
     rf"(?P<kind>{'|'.join(paths.SHARED)})/(?P<key>{paths.KEY})"
     r"(?:\.(?P<name>[A-Za-z0-9][A-Za-z0-9_.-]*))?\.dvc",
@@ -91,7 +92,7 @@ def read_entry(path: str, root: Path = Path(".")) -> DvcEntry:
     """Raises RecordError unless the file is an entry in DVC's form that names, with their md5s,
     files of its own result and nothing else."""
     outs = {}
-    for out in _outs(path, _text(path, root)):
+    for out in _outs(path, root):
         if {"path", "md5", "hash"} - out.keys():
             raise _wrong(path, "no md5 for every file")
         outs[f"{path.split('/', maxsplit=1)[0]}/{out['path']}"] = out["md5"]
@@ -101,7 +102,7 @@ def read_entry(path: str, root: Path = Path(".")) -> DvcEntry:
 def names_only(path: str, root: Path = Path(".")) -> bool:
     """Whether this entry has no md5s yet, as when a job was broken off before DVC gave them. Raises
     RecordError for what no entry may hold."""
-    return all(out.keys() == {"path"} for out in _outs(path, _text(path, root)))
+    return all(out.keys() == {"path"} for out in _outs(path, root))
 
 
 def without_md5s(outs: list[str]) -> str:
@@ -131,10 +132,10 @@ def may_name(path: str) -> tuple[str, ...]:
     )
 
 
-def _outs(path: str, text: str) -> list[dict[str, str]]:
-    """The outs of an entry's text, checked; some may have no md5 yet."""
+def _outs(path: str, root: Path) -> list[dict[str, str]]:
+    """The outs of an entry, checked; not all need to have md5s."""
     allowed = may_name(path)
-    first, *lines = _FOLDED.sub(": ", text).split("\n")
+    first, *lines = _FOLDED.sub(": ", _text(path, root)).split("\n")
     if first != "outs:" or len(lines) < 2 or lines.pop() != "":
         raise _wrong(path, "not begun by `outs:` or cut off")
     outs: list[dict[str, str]] = []
@@ -148,14 +149,14 @@ def _outs(path: str, text: str) -> list[dict[str, str]]:
         if not outs or name in outs[-1]:
             raise _wrong(path, f"line {number} is out of place")
         outs[-1][name] = value
-    named = [out.get("path", "") for out in outs]
-    for out, name in zip(outs, named, strict=True):
+    for out in outs:
+        name, md5 = out.get("path", ""), out.get("md5")
         places = {name, f"{name}/"}
-        if "md5" in out:
-            places = {f"{name}/" if out["md5"].endswith(".dir") else name}
+        if md5 is not None:
+            places = {f"{name}/" if md5.endswith(".dir") else name}
         if not places & {*allowed}:
             raise _wrong(path, f"it names {name or 'nothing'!r}, which is none of its own files")
-    if len({*named}) < len(named):
+    if len({out["path"] for out in outs}) < len(outs):
         raise _wrong(path, "it names a file twice")
     return outs
 
@@ -170,13 +171,11 @@ def _wrong(path: str, what: str) -> RecordError:
 
 def _text(path: str, root: Path) -> str:
     """Of a plain file of bounded size, whatever line ends git gave it."""
-    may_name(path)
     try:
         status = (root / path).lstat()
         if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST_ENTRY:
             raise _wrong(path, f"no plain file of at most {LARGEST_ENTRY} bytes")
-        text = read_bounded(root / path, LARGEST_ENTRY).decode("ascii")
-        return text.replace("\r\n", "\n")
+        return read_bounded(root / path, LARGEST_ENTRY).decode("ascii").replace("\r\n", "\n")
     except OSError as error:
         raise RecordError(f"{path}: cannot be read ({error.strerror}); restore it") from error
     except UnicodeDecodeError as error:
@@ -210,9 +209,8 @@ def cached(md5: str, root: Path = Path(".")) -> Path:
 
 def is_cached(md5: str, root: Path = Path(".")) -> bool:
     """Whether the cache holds this object, and whole."""
-    path = cached(md5, root)
     try:
-        return file_md5(path) == md5.removesuffix(".dir")
+        return file_md5(cached(md5, root)) == md5.removesuffix(".dir")
     except OSError:
         return False
 
@@ -222,22 +220,20 @@ def listing(md5: str, root: Path = Path(".")) -> dict[str, str] | None:
 
     Raises RecordError for a list that names anything but label maps directly in the folder.
     """
-    path = cached(md5, root)
     try:
-        content = read_bounded(path, LARGEST_LIST)
+        content = read_bounded(cached(md5, root), LARGEST_LIST)
     except (OSError, ValueError):
         return None
-    if hashlib.md5(content, usedforsecurity=False).hexdigest() != md5.removesuffix(".dir"):
-        return None
-    return parse_listing(content, md5)
+    digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    return parse_listing(content, md5) if f"{digest}.dir" == md5 else None
 
 
 def parse_listing(content: bytes, md5: str) -> dict[str, str]:
     """Raises RecordError for a list that names anything but label maps directly in the folder."""
     try:
         items = [(item["relpath"], item["md5"]) for item in json.loads(content)]
-        wrong = [name for name, digest in items if not (_is_name(name) and _is_file_md5(digest))]
-        if not wrong and len({name for name, _ in items}) == len(items):
+        whole = all(_is_label_map(name) and _FILE_MD5.fullmatch(digest) for name, digest in items)
+        if whole and len({name for name, _ in items}) == len(items):
             return dict(items)
     except (ValueError, KeyError, TypeError, RecursionError):
         pass
@@ -248,14 +244,10 @@ def parse_listing(content: bytes, md5: str) -> dict[str, str]:
     )
 
 
-def _is_name(name: object) -> bool:
-    """Of a label map, such as `2007_000033.png`; not `evil.dvc` or `.gitattributes`."""
+def _is_label_map(name: object) -> bool:
+    """Such as `2007_000033.png`; not `evil.dvc` or `.gitattributes`."""
     text = str(name)
     return is_name(name) and ":" not in text and text[0] not in (".", "-") and text.endswith(".png")
-
-
-def _is_file_md5(digest: object) -> bool:
-    return isinstance(digest, str) and bool(MD5.fullmatch(digest)) and len(digest) == 32
 
 
 def file_md5(path: Path) -> str:
@@ -268,8 +260,7 @@ def md5_of(path: Path) -> str:
     """Of a file, or of a folder: then of the list of its files as JSON. Raises OSError."""
     if not path.is_dir():
         return file_md5(path)
-    files = sorted(file for file in path.rglob("*") if file.is_file())
-    names = {file.relative_to(path).as_posix(): file for file in files}
-    listed = [{"md5": file_md5(file), "relpath": name} for name, file in sorted(names.items())]
+    names = sorted(f.relative_to(path).as_posix() for f in path.rglob("*") if f.is_file())
+    listed = [{"md5": file_md5(path / name), "relpath": name} for name in names]
     content = json.dumps(listed, sort_keys=True).encode()
     return f"{hashlib.md5(content, usedforsecurity=False).hexdigest()}.dir"

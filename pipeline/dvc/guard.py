@@ -19,6 +19,7 @@ from pipeline.dvc.cache import cache_folder
 from pipeline.dvc.entries import DvcEntry, names_only, printable, read_entry
 from pipeline.dvc.shareable import behind_a_link
 from pipeline.errors import RecordError
+from pipeline.escaping import few
 from pipeline.spec.yaml_files import load_yaml
 
 STAGE = {"desc", "cmd", "always_changed"}  # of dvc.yaml's only stage, which owns no file
@@ -46,9 +47,8 @@ def check_tree(root: Path = Path(".")) -> list[DvcEntry]:
             problems[printable(path)] = str(error)
     if problems:
         first, *others = problems
-        also = f"; the same of {', '.join(others[:NAMED])}" if others else ""
-        more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
-        raise RecordError(f"{problems[first]}{also}{more}")
+        also = f"; the same of {few(others, NAMED)}" if others else ""
+        raise RecordError(f"{problems[first]}{also}")
     return checked
 
 

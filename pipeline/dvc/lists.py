@@ -53,11 +53,9 @@ def _fetch(lists: list[str]) -> None:
 def main(lists: list[str]) -> int:
     try:
         _fetch([md5 for md5 in lists if MD5.fullmatch(md5)])
-    except DMNetError as error:
-        print(f"ERROR: {error}", file=sys.stderr)
-        return 1
-    except Exception as error:  # whatever DVC and the remote's own library raise
-        print(f"ERROR: {type(error).__name__}: {error}", file=sys.stderr)
+    except Exception as error:  # whatever DVC and the remote's own library raise, too
+        name = "" if isinstance(error, DMNetError) else f"{type(error).__name__}: "
+        print(f"ERROR: {name}{error}", file=sys.stderr)
         return 1
     return 0
 

@@ -2,7 +2,7 @@
 
 from pipeline.experiments.build import PARAMS, build_experiment
 from pipeline.experiments.cells import Cell
-from pipeline.experiments.experiment import Experiment, settings_with_origin
+from pipeline.experiments.experiment import Experiment
 from pipeline.experiments.jobs import Evaluation, Release, Run, Submission
 from pipeline.experiments.submissions import find_submission
 
@@ -16,5 +16,4 @@ __all__ = [
     "Submission",
     "build_experiment",
     "find_submission",
-    "settings_with_origin",
 ]

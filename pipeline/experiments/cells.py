@@ -89,11 +89,8 @@ class Measurement:
     """Of a model, without training it."""
 
     key: str
+    path: str
     config: CountConfig | SpeedConfig
-
-    @property
-    def path(self) -> str:
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -102,20 +99,12 @@ class Count(Measurement):
 
     config: CountConfig
 
-    @property
-    def path(self) -> str:
-        return paths.count(self.key)
-
 
 @dataclass(frozen=True)
 class Speed(Measurement):
     """Frames a second and memory of one model at the preset's width and sizes, on this device."""
 
     config: SpeedConfig
-
-    @property
-    def path(self) -> str:
-        return paths.speed(self.key)
 
 
 @dataclass(frozen=True)
@@ -137,13 +126,11 @@ class CountedCell(_Cell):
     @property
     def described(self) -> Lines:
         """For people: what is counted."""
+        size = size_text(self.job.config.input_size)
         return [
             ("measure", self.measurement.measure),
             ("unit", f"{self.measurement.per:,} (the count is divided by it)"),
-            (
-                "input",
-                f"{size_text(self.job.config.input_size)}, full model width at every preset",
-            ),
+            ("input", f"{size}, full model width at every preset"),
         ]
 
 
@@ -181,19 +168,16 @@ def measured_cell(
     place: Place, measurement: CountSpec | SpeedSpec, configuration: CellConfiguration
 ) -> MeasuredCell:
     match measurement:
-        case CountSpec():
-            return _counted(place, measurement, configuration)
+        case CountSpec(input_size=size):  # at full width whatever the preset: it costs nothing
+            settings = configuration.published_model()
+            config = CountConfig(model=configuration.model(settings), input_size=size)
+            key = content_hash(config)[:16]
+            job = Count(key, paths.count(key), config)
+            return CountedCell(*place, settings, measurement, job)
         case SpeedSpec():
             return _timed(place, measurement, configuration)
         case _:
             assert_never(measurement)
-
-
-def _counted(place: Place, spec: CountSpec, configuration: CellConfiguration) -> CountedCell:
-    """At full width whatever the preset: counting costs nothing."""
-    settings = configuration.published_model()
-    config = CountConfig(model=configuration.model(settings), input_size=spec.input_size)
-    return CountedCell(*place, settings, spec, Count(content_hash(config)[:16], config))
 
 
 def _timed(place: Place, spec: SpeedSpec, configuration: CellConfiguration) -> TimedCell:
@@ -214,9 +198,8 @@ def _timed(place: Place, spec: SpeedSpec, configuration: CellConfiguration) -> T
         )
     model = configuration.model(settings)
     backbone = model.backbone.model_copy(update={"weights": None})
-    inference, protocol = configuration.inference
-    ohem = recipe.ohem
-    if ohem is not None:  # one GPU's part of a batch is also a part for OHEM
+    (inference, protocol), ohem = configuration.inference, recipe.ohem
+    if ohem is not None:  # one GPU's part of the batch has its part of what chooses apart
         ohem = ohem.model_copy(update={"parts": max(1, ohem.parts // parts)})
     with configuration.checked_together():
         config = SpeedConfig(
@@ -231,15 +214,16 @@ def _timed(place: Place, spec: SpeedSpec, configuration: CellConfiguration) -> T
             optimised=configuration.preset.optimised_from is not None,
         )
     data = (configuration.name("dataset"), dataset)
-    job = Speed(content_hash(config)[:16], config)
+    key = content_hash(config)[:16]
+    job = Speed(key, paths.speed(key), config)
     return TimedCell(*place, settings | protocol, *data, spec, job)
 
 
 def _photograph(where: str, dataset: DatasetConfig, load_scale: float) -> tuple[int, int]:
     """(height, width) of a typical photograph as it is loaded."""
-    size = dataset.photograph
-    if size is None and dataset.generate is not None:
-        size = (dataset.generate.height, dataset.generate.width)
+    size, drawn = dataset.photograph, dataset.generate
+    if size is None and drawn is not None:
+        size = (drawn.height, drawn.width)
     if size is None:
         raise SpecError(
             f"{where}: speed needs the size of a photograph; add `photograph: [height, "

@@ -43,12 +43,7 @@ class CellConfiguration:
     """
 
     def __init__(
-        self,
-        params: Params,
-        preset_name: str,
-        preset: PresetSpec,
-        table: str,
-        cell: CellSpec,
+        self, params: Params, preset_name: str, preset: PresetSpec, table: str, cell: CellSpec
     ) -> None:
         self.params, self.preset_name, self.preset = params, preset_name, preset
         self.table, self.cell = table, cell
@@ -61,9 +56,6 @@ class CellConfiguration:
         if name is None:
             raise SpecError(f"{self.where}: no {kind}; name one here or in `defaults`")
         return str(name)
-
-    def published_dataset(self) -> DatasetConfig:
-        return self.params.dataset(self.name("dataset"), self.where)
 
     def dataset(self) -> DatasetConfig:
         """The cell's dataset, or what takes its place at the preset."""
@@ -95,14 +87,13 @@ class CellConfiguration:
 
     def published_model(self) -> Settings:
         """The model, then the cell's own values, at full width."""
-        return self._of_the_table(self.params.model(self.name("model"), self.where))
+        settings = self.params.model(self.name("model"), self.where)
+        return override(settings, self.cell.settings, "table", self.where)
 
     def published_settings(self) -> Settings:
         """Model and recipe, then the cell's own values."""
-        settings = self.params.model(self.name("model"), self.where)
-        return self._of_the_table(settings | self.params.recipe(self.name("recipe"), self.where))
-
-    def _of_the_table(self, settings: Settings) -> Settings:
+        recipe = self.params.recipe(self.name("recipe"), self.where)
+        settings = self.params.model(self.name("model"), self.where) | recipe
         return override(settings, self.cell.settings, "table", self.where)
 
     def settings(self) -> Settings:
@@ -168,11 +159,12 @@ class CellConfiguration:
         """A part of the batch that is normalised by itself is what one device holds."""
         for path in DEVICES_PARTS:
             name, _, field = path.partition(".")
-            setting = recipe.get(name)
-            parts = None if setting is None else setting.value
+            if (setting := recipe.get(name)) is None:
+                continue
+            parts = setting.value
             if field and isinstance(parts, dict):
                 parts = parts.get(field)
-            if setting is not None and parts not in (None, 1, devices.value):
+            if parts not in (None, 1, devices.value):
                 changed = [s.source for s in (setting, devices) if s.origin == "preset"]
                 raise SpecError(
                     f"{changed[0] if changed else self.where}: `recipe.{path}` = {parts}, but "

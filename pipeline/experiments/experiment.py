@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from dmnet.config import DatasetConfig
@@ -10,7 +9,6 @@ from pipeline.experiments.cells import Cell, Count, Measurement, Speed
 from pipeline.experiments.jobs import Evaluation, Release, Run, Submission
 from pipeline.spec.official import OfficialResult
 from pipeline.spec.params import PresetSpec
-from pipeline.spec.settings import Setting
 from pipeline.spec.tables import TableSpec, WeightsSource
 
 
@@ -42,15 +40,3 @@ class Experiment:
 
     def cells_of(self, table: str) -> list[Cell]:
         return [cell for cell in self.cells if cell.table == table]
-
-
-def settings_with_origin(
-    cells: Iterable[Cell], origins: tuple[str, ...]
-) -> dict[str, list[Setting]]:
-    """path -> distinct settings of these origins over the cells, in order of first appearance."""
-    chosen: dict[str, list[Setting]] = {}
-    for cell in cells:
-        for path, setting in cell.settings.items():
-            if setting.origin in origins and setting not in chosen.setdefault(path, []):
-                chosen[path].append(setting)
-    return chosen

@@ -12,7 +12,7 @@ from pydantic import Field
 from dmnet.config import DatasetConfig, Section, parse
 from pipeline import paths
 from pipeline.errors import SpecError
-from pipeline.experiments import Cell, Evaluation, Experiment
+from pipeline.experiments import Evaluation, Experiment
 from pipeline.experiments.cells import TrainedCell
 from pipeline.spec.yaml_files import load_yaml
 
@@ -50,10 +50,6 @@ class Column:
         """The manifest of its label maps."""
         return paths.prediction(self.evaluation.run_key, self.evaluation.name)
 
-    @property
-    def trained(self) -> str:
-        return self.evaluation.trained
-
 
 @dataclass(frozen=True)
 class Figure:
@@ -69,15 +65,14 @@ class Figure:
     @property
     def inputs(self) -> list[str]:
         """The files that it is drawn from, apart from those that they name."""
-        read = [path for column in self.columns for path in (column.path, column.trained)]
+        read = [
+            path for column in self.columns for path in (column.path, column.evaluation.trained)
+        ]
         return list(dict.fromkeys([*read, paths.data_manifest(self.dataset.name)]))
 
 
 def load_figures(folder: Path, experiment: Experiment) -> dict[str, Figure]:
-    """The figures of `folder/figures`, by name; `experiment` has all tables.
-
-    Raises SpecError or ConfigError naming the file and the key.
-    """
+    """By name; `experiment` has all tables. Raises SpecError or ConfigError."""
     names = figure_names(folder, experiment.weights_source)
     return {name: _load(folder / "figures" / f"{name}.yaml", experiment) for name in names}
 
@@ -99,7 +94,13 @@ def _load(path: Path, experiment: Experiment) -> Figure:
         where = f"{path}: `columns.{number}.cell` = {column.cell!r}"
         cell = cells.get(column.cell)
         if cell is None:
-            raise SpecError(f"{where}: unknown cell; {_expected(column.cell, cells)}")
+            table = column.cell.partition("/")[0]
+            same = [known.id for known in experiment.cells if known.table == table]
+            expected = f"one of {', '.join(same)}"
+            if not same:
+                tables = ", ".join(dict.fromkeys(known.table for known in experiment.cells))
+                expected = f"<table>/<cell> with one of the tables {tables}"
+            raise SpecError(f"{where}: unknown cell; expected {expected}")
         if not isinstance(cell, TrainedCell):
             raise SpecError(f"{where}: is counted, not trained; name a trained cell")
         columns.append(Column(column.title, cell))
@@ -110,14 +111,6 @@ def _load(path: Path, experiment: Experiment) -> Figure:
                 f"column on {first.data.name} ({first.split}); name cells of one dataset"
             )
     cell = columns[0].cell
-    split = columns[0].evaluation.config.split
-    return Figure(path.stem, spec, tuple(columns), cell.published_dataset, cell.dataset, split)
-
-
-def _expected(name: str, cells: dict[str, Cell]) -> str:
-    table = name.partition("/")[0]
-    same = [cell for cell in cells if cell.startswith(f"{table}/")]
-    if same:
-        return f"expected one of {', '.join(same)}"
-    tables = dict.fromkeys(cell.table for cell in cells.values())
-    return f"expected <table>/<cell> with one of the tables {', '.join(tables)}"
+    return Figure(
+        path.stem, spec, tuple(columns), cell.published_dataset, cell.dataset, first.split
+    )

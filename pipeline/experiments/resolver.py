@@ -31,7 +31,7 @@ class CellResolver:
         self.configuration = CellConfiguration(
             params, experiment.preset_name, experiment.preset, table, cell
         )
-        self.where = self.configuration.where
+        self.where, self.cell_id = self.configuration.where, f"{table}/{cell.cell}"
 
     def resolve(self, row: str, column: str) -> Cell:
         """The cell, at its place in the table."""
@@ -47,10 +47,9 @@ class CellResolver:
         seeds = range(0 if weights_source == "released" else self.experiment.seeds)
         runs = [self.run(seed, settings, dataset) for seed in seeds]
         released = None if weights_source == "trained" else self._released(dataset)
-        cell_id = f"{self.table}/{self.cell.cell}"
         for run in runs:
-            if cell_id not in run.cells:
-                run.cells.append(cell_id)
+            if self.cell_id not in run.cells:
+                run.cells.append(self.cell_id)
         settings = settings | self.configuration.inference[1]
         common = (*place, settings, self.configuration.name("dataset"), dataset)
         if runs:
@@ -120,7 +119,7 @@ class CellResolver:
             return None
         if name not in self.params.checkpoints:
             raise SpecError(f"{self.where}: unknown checkpoint {name!r}; see checkpoints.yaml")
-        published = self.configuration.published_dataset()
+        published = self.params.dataset(self.configuration.name("dataset"), self.where)
         if len(dataset.classes) != len(published.classes):
             raise SpecError(
                 f"{self.where}: checkpoint {name} knows the {len(published.classes)} classes of "
@@ -135,10 +134,11 @@ class CellResolver:
             recipe=self.configuration.recipe(settings, published, "train"),
             cpu_threads=self.experiment.preset.cpu_threads,
         )
-        device = self.experiment.preset.execution.device
-        job = ReleaseJob(run=config, dataset=dataset, device=device)
+        job = ReleaseJob(
+            run=config, dataset=dataset, device=self.experiment.preset.execution.device
+        )
         release = self.experiment.releases.setdefault(config.key, Release(config.key, job))
-        release.cells.append(f"{self.table}/{self.cell.cell}")
+        release.cells.append(self.cell_id)
         return self._evaluation(release, dataset)
 
     def _evaluation(self, run: Run | Release, dataset: DatasetConfig) -> Evaluation:

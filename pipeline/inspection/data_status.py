@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from tabulate import tabulate
@@ -22,7 +22,7 @@ from dmnet.data.manifest import MANIFEST, Manifest, verify
 from dmnet.errors import DataError
 from dmnet.files import user_path
 from pipeline import paths
-from pipeline.experiments import Experiment
+from pipeline.experiments import Cell, Experiment, Submission
 
 SOURCES = Path(paths.SOURCES)
 PREPARED, DAMAGED, NOT_PREPARED = "prepared", "damaged", "not prepared"
@@ -53,11 +53,11 @@ class DatasetStatus:
     stands_for: tuple[str, ...]  # published datasets whose place it takes
     state: str  # prepared, damaged or not prepared
     problems: tuple[str, ...]
-    splits: dict[str, int] = field(default_factory=dict)  # images per split, where known
-    fingerprint: str | None = None
-    sources: tuple[UserFile, ...] = ()
-    next_step: str = ""
-    only_for: str = ""  # what asks for it, where no report does
+    splits: dict[str, int]  # images per split, where known
+    fingerprint: str | None
+    sources: tuple[UserFile, ...]
+    next_step: str
+    only_for: str  # what asks for it, where no report does
 
     @property
     def name(self) -> str:
@@ -69,10 +69,7 @@ class DatasetStatus:
 
 
 def data_status(
-    experiment: Experiment,
-    sources: Path = SOURCES,
-    root: Path = Path("."),
-    check: bool = False,
+    experiment: Experiment, sources: Path, root: Path, check: bool = False
 ) -> list[DatasetStatus]:
     """Every dataset of the experiment, in order of first use.
 
@@ -88,16 +85,13 @@ def _status(
     experiment: Experiment, config: DatasetConfig, sources: Path, root: Path, check: bool
 ) -> DatasetStatus:
     files = tuple(_sources(config, root / user_path(str(sources))))
-    missing = [source for source in files if not source.present]
     manifest, problems = _inspect(config, root, check)
-    if manifest is None and not problems:
-        state, problems = NOT_PREPARED, []
-        step = _prepare_step(experiment, config, missing, sources)
-    elif problems:
-        state = DAMAGED
-        step = _repair_step(experiment, config, missing, sources, manifest)
-    else:
-        state, step = PREPARED, "nothing"
+    state, step = PREPARED, "nothing"
+    if problems or manifest is None:
+        state = DAMAGED if problems else NOT_PREPARED
+        missing = [source for source in files if not source.present]
+        step = _next_step(experiment, config, missing, sources, manifest, bool(problems))
+    tables = [s.table for s in experiment.submissions.values() if s.dataset.name == config.name]
     return DatasetStatus(
         config=config,
         stands_for=_stands_for(experiment, config.name),
@@ -107,7 +101,7 @@ def _status(
         fingerprint=manifest.fingerprint if manifest else None,
         sources=files,
         next_step=step,
-        only_for=_only_for(experiment, config.name),
+        only_for=f"needed for the submission of {', '.join(tables)} only" if tables else "",
     )
 
 
@@ -130,9 +124,8 @@ def _inspect(config: DatasetConfig, root: Path, check: bool) -> tuple[Manifest |
 def _wrong_counts(config: DatasetConfig, manifest: Manifest) -> list[str]:
     """Splits that were prepared from another configuration than today's."""
     path = f"{manifest.folder / MANIFEST}"
-    wanted = dict.fromkeys([*config.splits.values(), *config.counts])
     problems = []
-    for split in wanted:
+    for split in dict.fromkeys([*config.splits.values(), *config.counts]):
         images = manifest.splits.get(split)
         expected = config.counts.get(split, images)
         if images is None:
@@ -158,52 +151,32 @@ def _sources(config: DatasetConfig, folder: Path) -> list[UserFile]:
 
 
 def _stands_for(experiment: Experiment, name: str) -> tuple[str, ...]:
-    published = [
-        cell.published_dataset
-        for cell in experiment.cells
-        if cell.dataset is not None and cell.dataset.name == name
-    ]
-    published += [
-        submission.published_dataset
-        for submission in experiment.submissions.values()
-        if submission.dataset.name == name
-    ]
+    asking: list[Cell | Submission] = [*experiment.cells, *experiment.submissions.values()]
+    published = [a.published_dataset for a in asking if a.dataset and a.dataset.name == name]
     return tuple(dict.fromkeys(other for other in published if other and other != name))
 
 
-def _only_for(experiment: Experiment, name: str) -> str:
-    """Which submission asks for a dataset that no report needs; nothing for the others."""
-    tables = [s.table for s in experiment.submissions.values() if s.dataset.name == name]
-    return f"needed for the submission of {', '.join(tables)} only" if tables else ""
-
-
-# ------------------------------------------------------------------------------ what to do next
-
-
-def _prepare_step(
-    experiment: Experiment, config: DatasetConfig, missing: list[UserFile], sources: Path
-) -> str:
-    command = _prepare_command(experiment, config, sources)
-    if not missing:
-        return f"run `{command}`"
-    return f"{_obtain(config, missing, sources)}, then run `{command}`"
-
-
-def _repair_step(
+def _next_step(
     experiment: Experiment,
     config: DatasetConfig,
     missing: list[UserFile],
     sources: Path,
     manifest: Manifest | None,
+    damaged: bool,
 ) -> str:
-    again = f"delete {paths.dataset(config.name)} and prepare it again"
-    again += f": `{_prepare_command(experiment, config, sources)}`"
+    command = f"snakemake --cores all {paths.data_manifest(config.name)}"
+    command += f" --config preset={shlex.quote(experiment.preset_name)}"
+    if config.generate is None and sources != SOURCES:
+        command += f" sources={shlex.quote(str(sources))}"
+    step = f"run `{command}`"
+    if damaged:
+        step = f"delete {paths.dataset(config.name)} and prepare it again: `{command}`"
     if missing:
-        return f"{_obtain(config, missing, sources)}, then {again}"
+        return f"{_obtain(config, missing, sources)}, then {step}"
     if manifest is not None and not manifest.root.is_relative_to(os.path.abspath(manifest.folder)):
         # Preparing anew would only hash what is there now: a damaged file would count as right.
-        return f"put the original files back; only if the change was meant, {again}"
-    return again
+        return f"put the original files back; only if the change was meant, {step}"
+    return step
 
 
 def _obtain(config: DatasetConfig, missing: list[UserFile], sources: Path) -> str:
@@ -219,17 +192,6 @@ def _obtain(config: DatasetConfig, missing: list[UserFile], sources: Path) -> st
         for source in missing
     )
     return f"download {names}{login} into {sources}"
-
-
-def _prepare_command(experiment: Experiment, config: DatasetConfig, sources: Path) -> str:
-    command = f"snakemake --cores all {paths.data_manifest(config.name)}"
-    command += f" --config preset={shlex.quote(experiment.preset_name)}"
-    if config.generate is None and sources != SOURCES:
-        command += f" sources={shlex.quote(str(sources))}"
-    return command
-
-
-# ------------------------------------------------------------------------------------ for people
 
 
 def render_data(
@@ -259,24 +221,19 @@ def render_data(
 
 
 def _row(status: DatasetStatus) -> list[str]:
+    sources = "present" if status.sources else "not stated"
+    if status.config.generate is not None:
+        sources = "none needed (drawn)"
+    elif status.missing:
+        sources = "missing: " + ", ".join(source.path for source in status.missing)
     return [
         status.state,
         status.name,
         ", ".join(status.stands_for),
         ", ".join(f"{split} {images}" for split, images in sorted(status.splits.items())),
         (status.fingerprint or "")[:FINGERPRINT_DIGITS],
-        _sources_text(status),
+        sources,
     ]
-
-
-def _sources_text(status: DatasetStatus) -> str:
-    if status.config.generate is not None:
-        return "none needed (drawn)"
-    if not status.sources:
-        return "not stated"
-    if not status.missing:
-        return "present"
-    return "missing: " + ", ".join(source.path for source in status.missing)
 
 
 def _details(status: DatasetStatus) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from dmnet.files import read_json
 from pipeline.errors import SpecError
@@ -12,27 +12,14 @@ FOLDER = Path("docs/gpu")
 CPU = "CPU"  # what `make bench` calls it
 
 
-class GpuMeasurement(NamedTuple):
-    card: str
-    commit: str  # its first digits, or "unknown"
-    file: Path
-
-
 def gpu_row(folder: Path = FOLDER) -> str:
     """A row of the README's table."""
-    measured = measurements(folder)
-    if not measured:
-        return "| GPU | GPU: never run |"
-    said = [f"[{one.card}, commit {one.commit}]({one.file.as_posix()})" for one in measured]
-    return f"| GPU | GPU: measured on {'; '.join(said)} |"
+    found = [_measurement(file) for file in sorted(folder.glob("*.json"))]
+    return f"| GPU | GPU: measured on {'; '.join(found)} |" if found else "| GPU | GPU: never run |"
 
 
-def measurements(folder: Path) -> list[GpuMeasurement]:
-    """Raises SpecError or DataError for a file that is none."""
-    return [_measurement(file) for file in sorted(folder.glob("*.json"))]
-
-
-def _measurement(file: Path) -> GpuMeasurement:
+def _measurement(file: Path) -> str:
+    """A link to it. Raises SpecError or RunError for a file that is none."""
     content = read_json(file)
     for read in (_of_bench, _of_check):
         try:
@@ -40,7 +27,7 @@ def _measurement(file: Path) -> GpuMeasurement:
         except (KeyError, TypeError, AttributeError):
             continue
         if card and card != CPU:
-            return GpuMeasurement(card, (commit or "unknown")[:12], file)
+            return f"[{card}, commit {(commit or 'unknown')[:12]}]({file.as_posix()})"
     raise SpecError(
         f"{file}: tells no GPU that it was measured on; expected what `make bench` or a check "
         "writes on one (machine.ours.device, or a.machine.nvidia_smi); remove it"

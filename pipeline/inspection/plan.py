@@ -20,13 +20,6 @@ if TYPE_CHECKING:
     from dmnet.flops import ModelCost
 
 
-def _speeds(experiment: Experiment, root: Path) -> list[str]:
-    if not experiment.speeds:
-        return []
-    done = sum((root / speed.path).exists() for speed in experiment.speeds)
-    return [f"{len(experiment.speeds)} measurements of speed and memory, of which {done} done"]
-
-
 def render_plan(
     experiment: Experiment,
     costs: CostsFile,
@@ -63,8 +56,8 @@ def render_plan(
         rows.append(
             [
                 run.key,
-                run.job.run.seed,
-                run.job.run.model.head.name,
+                config.seed,
+                config.model.head.name,
                 recipe.iterations,
                 f"{seconds / per_unit:.1f}",
                 *memory,
@@ -72,6 +65,8 @@ def render_plan(
                 ", ".join(run.cells),
             ]
         )
+    speeds = experiment.speeds
+    timed = f"of which {sum((root / speed.path).exists() for speed in speeds)} done"
     memory = ["GPU GiB"] if on_gpu else []
     headers = ["run", "seed", "head", "iterations", unit, *memory, "done", "cells"]
     lines = [
@@ -84,7 +79,7 @@ def render_plan(
         f"{len(experiment.cells)} cells, {len(experiment.runs)} training runs, "
         f"{len(experiment.evaluations)} evaluations, {iterations:,} iterations",
         *([f"{len(experiment.releases)} released checkpoints"] if experiment.releases else []),
-        *_speeds(experiment, root),
+        *([f"{len(speeds)} measurements of speed and memory, {timed}"] if speeds else []),
         f"Estimated training: {total / per_unit:,.1f} {unit}, of which still to do "
         f"{sum(left.values()) / per_unit:,.1f} (on {title}; speeds in params/costs.yaml, "
         "evaluation not counted)",

@@ -11,20 +11,17 @@ from pipeline import paths
 from pipeline.experiments import Experiment
 from pipeline.inspection.verify.reports import differences, rebuild
 from pipeline.reports.model.report import Report
-from pipeline.results.files import read_result_file
+from pipeline.results.files import read_if_there
 
 
 def stale_lines(experiment: Experiment, root: Path = Path(".")) -> list[str]:
     """A line for each report of this preset and number of seeds that is out of date."""
     lines = []
     for table in experiment.tables:
-        path = root / paths.report(table, "json")
-        if not path.exists():
-            continue
         try:
-            report = read_result_file(path, Report)
-            scale = (report.preset.name, report.seeds)
-            if scale != (experiment.preset_name, experiment.seeds):
+            report = read_if_there(root / paths.report(table, "json"), Report)
+            scale = (experiment.preset_name, experiment.seeds)
+            if report is None or (report.preset.name, report.seeds) != scale:
                 continue
             changes = changes_since(report, root)
         except DMNetError as error:
@@ -41,7 +38,11 @@ def changes_since(report: Report, root: Path = Path(".")) -> list[str]:
     if changed:
         places = {place.split(".")[0] for place, _, _ in changed}
         changes.append(f"results or params ({', '.join(sorted(places))})")
-    changes += [text for code in report.code if (text := _code(code.commit, root))]
+    for commit in filter(None, (code.commit for code in report.code)):
+        if (same := is_package_of(commit, root)) is None:
+            changes.append(f"no commit {commit[:12]}")
+        elif not same:
+            changes.append(f"dmnet/ is another than at {commit[:12]}")
     for dataset in report.datasets:
         try:
             now = Manifest.load(root / paths.dataset(dataset.used)).fingerprint
@@ -50,14 +51,3 @@ def changes_since(report: Report, root: Path = Path(".")) -> list[str]:
         if dataset.fingerprint not in (None, now):
             changes.append(f"{paths.dataset(dataset.used)} is another than was measured on")
     return changes
-
-
-def _code(commit: str | None, root: Path) -> str | None:
-    """Whether the model package is another than at this commit."""
-    if commit is None:
-        return None
-    same = is_package_of(commit, root)
-    if same:
-        return None
-    short = commit[:12]
-    return f"no commit {short}" if same is None else f"dmnet/ is another than at {short}"

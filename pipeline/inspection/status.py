@@ -6,12 +6,11 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from dmnet.errors import DMNetError
 from dmnet.text import clock
 from pipeline import paths
 from pipeline.experiments import Experiment
 from pipeline.inspection.stale import stale_lines
-from pipeline.results.files import read_result_file
+from pipeline.results.files import read_if_whole
 from pipeline.results.made_by import code_marks
 from pipeline.results.run_status import run_status
 from pipeline.results.schemas import Evaluated, Made, Trained
@@ -65,11 +64,7 @@ def _code_lines(experiment: Experiment, root: Path) -> list[str]:
     files |= {evaluation.path: Evaluated for evaluation in experiment.evaluations.values()}
     lines = []
     for path, schema in files.items():
-        if not (root / path).exists():
-            continue
-        try:
-            marks = code_marks(path, read_result_file(root / path, schema))
-        except DMNetError:
-            continue  # `verify` names what is damaged
-        lines += [f"more than one code: {line}" for line in marks]
+        made = read_if_whole(root / path, schema)  # `verify` names what is damaged
+        found = [] if made is None else code_marks(path, made)
+        lines += [f"more than one code: {line}" for line in found]
     return lines

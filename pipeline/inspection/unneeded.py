@@ -47,13 +47,13 @@ class Needed:
     seeds: int
 
 
-def needed(presets: Sequence[str], seeds: int | None, root: Path = Path(".")) -> Needed:
+def needed(presets: Sequence[str], seeds: int | None) -> Needed:
     """presets: all when empty; seeds: as many as the runs here have, when None.
 
     Raises SpecError or ConfigError when a preset cannot be resolved: then nothing may be deleted.
     """
     names = tuple(presets) or Params(PARAMS).preset_names
-    count = seeds or _seeds_found(root)
+    count = seeds or _seeds_found()
     asked: set[str] = set()
     for name in names:
         asked |= _paths(build_experiment(name, count))
@@ -64,22 +64,18 @@ def needed(presets: Sequence[str], seeds: int | None, root: Path = Path(".")) ->
     return Needed(frozenset(asked), names, count)
 
 
-def unneeded(needed: Needed, root: Path = Path(".")) -> list[Unneeded]:
+def unneeded(needed: Needed) -> list[Unneeded]:
     """Largest first. A run that is being trained is never among them."""
-    found = [
-        entry
-        for entry in _candidates(root)
-        if entry.path.relative_to(root).as_posix() not in needed.paths
-    ]
+    found = [entry for entry in _candidates() if entry.path.as_posix() not in needed.paths]
     return sorted(found, key=lambda entry: (-entry.bytes, entry.path))
 
 
-def delete(entries: Iterable[Unneeded], root: Path = Path(".")) -> int:
+def delete(entries: Iterable[Unneeded]) -> int:
     """Returns the bytes freed. Raises RecordError when something cannot be removed."""
     freed = 0
     for entry in entries:
         try:
-            with _not_training(entry.path, root) as free:
+            with _not_training(entry.path) as free:
                 if not free:
                     continue
                 for path in (*entry.also, entry.path):
@@ -96,12 +92,11 @@ def delete(entries: Iterable[Unneeded], root: Path = Path(".")) -> int:
     return freed
 
 
-def render_gc(needed: Needed, entries: list[Unneeded], root: Path = Path(".")) -> str:
+def render_gc(needed: Needed, entries: list[Unneeded]) -> str:
     lines = []
     for entry in entries:
-        also = ", ".join(path.relative_to(root).as_posix() for path in entry.also)
-        line = f"{megabytes(entry.bytes):>12}  {entry.path.relative_to(root)}"
-        lines.append(line + (f" (and {also})" if also else ""))
+        also = f" (and {', '.join(map(str, entry.also))})" if entry.also else ""
+        lines.append(f"{megabytes(entry.bytes):>12}  {entry.path}{also}")
     scope = f"presets {', '.join(needed.presets)}, {needed.seeds} seed(s)"
     total = megabytes(sum(entry.bytes for entry in entries))
     return "\n".join([*lines, f"{len(entries)} results, {total}, are needed by no table ({scope})"])
@@ -122,10 +117,10 @@ def _paths(experiment: Experiment) -> set[str]:
     }
 
 
-def _seeds_found(root: Path) -> int:
+def _seeds_found() -> int:
     """One more than the largest seed among the configurations in `runs/`."""
     seeds = [0]
-    for path in root.glob(paths.config("*")):
+    for path in Path().glob(paths.config("*")):
         try:
             seeds.append(parse(JobConfig, read_json(path), str(path)).run.seed)
         except DMNetError:
@@ -133,49 +128,43 @@ def _seeds_found(root: Path) -> int:
     return max(seeds) + 1
 
 
-def _candidates(root: Path) -> Iterator[Unneeded]:
+def _candidates() -> Iterator[Unneeded]:
     for kind in paths.OF_WEIGHTS:
-        keys = {path.name for path in (root / kind).glob("*") if path.is_dir()}
-        keys |= {path.name.split(".")[0] for path in (root / kind).glob("*.dvc")}
+        keys = {path.name for path in Path(kind).glob("*") if path.is_dir()}
+        keys |= {path.name.split(".")[0] for path in Path(kind).glob("*.dvc")}
         for key in sorted(key for key in keys if KEY.fullmatch(key)):
-            if kind == paths.RUNS and is_training(key, root):
+            if kind == paths.RUNS and is_training(key):
                 continue
-            own = sorted((root / kind).glob(f"{key}.*dvc"))  # the run's entry and its evaluations'
-            logs = (root / paths.log(paths.trained(key, kind))).parent
-            times = (root / paths.benchmark(key)).parent
-            yield _entry(root / paths.run(key, kind), *own, logs, times)
-    for path in sorted(root.glob(paths.prediction("*", "*"))):
+            own = sorted(Path(kind).glob(f"{key}.*dvc"))  # the run's entry and its evaluations'
+            logs, times = paths.log(paths.trained(key, kind)), paths.benchmark(key)
+            yield _entry(Path(paths.run(key, kind)), *own, Path(logs).parent, Path(times).parent)
+    for path in sorted(Path().glob(paths.prediction("*", "*"))):
         if path.parent.is_symlink() or not KEY.fullmatch(path.parent.name):
             continue  # a link leads to files that are none of this tree's
-        yield _entry(path, path.with_suffix(""), *_beside(path, root))
+        yield _entry(path, path.with_suffix(""), *_beside(path.as_posix()))
     for pattern in (paths.count("*"), paths.speed("*")):
-        for path in sorted(root.glob(pattern)):
-            yield _entry(path, *_beside(path, root))
+        for path in sorted(Path().glob(pattern)):
+            yield _entry(path, *_beside(path.as_posix()))
 
 
-def _beside(path: Path, root: Path) -> tuple[Path, Path]:
+def _beside(result: str) -> tuple[Path, Path]:
     """DVC's entry of a result, and the log of its job."""
-    result = path.relative_to(root).as_posix()
-    return root / paths.entry(result), root / paths.log(result)
+    return Path(paths.entry(result)), Path(paths.log(result))
 
 
 def _entry(path: Path, *also: Path) -> Unneeded:
     here = tuple(other for other in also if other.exists())
-    return Unneeded(path, here, sum(_size(other) for other in (path, *here)))
-
-
-def _size(path: Path) -> int:
-    files = path.rglob("*") if path.is_dir() else [path]
-    return sum(file.lstat().st_size for file in files if file.is_file())
+    files = [f for each in (path, *here) for f in (each.rglob("*") if each.is_dir() else [each])]
+    return Unneeded(path, here, sum(file.lstat().st_size for file in files if file.is_file()))
 
 
 @contextmanager
-def _not_training(path: Path, root: Path) -> Iterator[bool]:
-    """Hold the run's lock, so that no training begins meanwhile; False if one runs already."""
-    if path.parent != root / paths.RUNS:
+def _not_training(path: Path) -> Iterator[bool]:
+    """Hold the run's lock, so that no training begins meanwhile; False if one has."""
+    if path.parent != Path(paths.RUNS):
         yield True
         return
-    lock = root / paths.lock(path.name)
+    lock = Path(paths.lock(path.name))
     with open_lock(lock) as stream:
         if not try_lock(stream, lock):
             yield False

@@ -52,7 +52,10 @@ def track(keys: set[str], root: Path = Path(".")) -> Tracked:
         if (root / paths.trained(key, kind)).exists()
     ]
     whole = [run for run in finished if (root / run / paths.WEIGHTS).exists()]
-    tracked = {f"{run}.dvc": _run_files(run, root) for run in whole}
+    tracked = {
+        f"{run}.dvc": [f"{run}/{n}" for n in paths.SHARED_OF_RUN if (root / run / n).exists()]
+        for run in whole
+    }
     tracked |= _results([f"{run}/{paths.EVALUATIONS}/*.json" for run in finished], root)
     predictions = [paths.prediction(key, "*") for key in sorted(keys)]
     beside = _results([*predictions, paths.count("*"), paths.speed("*")], root)
@@ -71,15 +74,13 @@ def track(keys: set[str], root: Path = Path(".")) -> Tracked:
     also_told = f" and {len(also)} predictions and measurements" if also else ""
     if again:
         aside += f"; made again, so that the entry is another: {', '.join(again)}"
+    kinds = [kind for kind in paths.SHARED if any((root / kind).glob("*.dvc"))] or [paths.RUNS]
+    patterns = " ".join(f"{kind}/*.dvc" for kind in kinds)  # what `git add` takes
     line = (
-        f"DVC: {len(runs)} runs{also_told} tracked{aside}; `git add {' '.join(_patterns(root))}` "
+        f"DVC: {len(runs)} runs{also_told} tracked{aside}; `git add {patterns}` "
         "and `python -m pipeline push` share them"
     )
     return Tracked(line, tuple(problems.values()))
-
-
-def _run_files(run: str, root: Path) -> list[str]:
-    return [f"{run}/{name}" for name in paths.SHARED_OF_RUN if (root / run / name).exists()]
 
 
 def _results(patterns: list[str], root: Path) -> dict[str, list[str]]:
@@ -102,10 +103,13 @@ def _changed(
     problems: dict[str, DMNetError] = {}
     for path, outs in tracked.items():
         try:
-            recorded = _recorded(path, outs, root)
-            hashes = {out: md5_of(root / out) for out in outs}
-            same = recorded is not None and recorded.outs == hashes
-            if same and all(cached(md5, root).exists() for md5 in hashes.values()):
+            may_name(path)
+            check_links(DvcEntry(path, dict.fromkeys(outs, "")), root)
+            there = (root / path).exists() and not names_only(path, root)
+            recorded = read_entry(path, root) if there else None
+            found = {out: md5_of(root / out) for out in outs}
+            same = recorded is not None and recorded.outs == found
+            if same and all(cached(md5, root).exists() for md5 in found.values()):
                 continue
             if not same:
                 _refuse_damage(path, outs, recorded, root)
@@ -119,15 +123,6 @@ def _changed(
     return changed, again, problems
 
 
-def _recorded(path: str, outs: list[str], root: Path) -> DvcEntry | None:
-    """The entry, if there is one with md5s. Raises RecordError for a file that is no entry."""
-    may_name(path)
-    check_links(DvcEntry(path, dict.fromkeys(outs, "")), root)
-    if not (root / path).exists() or names_only(path, root):
-        return None
-    return read_entry(path, root)
-
-
 def _refuse_damage(path: str, outs: list[str], recorded: DvcEntry | None, root: Path) -> None:
     """Raises RecordError unless the files are whole, and those recorded before, if any, are gone.
 
@@ -137,19 +132,13 @@ def _refuse_damage(path: str, outs: list[str], recorded: DvcEntry | None, root: 
     if wrong := damage(outs, root):
         raise RecordError(f"{wrong[0]}; {result} is damaged and nothing of it was recorded")
     if recorded is not None and all(is_cached(md5, root) for md5 in recorded.outs.values()):
+        others = {*recorded.outs.items()} ^ {(out, md5_of(root / out)) for out in outs}
+        names = [name.rpartition("/")[2] for name in sorted({name for name, _ in others})]
         raise RecordError(
-            f"{result}: not what {path} recorded ({_differing(outs, recorded, root)}), so nothing "
+            f"{result}: not what {path} recorded ({', '.join(names)}), so nothing "
             "of it was recorded; `python -m pipeline verify --repair` brings what is recorded "
             f"back; to share what lies here in its place, delete {path} and record again"
         )
-
-
-def _differing(outs: list[str], recorded: DvcEntry, root: Path) -> str:
-    hashes = {out: md5_of(root / out) for out in outs}
-    names = sorted(
-        name for name in {*hashes, *recorded.outs} if hashes.get(name) != recorded.outs.get(name)
-    )
-    return ", ".join(name.rpartition("/")[2] for name in names)
 
 
 def store(changed: dict[str, list[str]], root: Path) -> None:
@@ -159,7 +148,7 @@ def store(changed: dict[str, list[str]], root: Path) -> None:
     """
     if not changed:
         return
-    before = {path: _content(root / path) for path in changed}
+    before = {path: (root / path).read_text() for path in changed if (root / path).exists()}
     expected = {path: {out: md5_of(root / out) for out in outs} for path, outs in changed.items()}
     try:
         for path, outs in changed.items():
@@ -171,19 +160,9 @@ def store(changed: dict[str, list[str]], root: Path) -> None:
             if read_entry(path, root).outs != digests:
                 raise RecordError(f"{path}: its files changed while DVC stored them; record again")
     except DMNetError:
-        for path, content in before.items():
-            if content is None:
-                (root / path).unlink(missing_ok=True)
+        for path in changed:
+            if path in before:
+                write_text(root / path, before[path])
             else:
-                write_text(root / path, content)
+                (root / path).unlink(missing_ok=True)
         raise
-
-
-def _content(path: Path) -> str | None:
-    return path.read_text() if path.exists() else None
-
-
-def _patterns(root: Path) -> list[str]:
-    """What `git add` takes: the entries of every kind that there is."""
-    found = [f"{kind}/*.dvc" for kind in paths.SHARED if any((root / kind).glob("*.dvc"))]
-    return found or [f"{paths.RUNS}/*.dvc"]

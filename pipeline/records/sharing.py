@@ -13,6 +13,7 @@ from pipeline.dvc.guard import check_tree
 from pipeline.dvc.lists import bring_lists
 from pipeline.dvc.shareable import why_not_shared
 from pipeline.errors import RecordError
+from pipeline.escaping import few
 from pipeline.records.artifacts import store
 
 GO_ON = "`python -m pipeline pull` to go on"
@@ -52,7 +53,7 @@ def pull(keys: Iterable[str] | None = None, results: bool = False, root: Path = 
     unlisted = bring_lists(wanted, root, GO_ON)
     before = {path for entry in wanted for path in _here(entry, root)}
     known = [entry for entry in wanted if not unlisted & {*entry.outs.values()}]
-    lacking = _fetch(known, results, root) or bool(unlisted)
+    lacking = _fetch(known, results, root)
     damaged = [path for entry in wanted for path in _drop_damaged(entry, before, root)]
     absent = []
     for entry in wanted:
@@ -68,7 +69,7 @@ def pull(keys: Iterable[str] | None = None, results: bool = False, root: Path = 
         )
     if absent:
         reason = "missing or damaged in the DVC remote"
-        if not lacking:
+        if not (lacking or unlisted):
             reason = "did not come, though DVC reports no error"
         raise RecordError(
             f"{', '.join(absent)}: {reason}; all else is here, and Snakemake makes exactly these "
@@ -108,11 +109,8 @@ def _here(entry: DvcEntry, root: Path) -> list[str]:
     """The files of the entry's outs that are here, whether or not they belong there."""
     present = []
     for path in entry.outs:
-        if (root / path).is_dir():
-            files = [file for file in (root / path).rglob("*") if file.is_file()]
-            present += [file.relative_to(root).as_posix() for file in files]
-        elif (root / path).exists():
-            present.append(path)
+        files = (root / path).rglob("*") if (root / path).is_dir() else [root / path]
+        present += [file.relative_to(root).as_posix() for file in files if file.is_file()]
     return sorted(present)
 
 
@@ -163,9 +161,8 @@ def push(root: Path = Path(".")) -> str:
             raise RecordError(f"dvc status: no answer about the remote; give {PUSH}") from error
         absent += sorted(path for path, state in states.items() if state in ("missing", "new"))
     if absent:
-        more = f" and {len(absent) - NAMED} more" if len(absent) > NAMED else ""
         raise RecordError(
-            f"{', '.join(absent[:NAMED])}{more}: not in the DVC remote, nor in DVC's cache here, "
+            f"{few(absent, NAMED)}: not in the DVC remote, nor in DVC's cache here, "
             f"from which somebody may have removed it (`dvc gc`); all else is pushed; give {PUSH} "
             "in a clone that has the files, or let Snakemake make them again"
         )

@@ -11,25 +11,7 @@ from pathlib import Path
 from pipeline import paths
 
 
-def command_of(options: str) -> str:
-    return f"python -m pipeline record {options}"
-
-
-def mark(options: str, root: Path = Path(".")) -> None:
-    """options: the scale, as `python -m pipeline` takes it. Raises OSError."""
-    path = _path(options, root)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch()
-
-
-def unmark(options: str, root: Path = Path(".")) -> None:
-    _path(options, root).unlink(missing_ok=True)
-
-
-def is_marked(options: str, root: Path = Path(".")) -> bool:
-    return _path(options, root).exists()
-
-
-def _path(options: str, root: Path) -> Path:
+def unrecorded(options: str) -> Path:
+    """The mark. options: the scale, as `python -m pipeline` takes it."""
     words = options.replace("--", "").replace("/", "_").split()
-    return root / paths.STATE / f"{'-'.join(words)}.unrecorded"
+    return Path(paths.STATE) / f"{'-'.join(words)}.unrecorded"

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from dmnet.config import describe
 from pipeline import paths
 from pipeline.errors import ResultError
-from pipeline.experiments import Cell, Experiment, settings_with_origin
+from pipeline.experiments import Cell, Experiment
 from pipeline.experiments.cells import CountedCell, TimedCell, TrainedCell
 from pipeline.reports.claims.bold import bold_places
 from pipeline.reports.model.base import Preset
@@ -38,7 +38,7 @@ from pipeline.results.cells import CellResult, RunResult, read_cell, weights_of
 from pipeline.results.made_by import code_notes, measured_by, trained_by
 from pipeline.results.schemas import Timed, Trained
 from pipeline.results.trained_on import in_words, trained_on
-from pipeline.spec.official import OfficialResult, official_notes
+from pipeline.spec.official import official_notes
 from pipeline.spec.settings import part_of
 from pipeline.spec.tables import CellSpec, HowSpec, RowEntry
 
@@ -63,6 +63,10 @@ def _report(experiment: Experiment, table: str, root: Path, rules: Rules | None)
     reported = {
         name: _cell(result, judge(result, experiment, rules)) for name, result in results.items()
     }
+    weights: dict[str, str | None] = {}
+    for result in results.values():
+        weights |= weights_of(result.cell, result.runs)
+    made = [result.measurement for result in results.values()]
     return Report(
         table=table,
         title=spec.title,
@@ -80,7 +84,7 @@ def _report(experiment: Experiment, table: str, root: Path, rules: Rules | None)
         # Nothing is, where only released checkpoints are evaluated.
         trains=any(isinstance(cell, TrainedCell | CountedCell) for cell in cells),
         datasets=_datasets(cells, results),
-        devices=_devices(results),
+        devices=sorted({device_text(timed) for timed in made if isinstance(timed, Timed)}),
         code=trained_by(results.values()),
         measured_by=measured_by(results.values()),
         columns=list(spec.columns),
@@ -90,7 +94,7 @@ def _report(experiment: Experiment, table: str, root: Path, rules: Rules | None)
         bold=bold_places(spec),
         notes=[
             *spec.notes,
-            *_official_notes(experiment, table, results),
+            *official_notes(experiment.official, table, weights),
             *code_notes(results.values()),
         ],
         same_weights=_same_weights(results),
@@ -107,7 +111,10 @@ def _row(row: Mapping[str, RowEntry], reported: Mapping[str, ReportedCell]) -> R
 
 
 def _cell(result: CellResult, verdict: Verdict | None) -> ReportedCell:
-    cell, failed = result.cell, result.failed_job
+    cell, failed, official = result.cell, result.failed_job, None
+    if result.official is not None:
+        given = result.official.result
+        official = Official(run=given.run, source=given.source, date=given.date.isoformat())
     return ReportedCell(
         cell=cell.id,
         dataset=cell.published_dataset,
@@ -117,7 +124,7 @@ def _cell(result: CellResult, verdict: Verdict | None) -> ReportedCell:
         difference=result.difference,
         verdict=verdict,
         source=result.outcome,
-        official=_official(result.official.result) if result.official else None,
+        official=official,
         profile=cell.job.key if isinstance(cell, CountedCell) else None,
         speed=cell.job.key if isinstance(cell, TimedCell) else None,
         metric=cell.spec.measure,
@@ -126,10 +133,6 @@ def _cell(result: CellResult, verdict: Verdict | None) -> ReportedCell:
         released=_released(result),
         runs=[_run(seed, run) for seed, run in enumerate(result.runs)],
     )
-
-
-def _official(given: OfficialResult) -> Official:
-    return Official(run=given.run, source=given.source, date=given.date.isoformat())
 
 
 def _run(seed: int, run: RunResult[Trained]) -> RunOfCell:
@@ -149,28 +152,22 @@ def _run(seed: int, run: RunResult[Trained]) -> RunOfCell:
 
 
 def _released(result: CellResult) -> ReleasedOfCell | None:
-    if result.released is None:
+    if (released := result.released) is None:
         return None
-    value, published = result.released.value, result.cell.spec.published
-    file = result.released.trained.checkpoint
+    value, published = released.value, result.cell.spec.published
+    file = released.trained.checkpoint
     return ReleasedOfCell(
         value=value,
         difference=None if value is None or published is None else round(value - published, 2),
-        run=result.released.evaluation.run_key,
-        evaluation=result.released.evaluation.name,
-        weights_sha256=result.released.metrics.weights_sha256,
-        evaluated_on=result.released.measured_on,
+        run=released.evaluation.run_key,
+        evaluation=released.evaluation.name,
+        weights_sha256=released.metrics.weights_sha256,
+        evaluated_on=released.measured_on,
         checkpoint=file.name,
         file=file.file,
         file_sha256=file.sha256,
         verified=file.verified,
     )
-
-
-def _devices(results: dict[str, CellResult]) -> list[str]:
-    """What speed and memory were measured on, in words; several after a change of machine."""
-    made = (result.measurement for result in results.values())
-    return sorted({device_text(timed) for timed in made if isinstance(timed, Timed)})
 
 
 def device_text(timed: Timed) -> str:
@@ -183,15 +180,6 @@ def device_text(timed: Timed) -> str:
     if timed.config.get("precision") == "amp":
         name += ", mixed precision" if timed.amp else ", float32 for mixed precision"
     return f"{name} (memory: {timed.memory_kind})" if timed.memory_kind else name
-
-
-def _official_notes(
-    experiment: Experiment, table: str, results: dict[str, CellResult]
-) -> list[str]:
-    weights: dict[str, str | None] = {}
-    for result in results.values():
-        weights |= weights_of(result.cell, result.runs)
-    return official_notes(experiment.official, table, weights)
 
 
 def _datasets(cells: list[Cell], results: dict[str, CellResult]) -> list[Dataset]:
@@ -228,10 +216,13 @@ def _same_weights(results: dict[str, CellResult]) -> list[list[str]]:
 
 
 def _settings(cells: list[Cell], origin: str) -> list[ReportedSetting]:
-    """Part by part: of the backbone, of the head ..., of the recipe."""
-    chosen = settings_with_origin(cells, (origin,))
-    return [
-        ReportedSetting(key=path, value=setting.value, source=setting.source)
-        for path, settings in sorted(chosen.items(), key=lambda item: part_of(item[0]))
-        for setting in settings
-    ]
+    """Each once, part by part: of the backbone, of the head ..., of the recipe."""
+    found: dict[str, list[ReportedSetting]] = {}  # by path
+    for cell in cells:
+        for path, given in cell.settings.items():
+            if given.origin != origin:
+                continue
+            setting = ReportedSetting(key=path, value=given.value, source=given.source)
+            if setting not in found.setdefault(path, []):
+                found[path].append(setting)
+    return [setting for path in sorted(found, key=part_of) for setting in found[path]]

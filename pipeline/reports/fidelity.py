@@ -15,12 +15,13 @@ from dmnet.files import sha256_bytes, sha256_file, write_text
 from pipeline.errors import ResultError
 from pipeline.reports.markdown.tables import pipe_table
 from pipeline.reports.model.base import json_of
-from pipeline.reports.model.fidelity import Comparison, Fidelity, Machine
+from pipeline.reports.model.fidelity import Comparison, Fidelity
 from pipeline.reports.write import PARTIAL
 from pipeline.results.files import read_result_file
 
 TESTS = Path("tests/dmnet")
 # What the comparisons rest on: the model package, its tests and the recorded outputs.
+BROKEN = "a test failed before it compared"
 CODE = ("dmnet/**/*.py", "tests/conftest.py", "tests/dmnet/**/*.py", "tests/golden/*")
 
 
@@ -46,8 +47,7 @@ def write_fidelity(folder: Path) -> None:
     told = read_result_file(raw, Fidelity) if raw.exists() else None
     if told is None or not told.comparisons:
         raise ResultError(f"{TESTS}: no comparison was made; run `{' '.join(command[1:])}`")
-    instructions, threads = told.made.instructions, told.made.threads
-    made = Machine(processor=processor(), instructions=instructions, threads=threads)
+    made = told.made.model_copy(update={"processor": processor()})
     broken = code != 0 and not told.failed
     fidelity = Fidelity(made=made, comparisons=told.comparisons, broken=broken)
     text = render_fidelity(fidelity)
@@ -58,9 +58,6 @@ def write_fidelity(folder: Path) -> None:
     write_text(folder / "fidelity.json", json_of(fidelity))
     write_text(folder / "fidelity.md", text)
     raw.unlink()
-
-
-BROKEN = "a test failed before it compared"
 
 
 def processor() -> str:

@@ -22,18 +22,12 @@ from typing import TYPE_CHECKING
 from dmnet.config import content_hash
 from dmnet.data.manifest import Manifest
 from dmnet.errors import DataError
-from dmnet.files import (
-    MAX_BYTES,
-    atomic_write,
-    read_bounded,
-    sha256_bytes,
-    sha256_file,
-    write_json,
-)
+from dmnet.files import MAX_BYTES, atomic_write, read_bounded, sha256_bytes, sha256_file, write_text
 from dmnet.text import reason
 from pipeline import paths
 from pipeline.errors import ResultError
 from pipeline.experiments import Experiment, Submission, find_submission
+from pipeline.reports.model.base import json_of
 from pipeline.reports.model.submission import Archive
 from pipeline.results.cells import check_facts
 from pipeline.results.files import read_result_file
@@ -75,10 +69,18 @@ def write_submission(
     data.require(submission.dataset)
     content = _read_manifest(submission, predictions, data, root)
     encoding = _official(submission, predictions, content)
-    photographs = {f"{image.stem}.png": image for image, _ in data.pairs(submission.config.split)}
+    photographs = {f"{path.stem}.png": path for path, _ in data.pairs(submission.config.split)}
     _check_names(predictions, photographs, content.files)
     images = _verified(encoding, predictions.with_suffix(""), photographs, content.files)
-    _write_tar(archive, submission.member, images)
+    with (
+        atomic_write(archive) as stream,
+        tarfile.open(fileobj=stream, mode="w", format=tarfile.USTAR_FORMAT) as tar,
+    ):
+        for name, image in images:
+            # A new TarInfo has time, owner and group 0, no names, and mode 0644.
+            member = tarfile.TarInfo(f"{submission.member}/{name}")
+            member.size = len(image)
+            tar.addfile(member, io.BytesIO(image))
     rehearsal = not experiment.preset.judged or data.stand_in
     result = Archive(
         table=table,
@@ -95,7 +97,7 @@ def write_submission(
         dataset=submission.dataset.name,
         data_fingerprint=data.fingerprint,
     )
-    write_json(output, result.model_dump(mode="json"))
+    write_text(output, json_of(result))
     return result
 
 
@@ -221,15 +223,3 @@ def _check_image(path: Path, content: bytes, photograph: Path, encoding: Encodin
 
 def _unfit(path: Path, found: str, expected: str) -> ResultError:
     return ResultError(f"{path}: {found}, expected {expected}; delete it and {_UNPREDICTED}")
-
-
-def _write_tar(path: Path, folder: str, images: Iterable[tuple[str, bytes]]) -> None:
-    with (
-        atomic_write(path) as stream,
-        tarfile.open(fileobj=stream, mode="w", format=tarfile.USTAR_FORMAT) as tar,
-    ):
-        for name, content in images:
-            # A new TarInfo has time, owner and group 0, no names, and mode 0644.
-            member = tarfile.TarInfo(f"{folder}/{name}")
-            member.size = len(content)
-            tar.addfile(member, io.BytesIO(content))

@@ -36,8 +36,6 @@ REPRODUCED, NOT_REPRODUCED = "reproduced", "not reproduced"
 INCONCLUSIVE, NOT_COMPARABLE = "inconclusive", "not comparable"
 VERDICTS = (REPRODUCED, NOT_REPRODUCED, INCONCLUSIVE, NOT_COMPARABLE)
 
-# ------------------------------------------------------------------------- params/verdicts.yaml
-
 MetricKind = Literal["miou", "class_iou"]
 
 
@@ -65,7 +63,7 @@ class Rule(Section):
 
 
 class VerdictsFile(Section):
-    confidence: Confidence
+    confidence: Confidence  # of each one-sided bound
     same_weights: Correlation  # of two protocols on one training's weights, over seeds
     rules: dict[str, dict[MetricKind, Rule]] = Field(min_length=1)
 
@@ -87,21 +85,8 @@ class Rules:
     path: Path
     file: VerdictsFile
 
-    @property
-    def confidence(self) -> float:
-        """Of each one-sided bound."""
-        return self.file.confidence.value
-
-    @property
-    def correlation(self) -> float:
-        """Between the numbers that two protocols give on the same weights."""
-        return self.file.same_weights.value
-
     def of(self, dataset: str, metric: str) -> Threshold:
-        """The rule of a published dataset and a metric (miou, iou.<class name>).
-
-        Raises SpecError naming the file and the key that lacks.
-        """
+        """The rule of a published dataset and a metric (miou, iou.<class name>), else SpecError."""
         if dataset not in self.file.rules:
             raise SpecError(
                 f"{self.path}: key `rules.{dataset}` is missing; say there what counts as equal "
@@ -114,12 +99,8 @@ class Rules:
                 f"{self.path}: key `rules.{dataset}.{kind}` is missing; say there what counts as "
                 f"equal in {metric} (it has {', '.join(self.file.rules[dataset])})"
             )
-        return Threshold(
-            rule.margin.value,
-            rule.prior_sd.value,
-            rule.prior_df.value,
-            self.confidence,
-        )
+        numbers = (rule.margin, rule.prior_sd, rule.prior_df, self.file.confidence)
+        return Threshold(*(number.value for number in numbers))
 
     def check(self, experiment: Experiment) -> None:
         """Raises SpecError now, not after days of training, where a judged cell has no rule."""
@@ -142,9 +123,6 @@ def load_rules(folder: Path) -> Rules:
     return Rules(path, file)
 
 
-# ---------------------------------------------------------------------------------- the statistics
-
-
 def pooled_sd(own_sd: Any, seeds: int, rule: Threshold) -> Any:
     """Standard deviation of one training: the prior's and the seeds' own, weighted by their df.
 
@@ -158,13 +136,8 @@ def interval(difference: Any, sd: Any, seeds: int, rule: Threshold) -> tuple[Any
     """Both one-sided confidence bounds of the true difference (numbers or arrays)."""
     from scipy import stats
 
-    low, high = stats.t.interval(
-        2 * rule.confidence - 1,
-        rule.prior_df + seeds - 1,
-        loc=difference,
-        scale=sd * math.sqrt(1 / seeds + 1),
-    )
-    return low, high
+    degrees, scale = rule.prior_df + seeds - 1, sd * math.sqrt(1 / seeds + 1)
+    return stats.t.interval(2 * rule.confidence - 1, degrees, loc=difference, scale=scale)
 
 
 def is_within(low: Any, high: Any, margin: float) -> Any:
@@ -175,9 +148,6 @@ def is_within(low: Any, high: Any, margin: float) -> Any:
 def is_beyond(low: Any, high: Any, margin: float) -> Any:
     """The whole interval lies beyond the margin, on either side: `not reproduced`."""
     return (low > margin) | (high < -margin)
-
-
-# ------------------------------------------------------------------------------------- the verdict
 
 
 def judge_trained(ours: Sequence[float], published: float, rule: Threshold) -> Verdict:
@@ -213,11 +183,9 @@ def judge_trained(ours: Sequence[float], published: float, rule: Threshold) -> V
 
 def judge_counted(ours: float, published: float, decimals: int) -> Verdict:
     """A count has no spread: it is reproduced when it rounds to what is printed."""
-    half_unit = 0.5 * 10**-decimals
-    difference = round(ours - published, 2)
-    same = abs(difference) <= half_unit
+    half_unit, difference = 0.5 * 10**-decimals, round(ours - published, 2)
     return Verdict(
-        status=REPRODUCED if same else NOT_REPRODUCED,
+        status=REPRODUCED if abs(difference) <= half_unit else NOT_REPRODUCED,
         difference=difference,
         margin=half_unit,
         remark="counted as the notes say; the margin is half a unit of the last printed place",

@@ -20,7 +20,7 @@ from pipeline.experiments.cells import (
     TrainedCell,
 )
 from pipeline.results.failures import Failure, failure_of
-from pipeline.results.files import read_result_file
+from pipeline.results.files import read_if_there, read_result_file
 from pipeline.results.schemas import CellOutcome, Counted, Evaluated, Released, Timed, Trained
 from pipeline.results.trained_on import in_words
 from pipeline.spec.official import OfficialValue, official_value
@@ -180,11 +180,9 @@ def metric_value(cell: Cell, metrics: Evaluated) -> float | None:
     """The cell's metric in percent, rounded to two places as the benchmarks do."""
     fraction: float | None = metrics.miou
     if cell.spec.metric != "miou":
-        name = cell.spec.metric.removeprefix("iou.")
         classes = cell.dataset.classes if cell.dataset else ()
-        if name not in classes:
-            return None
-        fraction = metrics.per_class_iou[classes.index(name)]
+        ious = dict(zip(classes, metrics.per_class_iou, strict=False))
+        fraction = ious.get(cell.spec.metric.removeprefix("iou."))
     return None if fraction is None else round(100 * fraction, 2)
 
 
@@ -214,19 +212,16 @@ def measured_value(cell: MeasuredCell, made: Counted | Timed) -> float | None:
 
 def read_measurement(cell: MeasuredCell, root: Path = Path(".")) -> Counted | Timed | None:
     """What was counted or timed; None while pending. Raises ResultError."""
-    path = root / cell.job.path
-    made: Counted | Timed
-    if not path.exists():
-        return None
+    made: Counted | Timed | None
     match cell:
         case CountedCell():
-            made, told = read_result_file(path, Counted), "profile"
-            told += f", or has no {cell.measurement.measure!r}"
+            made = read_if_there(root / cell.job.path, Counted)
+            told = f"profile, or has no {cell.measurement.measure!r}"
         case TimedCell():
-            made, told = read_result_file(path, Timed), "measurement"
+            made, told = read_if_there(root / cell.job.path, Timed), "measurement"
         case _:
             assert_never(cell)
-    if made.key != cell.job.key or measured_value(cell, made) is None:
+    if made and (made.key != cell.job.key or measured_value(cell, made) is None):
         raise ResultError(f"{cell.job.path}: is of another {told}; delete the file and run again")
     return made
 
@@ -234,5 +229,5 @@ def read_measurement(cell: MeasuredCell, root: Path = Path(".")) -> Counted | Ti
 def weights_of(cell: Cell, runs: Iterable[RunResult[Trained]]) -> dict[str, str | None]:
     """Run key -> SHA-256 of the weights that the run ended with, None while it is pending."""
     seeds = cell.evaluations if isinstance(cell, TrainedCell) else ()
-    pending: dict[str, str | None] = {evaluation.run_key: None for evaluation in seeds}
+    pending: dict[str, str | None] = dict.fromkeys(seed.run_key for seed in seeds)
     return pending | {run.evaluation.run_key: run.metrics.weights_sha256 for run in runs}

@@ -55,10 +55,10 @@ def outputs_of(cell: Cell, experiment: Experiment) -> list[str]:
         return [cell.job.path]
     outputs = [paths.data_manifest(cell.dataset.name)] if cell.measured else []
     for evaluation in cell.measured:
-        keys = [evaluation.run_key]
-        run = experiment.runs.get(keys[0])  # none of a released checkpoint
+        parents: list[str] = []
+        run = experiment.runs.get(evaluation.run_key)  # none of a released checkpoint
         while run is not None and (parent := run.job.run.parent) is not None:
-            keys.insert(0, parent)
+            parents.insert(0, paths.trained(parent))
             run = experiment.runs[parent]
-        outputs += [*map(paths.trained, keys[:-1]), *evaluation.paths]
+        outputs += [*parents, *evaluation.paths]
     return outputs

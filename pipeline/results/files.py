@@ -42,10 +42,19 @@ def checked(content: object, schema: type[FileT]) -> FileT:
     try:
         result = schema.model_validate(content)
     except ValidationError as error:
-        raise ResultError(_problem(error)) from error
+        first = error.errors(include_url=False)[0]
+        key = one_line(".".join(map(str, first["loc"])), 80) or "the whole file"
+        if first["type"] == "missing":
+            raise ResultError(f"`{key}` is missing") from error
+        found, expected = one_line(repr(first["input"]), 40), one_line(first["msg"], 120)
+        raise ResultError(f"`{key}` = {found}: {expected}") from error
     if fault := _fault_of_texts(content, getattr(schema, "lines", False)):
         raise ResultError(fault)
     return result
+
+
+def read_if_there(path: Path, schema: type[FileT]) -> FileT | None:
+    return read_result_file(path, schema) if path.exists() else None
 
 
 def read_if_whole(path: Path, schema: type[FileT]) -> FileT | None:
@@ -61,26 +70,14 @@ def read_curve(folder: Path) -> list[HistoryRow]:
     return [HistoryRow.model_validate(row) for row in read_history(folder / paths.HISTORY)]
 
 
-def _problem(error: ValidationError) -> str:
-    """The first problem: the key, its value, and what was expected."""
-    first = error.errors(include_url=False)[0]
-    key = one_line(".".join(str(part) for part in first["loc"]), 80) or "the whole file"
-    if first["type"] == "missing":
-        return f"`{key}` is missing"
-    value = one_line(repr(first["input"]), 40)
-    return f"`{key}` = {value}: {one_line(first['msg'], 120)}"
-
-
 def _fault_of_texts(content: Any, lines: bool) -> str | None:
     """Of all keys and values; their depth is bounded, as `read_json` read them."""
     if isinstance(content, str):
         broken = not lines and ("\n" in content or "\t" in content)
-        if len(content) > MAX_TEXT or broken or CONTROL.search(content):
-            return (
-                f"the text {one_line(content, 40)!r} has control characters, or more than "
-                f"{MAX_TEXT} characters"
-            )
-        return None
+        if len(content) <= MAX_TEXT and not broken and not CONTROL.search(content):
+            return None
+        shown = repr(one_line(content, 40))
+        return f"the text {shown} has control characters, or more than {MAX_TEXT} characters"
     parts = [*content.keys(), *content.values()] if isinstance(content, dict) else content
     if not isinstance(parts, list):
         return None

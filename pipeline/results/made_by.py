@@ -6,7 +6,7 @@ on the way. But no report, `verify` or `status` passes over it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from pipeline import paths
 from pipeline.escaping import words
@@ -54,7 +54,12 @@ def measured_by(results: Iterable[CellResult]) -> list[MeasuredBy]:
     cells: dict[MadeBy, list[str]] = {}
     news = False
     for result in results:
-        for code, trained in _measurers(result, everywhere):
+        # What is no news: its own run's code; of counts and speeds, any run's.
+        made = [(run.metrics.code, run.trained.codes) for run in result.measured]
+        made += [(content.code, everywhere) for _, content in _untrained(result)]
+        for code, trained in made:
+            if code is None:  # earlier evaluations and counts say nothing
+                continue
             news |= is_news(code, trained)
             named = cells.setdefault(reported(code), [])
             if result.cell.id not in named:
@@ -68,20 +73,23 @@ def is_news(code: Code, trained: Iterable[Code | None]) -> bool:
     """Whether the code that measured is none of those that trained, by the files' content (the
     commit, of records without); files that were changed and not committed, which no training had,
     are news by themselves."""
-    return not any(other is not None and _same_code(code, other) for other in trained)
-
-
-def _same_code(code: Code, other: Code) -> bool:
-    if code.modified and not other.modified:
-        return False
-    if other.sha256:
-        return code.sha256 == other.sha256
-    return code.commit is not None and code.commit == other.commit
+    others = [other for other in trained if other and (other.modified or not code.modified)]
+    return not any(
+        code.sha256 == other.sha256
+        if other.sha256
+        else code.commit is not None and code.commit == other.commit
+        for other in others
+    )
 
 
 def code_notes(results: Iterable[CellResult]) -> list[str]:
     """A line for every run and measurement of more than one code, in Markdown."""
-    return notes_of(made for result in results for made in _all_made(result))
+    made: list[tuple[str, Made]] = []
+    for result in results:
+        for run in result.measured:
+            made += [(run.evaluation.trained, run.trained), (run.evaluation.path, run.metrics)]
+        made += _untrained(result)
+    return notes_of(made)
 
 
 def notes_of(made: Iterable[tuple[str, Made]]) -> list[str]:
@@ -93,7 +101,10 @@ def notes_of(made: Iterable[tuple[str, Made]]) -> list[str]:
 def code_marks(path: str, made: Made) -> list[str]:
     """One line if what `path` holds was made by code that changed on the way; else none."""
     codes = made.codes
-    again = f"delete {path} and {_finished(path)}run again to have it by one code"
+    parent, _, name = path.rpartition("/")
+    # From `finished.json` a train.json would be written anew.
+    beside = f"{parent}/{paths.FINISHED}, and " if name == paths.TRAINED else ""
+    again = f"delete {path} and {beside}run again to have it by one code"
     hashes = {code and code.sha256 for code in codes}
     if len(codes) > 1 and (None in hashes or len(hashes) > 1):
         parts = [
@@ -107,36 +118,11 @@ def code_marks(path: str, made: Made) -> list[str]:
     return []
 
 
-def _finished(path: str) -> str:
-    """Besides train.json, which would be written anew from it."""
-    parent, _, name = path.rpartition("/")
-    return f"{parent}/{paths.FINISHED}, and " if name == paths.TRAINED else ""
-
-
-def _all_made(result: CellResult) -> Iterator[tuple[str, Made]]:
-    for run in result.measured:
-        yield run.evaluation.trained, run.trained
-        yield run.evaluation.path, run.metrics
-    yield from _untrained(result)
-
-
-def _untrained(result: CellResult) -> Iterator[tuple[str, Made]]:
+def _untrained(result: CellResult) -> list[tuple[str, Made]]:
     """A count or a speed: path and content."""
-    if isinstance(result.cell, MeasuredCell) and result.measurement is not None:
-        yield result.cell.job.path, result.measurement
-
-
-def _measurers(
-    result: CellResult, trained: list[Code | None]
-) -> Iterator[tuple[Code, list[Code | None]]]:
-    """(what measured, what would be no news: its own run's code, or for counts and speeds
-    `trained`, any run's); earlier evaluations and counts say nothing."""
-    for run in result.measured:
-        if run.metrics.code is not None:
-            yield run.metrics.code, run.trained.codes
-    for _, made in _untrained(result):
-        if made.code is not None:
-            yield made.code, trained
+    if not isinstance(result.cell, MeasuredCell) or result.measurement is None:
+        return []
+    return [(result.cell.job.path, result.measurement)]
 
 
 def _sorted(codes: Iterable[MadeBy]) -> list[MadeBy]:

@@ -37,17 +37,15 @@ def run_status(run: Run, root: Path = Path(".")) -> RunStatus:
             return RunStatus(run, "done", iterations, None, trained.val_miou)
         except DMNetError as error:  # no number of it will stand in a report
             failure = Failure(log, one_line(error))
-    if held:
-        failure = None
-    elif failure is None:
-        failure = read_failure(log, root)
-    stopped = "interrupted" if failure is None else "failed"
     progress = read_if_whole(manifest.with_name(paths.PROGRESS), TrainingProgress)
-    if progress is not None:
-        state, eta = ("running", progress.eta_seconds) if held else (stopped, None)
-        return RunStatus(run, state, progress.iteration, eta, progress.val_miou, failure)
-    state = "running" if held else "pending" if failure is None else "failed"
-    return RunStatus(run, state, 0, None, None, failure)
+    state, eta = "interrupted" if progress else "pending", None
+    if held:
+        state, eta, failure = "running", progress.eta_seconds if progress else None, None
+    elif failure := failure or read_failure(log, root):
+        state = "failed"
+    if progress is None:
+        return RunStatus(run, state, 0, None, None, failure)
+    return RunStatus(run, state, progress.iteration, eta, progress.val_miou, failure)
 
 
 def is_training(key: str, root: Path = Path(".")) -> bool:

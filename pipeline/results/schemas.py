@@ -41,7 +41,8 @@ CellOutcome = Literal[
 ]
 
 
-def _is_empty(value: object) -> bool:
+def is_empty(value: object) -> bool:
+    """What a file leaves out: no entry stands there for nothing."""
     return not value
 
 
@@ -50,8 +51,8 @@ class MadeBy(Part):
 
     commit: Commit | None
     modified: bool | None
-    diff_sha256: Sha256 | None = Field(None, exclude_if=_is_empty)
-    reason: str | None = Field(None, exclude_if=_is_empty)  # why no commit is known
+    diff_sha256: Sha256 | None = Field(None, exclude_if=is_empty)
+    reason: str | None = Field(None, exclude_if=is_empty)  # why no commit is known
 
 
 class MeasuredBy(MadeBy):
@@ -149,10 +150,8 @@ class Trained(Weights):
     bn_parts: Annotated[int, Field(ge=1, le=2**20)] = 1
 
 
-class PublishedCheckpoint(Part):
+class PublishedCheckpoint(File):
     name: str
-    file: FileName
-    sha256: Sha256
     verified: bool
     url: str | None = None
 

@@ -7,7 +7,7 @@ PyTorch as NVIDIA does ("NVIDIA H100 80GB HBM3"); a card is known by the model's
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dmnet.gpus import OLDER, PINNED, WHEELS, installed_cuda, runs_on
 from pipeline.errors import SpecError
@@ -58,9 +58,7 @@ class Cards:
             model = r"\s?".join(re.findall(r"[a-z]+|\d+", card.name))
             if re.search(rf"(?<![a-z0-9]){model}(?!\d)", plain.replace("geforce", "")):
                 memory = re.search(r"\b(\d+) ?g(?:i?b)?\b", plain)
-                return Card(
-                    card.name, card.spec, float(memory[1]) if memory else card.spec.memory_gib
-                )
+                return replace(card, memory_gib=float(memory[1])) if memory else card
         return None
 
     def require(self, text: str) -> Card:

@@ -15,10 +15,7 @@ FILE = "checkpoints.yaml"
 
 
 def load_checkpoints(params: Path) -> dict[str, CheckpointConfig]:
-    """All released checkpoints of `params/checkpoints.yaml`.
-
-    Raises SpecError or ConfigError, naming the file, the checkpoint and the key.
-    """
+    """By name. Raises SpecError or ConfigError, which name the checkpoint, too."""
     path = params / FILE
     checkpoints = {}
     for name, value in load_yaml(path).items():
@@ -29,16 +26,14 @@ def load_checkpoints(params: Path) -> dict[str, CheckpointConfig]:
     return checkpoints
 
 
-def fetch_checkpoints(
-    params: Path, pattern: str, weights: Path, mirror: str | None = None, wait: float | None = None
-) -> None:
+def fetch_checkpoints(params: Path, pattern: str, weights: Path, mirror: str | None = None) -> None:
     """Fetch the checkpoints whose name fits `pattern` (`*` and `?` as in a shell) into `weights`.
 
     One that cannot be had does not keep the others away; a server that does not answer does.
-    mirror and wait: as in dmnet.importers.fetching.fetch. Raises SpecError when no name fits,
+    mirror: as in dmnet.importers.fetching.fetch. Raises SpecError when no name fits,
     CheckpointError when any is lacking in the end, RunError when `weights` cannot be written.
     """
-    from dmnet.importers.fetching import BACK_OFF, NoNetworkError, fetch
+    from dmnet.importers.fetching import NoNetworkError, fetch
 
     checkpoints = load_checkpoints(params)
     names = fnmatch.filter(checkpoints, pattern)
@@ -50,7 +45,7 @@ def fetch_checkpoints(
     failed = []
     for name in names:
         try:
-            fetch(checkpoints[name].files, weights, mirror, BACK_OFF if wait is None else wait)
+            fetch(checkpoints[name].files, weights, mirror)
         except NoNetworkError:
             raise
         except CheckpointError as error:

@@ -104,9 +104,7 @@ def official_notes(
 ) -> list[str]:
     """A sentence per entry of `table`: whose figure it is, or why it is not shown."""
     notes = []
-    for result in results:
-        if result.table != table:
-            continue
+    for result in (result for result in results if result.table == table):
         given = f"for run `{result.run}` by {result.source} ({result.date})"
         if _of_these(result, weights):
             notes.append(

@@ -73,11 +73,7 @@ LEVELS = {
 
 
 def load_preset(folder: Path, name: str) -> PresetSpec:
-    """The preset `folder/name.yaml` over those it extends.
-
-    Raises SpecError or ConfigError naming the file and the key; an unknown name lists the valid
-    ones.
-    """
+    """The preset `folder/name.yaml` over those it extends. Raises SpecError or ConfigError."""
     return parse(PresetSpec, _content(folder, name, "config `preset`"), _path(folder, name))
 
 

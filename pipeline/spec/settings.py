@@ -52,21 +52,17 @@ def read_settings(tree: dict[str, Any], where: str, prefix: str = "") -> Setting
                 f"{where}: `{path}` = {node!r} has no origin; write {{value: {node!r}, stated: "
                 "'section ...'} (or derived, inherited, assumed)"
             )
-        if "value" in node:
-            settings[path] = _leaf(node, path, where)
-        else:
+        if "value" not in node:
             settings |= read_settings(node, where, f"{path}.")
+            continue
+        origins = [key for key in node if key != "value"]
+        if len(origins) != 1 or origins[0] not in ORIGINS or not isinstance(node[origins[0]], str):
+            raise SpecError(
+                f"{where}: `{path}` needs exactly one origin of {', '.join(ORIGINS)} with a text, "
+                f"found {origins or 'none'}"
+            )
+        settings[path] = Setting(node["value"], origins[0], node[origins[0]])
     return settings
-
-
-def _leaf(node: dict[str, Any], path: str, where: str) -> Setting:
-    origins = [key for key in node if key != "value"]
-    if len(origins) != 1 or origins[0] not in ORIGINS or not isinstance(node[origins[0]], str):
-        raise SpecError(
-            f"{where}: `{path}` needs exactly one origin of {', '.join(ORIGINS)} with a text, "
-            f"found {origins or 'none'}"
-        )
-    return Setting(node["value"], origins[0], node[origins[0]])
 
 
 def override(settings: Settings, changes: dict[str, Any], origin: str, where: str) -> Settings:

@@ -44,7 +44,8 @@ class Gate:
     ) -> Iterable[bytes]:
         host, origin = environ.get("HTTP_HOST", ""), environ.get("HTTP_ORIGIN")
         path, method = environ.get("PATH_INFO", ""), environ.get("REQUEST_METHOD", "")
-        if not self._is_ours(host):
+        named = HOST.fullmatch(host)
+        if named is None or named[1].lower() not in self.hosts:
             told = "Not a name of these pages; `make ui` prints one, --host gives another.\n"
             return _answer(start_response, "403 Forbidden", told)
         if origin is not None and origin not in (f"http://{host}", f"https://{host}"):
@@ -53,7 +54,7 @@ class Gate:
             return _answer(start_response, "200 OK", "OK")
         if path == "/" and method == "GET" and self._is_right(_asked(environ)):
             attributes = "Path=/; HttpOnly; SameSite=Strict"
-            cookie = ("Set-Cookie", f"{self._cookie}={self.token}; {attributes}")
+            cookie = ("Set-Cookie", f"dmnet-ui-{self.port}={self.token}; {attributes}")
             return _answer(start_response, "303 See Other", "", ("Location", "/"), cookie)
         if not (self._is_right(_bearer(environ)) or self._is_right(self._kept(environ))):
             return _answer(start_response, "401 Unauthorized", ASKS)
@@ -63,20 +64,12 @@ class Gate:
 
         return self.app(environ, start)
 
-    @property
-    def _cookie(self) -> str:
-        return f"dmnet-ui-{self.port}"
-
-    def _is_ours(self, host: str) -> bool:
-        match = HOST.fullmatch(host)
-        return match is not None and match[1].lower() in self.hosts
-
     def _is_right(self, token: str | None) -> bool:
         return token is not None and hmac.compare_digest(token.encode(), self.token.encode())
 
     def _kept(self, environ: dict[str, Any]) -> str | None:
         try:
-            cookie = SimpleCookie(environ.get("HTTP_COOKIE", "")).get(self._cookie)
+            cookie = SimpleCookie(environ.get("HTTP_COOKIE", "")).get(f"dmnet-ui-{self.port}")
         except CookieError:
             return None
         return None if cookie is None else cookie.value

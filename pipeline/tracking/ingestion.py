@@ -8,16 +8,19 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dmnet.addresses import place_of
 from dmnet.errors import DMNetError
 from dmnet.lock import open_lock, try_lock
 from pipeline import paths
 from pipeline.dvc.entries import printable
 from pipeline.errors import RecordError
+from pipeline.escaping import few
 from pipeline.experiments import Experiment, Release, Run
-from pipeline.redaction import place_of, without_secrets
+from pipeline.redaction import without_secrets
 from pipeline.tracking.place import DEFAULT_URI, team_server
 from pipeline.tracking.runs import folder_of, read_finished, read_training
 from pipeline.tracking.store import Store
@@ -43,14 +46,8 @@ def ingest(
     everything: list[Run | Release] = [*experiment.runs.values(), *experiment.releases.values()]
     asked = [run for run in everything if run.key in keys]
     finished = [run for run in asked if (root / folder_of(run) / paths.TRAINED).exists()]
-    training = [
-        run
-        for run in asked
-        if live
-        and isinstance(run, Run)
-        and run not in finished
-        and (root / folder_of(run) / paths.HISTORY).exists()
-    ]
+    others = [run for run in asked if live and isinstance(run, Run) and run not in finished]
+    training = [run for run in others if (root / paths.history(run.key)).exists()]
     if not finished and not live:  # live: the database is made in any case, by one process alone
         return "MLflow: no finished run to record"
     work = Ingestion(experiment, finished, training, root)
@@ -85,22 +82,16 @@ def _reason(error: Exception) -> str:
     return printable(text.partition("; ")[0])[:300]
 
 
+@dataclass
 class Ingestion:
     """One call of `ingest`; `run` is called in a thread of its own."""
 
-    def __init__(
-        self,
-        experiment: Experiment,
-        finished: list[Run | Release],
-        training: list[Run],
-        root: Path,
-    ) -> None:
-        self.experiment, self.finished, self.training, self.root = (
-            experiment,
-            finished,
-            training,
-            root,
-        )
+    experiment: Experiment
+    finished: list[Run | Release]
+    training: list[Run]
+    root: Path
+
+    def __post_init__(self) -> None:
         self.uri = team_server() or DEFAULT_URI
         self.stop = threading.Event()
         self.error: Exception | None = None
@@ -122,12 +113,12 @@ class Ingestion:
 
     def failure(self, reason: str) -> RecordError:
         undone = [run.key for run in self.finished if run.key not in self.done]
-        named = ", ".join(undone[:3]) + (f" and {len(undone) - 3} more" if len(undone) > 3 else "")
-        told = without_secrets(reason, self.uri)  # before it is cut, while secrets are whole
+        named = few(undone, 3) or "none"
+        told = without_secrets(reason, self.uri)  # as a whole: a cut secret is not found any more
         first = next(iter(told.splitlines()), "no reason given")[:200]
         return RecordError(
             f"MLflow at {place_of(self.uri)}: {first}; {len(undone)} of "
-            f"{len(self.finished)} finished runs not recorded ({named or 'none'}); the runs are "
+            f"{len(self.finished)} finished runs not recorded ({named}); the runs are "
             "unharmed, give `python -m pipeline record` when it is back"
         )
 
@@ -191,20 +182,16 @@ class Ingestion:
                 return
             try:
                 tracked = read(self.experiment, run, self.root)
-            except DMNetError as error:  # of this run alone: its files are not what they should be
-                self.damaged[folder_of(run)] = _reason(error)
-                continue
-            identity = (run.key, tracked.weights or store.tree)
-            old = known.get(identity) or known.get((run.key, store.tree))
-            created |= old is None
-            try:
+                identity = (run.key, tracked.weights or store.tree)
+                old = known.get(identity) or known.get((run.key, store.tree))
+                created |= old is None
                 self.written += store.write(tracked, old)
-            except MlflowException as error:  # a value that no server takes is this run's alone
-                if error.error_code != "INVALID_PARAMETER_VALUE":
+            except (DMNetError, MlflowException) as error:
+                # This run's alone: its files are not what they should be, or a value is none that
+                # a server takes.
+                code = getattr(error, "error_code", "INVALID_PARAMETER_VALUE")
+                if code != "INVALID_PARAMETER_VALUE":
                     raise
-                self.damaged[folder_of(run)] = _reason(error)
-                continue
-            except DMNetError as error:
                 self.damaged[folder_of(run)] = _reason(error)
                 continue
             self.done.add(run.key)

@@ -67,13 +67,10 @@ def read_finished(experiment: Experiment, run: Run | Release, root: Path) -> Tra
     points += _final_points(results, last)
     points += _cell_points(experiment, run, results, last)
     classes = list(run.job.dataset.classes)
-    tables: dict[str, dict[str, list[Any]]] = {
-        f"per_class_iou/{name}-{result.weights_sha256[:8]}.json": {
-            "class": classes,
-            "iou": result.per_class_iou,
-        }
-        for name, result in results.items()
-    }
+    tables: dict[str, dict[str, list[Any]]] = {}
+    for name, found in results.items():
+        path = f"per_class_iou/{name}-{found.weights_sha256[:8]}.json"
+        tables[path] = {"class": classes, "iou": found.per_class_iou}
     return TrackedRun(
         run,
         folder,
@@ -216,9 +213,8 @@ def _cell_points(
             if evaluation.run_key != run.key or result is None:
                 continue
             pair = {"ours": metric_value(cell, result), "published": cell.spec.published}
-            for name, value in pair.items():
-                if value is not None:
-                    points.append((f"cell/{cell.id}/{name}", float(value), last))
+            told = {name: value for name, value in pair.items() if value is not None}
+            points += [(f"cell/{cell.id}/{name}", value, last) for name, value in told.items()]
     return points
 
 

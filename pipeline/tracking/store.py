@@ -32,14 +32,12 @@ class Store:
     def _experiment_id(self) -> str:
         from mlflow.exceptions import MlflowException
 
-        experiment = self.client.get_experiment_by_name(EXPERIMENT_NAME)
-        if experiment is not None:
-            return str(experiment.experiment_id)
-        location = None
-        if team_server() is None:
-            location = (self.root / ARTIFACTS).resolve().as_uri()
+        found = self.client.get_experiment_by_name(EXPERIMENT_NAME)
+        if found is not None:
+            return str(found.experiment_id)
+        location = None if team_server() else (self.root / ARTIFACTS).resolve().as_uri()
+        face = {KIND: "custom_model_development"}
         try:
-            face = {KIND: "custom_model_development"}
             return str(self.client.create_experiment(EXPERIMENT_NAME, location, face))
         except MlflowException:
             # Created by somebody else.
@@ -72,16 +70,12 @@ class Store:
                     tags.get("dmnet.key", ""),
                     tags.get("dmnet.weights_sha256") or tags.get("dmnet.tree", ""),
                 )
-                other = runs.get(identity)
-                if other is not None:
+                if (other := runs.setdefault(identity, run)) is not run:
                     # Whoever looks, at whatever time, chooses the same one.
                     kept, double = sorted((run, other), key=lambda one: str(one.info.run_id))
                     self._remove(double.info.run_id)
                     runs[identity] = kept
-                else:
-                    runs[identity] = run
-            token = page.token
-            if not token:
+            if not (token := page.token):
                 return runs
 
     def _remove(self, run_id: str) -> None:
@@ -118,7 +112,11 @@ class Store:
             return self._write_changes(tracked, old)
         present: dict[tuple[str, int], float] = {}
         if old is not None:
-            present = self._present(old)
+            present = {
+                (name, metric.step): metric.value
+                for name in old.data.metrics
+                for metric in self.client.get_metric_history(old.info.run_id, name)
+            }
             told = {(name, step): value for name, value, step in tracked.points}
             if any(told.get(place, value) != value for place, value in present.items()):
                 # Of an earlier attempt with other data, or of an evaluation since corrected.
@@ -153,8 +151,7 @@ class Store:
         key, value = tracked.run.key, tracked.weights or self.tree
         name = "dmnet.weights_sha256" if tracked.weights else "dmnet.tree"
         made = self.client.create_run(self.experiment_id, tags={"dmnet.key": key, name: value})
-        kept = self.known(key).get((key, value))
-        return made if kept is None else kept
+        return self.known(key).get((key, value)) or made
 
     def _write_artifacts(self, tracked: TrackedRun, run_id: str) -> None:
         for path, columns in tracked.tables.items():
@@ -188,10 +185,3 @@ class Store:
         if changed:
             self.client.log_batch(old.info.run_id, tags=[RunTag(k, v) for k, v in changed.items()])
         return drawn or bool(changed)
-
-    def _present(self, run: Any) -> dict[tuple[str, int], float]:
-        return {
-            (name, metric.step): metric.value
-            for name in run.data.metrics
-            for metric in self.client.get_metric_history(run.info.run_id, name)
-        }

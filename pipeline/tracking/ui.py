@@ -10,12 +10,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from types import FrameType
 
+from dmnet.addresses import place_of
 from dmnet.errors import DMNetError
 from pipeline.errors import RecordError
 from pipeline.experiments import Experiment
-from pipeline.redaction import place_of
 from pipeline.tracking import ingest, team_server
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -32,7 +31,7 @@ def serve(experiment: Experiment, host: str, port: int, every: float) -> None:
     every: seconds between two looks at the runs. Raises RecordError when the port is taken or the
     server ends by itself.
     """
-    signal.signal(signal.SIGTERM, _end)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     uri = team_server()
     if host not in LOOPBACK and uri is None:
         print(WARNING.format(host=host, port=port), file=sys.stderr)
@@ -44,7 +43,8 @@ def serve(experiment: Experiment, host: str, port: int, every: float) -> None:
             token = secrets.token_urlsafe(32)
             server = _start(host, port, names(host), token)
             # The one place where a token is printed: this link is the login.
-            where = f"http://{_opened(host)}:{port}/?token={token}"
+            opened = socket.gethostname() if host in ANY else _bracketed(host)
+            where = f"http://{opened}:{port}/?token={token}"
         else:
             where = place_of(uri)
         print(f"MLflow: {where} ; curves follow every {every:g} s; Ctrl-C ends this", flush=True)
@@ -71,10 +71,6 @@ def names(host: str) -> list[str]:
     elif host not in LOOPBACK:
         hosts.append(_bracketed(host))
     return [name.lower() for name in hosts]
-
-
-def _opened(host: str) -> str:
-    return socket.gethostname() if host in ANY else _bracketed(host)
 
 
 def _bracketed(host: str) -> str:
@@ -121,7 +117,3 @@ def _stop(server: subprocess.Popen[bytes]) -> None:
             return
         except subprocess.TimeoutExpired:
             continue
-
-
-def _end(signum: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

@@ -8,7 +8,6 @@ functions, too, and whatever lies beside a module without being Python (template
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -47,29 +46,20 @@ def code_of(*modules: str) -> tuple[str, ...]:
 
 @cache
 def _imported(path: str) -> tuple[str, ...]:
-    text = (ROOT / path).read_text(encoding="utf-8")
-    return tuple(_names(IMPORT.finditer(text)))
-
-
-def _names(imports: Iterator[re.Match[str]]) -> Iterator[str]:
     """Modules, and names in modules that may be modules themselves."""
-    for match in imports:
-        module, names, alone = match.groups()
-        if alone is not None:
-            yield alone
-            continue
-        yield module
-        for name in re.sub(r"#[^\n]*", "", names).strip("()").split(","):
-            if words := name.split():
-                yield f"{module}.{words[0]}"
+    found = []
+    for module, names, alone in IMPORT.findall((ROOT / path).read_text(encoding="utf-8")):
+        listed = re.sub(r"#[^\n]*", "", names).strip("()").split(",")
+        found.append(module or alone)
+        found += [f"{module}.{words[0]}" for name in listed if (words := name.split())]
+    return tuple(found)
 
 
 @cache
 def _file_of(module: str) -> str | None:
     path = module.replace(".", "/")
-    return next(
-        (file for file in (f"{path}.py", f"{path}/__init__.py") if (ROOT / file).is_file()), None
-    )
+    files = (f"{path}.py", f"{path}/__init__.py")
+    return next((file for file in files if (ROOT / file).is_file()), None)
 
 
 @cache

@@ -38,9 +38,15 @@ class Inputs:
     def of_result(self, output: str, ancient: Ancient) -> dict[str, Any]:
         """What an evaluation or label maps are made of: the manifest of the weights, and the data,
         by what is in them."""
-        trained = paths.trained_of(output)
+        trained, (kind, key, *_) = paths.trained_of(output), output.split("/")
         settled = shared_inputs.is_settled(output, "weights_sha256", trained)
-        manifest = paths.data_manifest(self._dataset_of(output))
+        if kind == paths.PREDICTIONS:
+            dataset = self._jobs.prediction(key, Path(output).stem).config.data.name
+        elif kind == paths.RELEASED:
+            dataset = self._jobs.release(key).job.dataset.name
+        else:
+            dataset = self._jobs.run(key).job.dataset.name
+        manifest = paths.data_manifest(dataset)
         return {
             "trained": ancient(trained) if settled else trained,
             "data": shared_inputs.data_of(output, manifest, settled, ancient),
@@ -54,10 +60,3 @@ class Inputs:
             raise workflow_error(f"{output}: unknown table; expected one of {expected}")
         cells = experiment.cells_of(table)
         return list(dict.fromkeys(path for cell in cells for path in cell.inputs))
-
-    def _dataset_of(self, output: str) -> str:
-        kind, key, *_ = output.split("/")
-        if kind == paths.PREDICTIONS:
-            return self._jobs.prediction(key, Path(output).stem).config.data.name
-        job = self._jobs.release(key).job if kind == paths.RELEASED else self._jobs.run(key).job
-        return job.dataset.name

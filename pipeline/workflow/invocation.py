@@ -42,14 +42,9 @@ class Invocation:
         answer = YES_OR_NO.get(str(values["record"]).lower())
         if answer is None:
             raise SpecError(f"--config record={values['record']}: expected yes or no")
-        return cls(
-            str(values["preset"]),
-            values["seeds"],
-            str(values["sources"]),
-            str(values["source"]),
-            str(values["mirror"]),
-            answer,
-        )
+        texts = {name: str(values[name]) for name in ("preset", "sources", "mirror")}
+        source = str(values["source"])
+        return cls(**texts, weights_source=source, seeds=values["seeds"], record=answer)
 
     @property
     def options(self) -> str:

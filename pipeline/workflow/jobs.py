@@ -91,36 +91,37 @@ class Jobs:
         return config is not None and config.generate is not None
 
     def run(self, key: str) -> Run:
-        run = self._find(lambda part: part.runs.get(key), paths.trained(key))
-        return _asked_for(
-            run,
+        if found := self._find(lambda part: part.runs.get(key), paths.trained(key)):
+            return found
+        raise workflow_error(
             f"{paths.run(key)}: no table has this run at preset {self._invocation.preset!r} with "
-            f"{self._invocation.seeds} seed(s)",
+            f"{self._invocation.seeds} seed(s)"
         )
 
     def release(self, key: str) -> Release:
         output = paths.trained(key, paths.RELEASED)
-        release = self._find(lambda part: part.releases.get(key), output)
-        return _asked_for(
-            release,
+        if found := self._find(lambda part: part.releases.get(key), output):
+            return found
+        raise workflow_error(
             f"{paths.run(key, paths.RELEASED)}: no table has this checkpoint at preset "
-            f"{self._invocation.preset!r}; add --config source=released",
+            f"{self._invocation.preset!r}; add --config source=released"
         )
 
     def profile_json(self, key: str) -> str:
-        count = self._measurement(paths.count(key), "profile")
-        return count.config.model_dump_json()
+        return self._measurement(paths.count(key), "profile").config.model_dump_json()
 
     def speed_json(self, key: str) -> str:
         return canonical_json(self._measurement(paths.speed(key), "measurement").config)
 
     def _measurement(self, path: str, kind: str) -> Measurement:
-        job = self._find(lambda part: part.measurements.get(path), path)
-        return _asked_for(job, f"{path}: no table asks for this {kind}")
+        if found := self._find(lambda part: part.measurements.get(path), path):
+            return found
+        raise workflow_error(f"{path}: no table asks for this {kind}")
 
     def evaluation_json(self, key: str, name: str) -> str:
-        lacking = f"{paths.run(key)}: no table asks for evaluation {name!r}"
-        return canonical_json(_asked_for(self._evaluation(key, name), lacking).config)
+        if found := self._evaluation(key, name):
+            return canonical_json(found.config)
+        raise workflow_error(f"{paths.run(key)}: no table asks for evaluation {name!r}")
 
     def _evaluation(self, key: str, name: str) -> Evaluation | None:
         outputs = (paths.evaluation(key, name, kind) for kind in paths.OF_WEIGHTS)
@@ -144,9 +145,3 @@ class Jobs:
 
     def prediction_json(self, key: str, name: str) -> str:
         return canonical_json(self.prediction(key, name).config)
-
-
-def _asked_for(job: Found | None, lacking: str) -> Found:
-    if job is None:
-        raise workflow_error(lacking)
-    return job

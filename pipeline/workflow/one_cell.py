@@ -9,6 +9,7 @@ name, and without a hint, or with a wrong one, it resolves everything.
 from __future__ import annotations
 
 import json
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ class _Content(BaseModel):
 
 
 class Hints:
-    """Of one preset, number of seeds and weights source."""
+    """Of one preset, number of seeds and source of weights."""
 
     def __init__(
         self, preset: str, seeds: Any, weights_source: str, folder: str = paths.STATE
@@ -36,7 +37,6 @@ class Hints:
         self.preset, self.seeds, self.weights_source = preset, seeds, weights_source
         # No setting can lead out of the folder: a name with a slash is not looked for.
         self.path = Path(folder) / f"{preset}-{seeds}-{weights_source}.json".replace("/", "_")
-        self._content: _Content | None = None
         self._small: dict[tuple[str, str], Experiment] = {}
 
     def write(self, experiment: Experiment) -> None:
@@ -50,9 +50,7 @@ class Hints:
 
     def experiment(self, output: str, params: Params) -> Experiment | None:
         """The one cell that leads to `output`, resolved; its runs know all the cells they serve."""
-        content = self._read()
-        hint = content.cells.get(output)
-        if hint is None:
+        if (hint := self._content.cells.get(output)) is None:
             return None
         table, name = hint
         if (table, name) not in self._small:
@@ -63,14 +61,13 @@ class Hints:
             except DMNetError:  # the params have changed: resolving everything tells how
                 return None
             for run in part.runs.values():
-                run.cells = content.served.get(run.key, run.cells)
+                run.cells = self._content.served.get(run.key, run.cells)
             self._small[table, name] = part
         return self._small[table, name]
 
-    def _read(self) -> _Content:
-        if self._content is None:
-            try:
-                self._content = _Content.model_validate(read_json(self.path))
-            except (DMNetError, ValidationError):
-                self._content = _Content()
-        return self._content
+    @cached_property
+    def _content(self) -> _Content:
+        try:
+            return _Content.model_validate(read_json(self.path))
+        except (DMNetError, ValidationError):
+            return _Content()

@@ -27,19 +27,14 @@ RECORDS = Path(".snakemake/metadata")
 Ancient = Callable[[str], Any]  # Snakemake's flag for an input whose time does not count
 
 
-def came_from_elsewhere(output: str) -> bool:
-    """Whether the file is here and Snakemake has no record of making it."""
-    name = base64.urlsafe_b64encode(output.encode()).decode()
-    return Path(output).exists() and not (RECORDS / name).exists()
-
-
 def is_settled(output: str, named: str, trained: str | None) -> bool:
     """Whether `output` came from elsewhere and is of the weights that the run `trained` has here.
 
     named: the entry of `output` with the SHA-256 of the weights it was made with. trained: the
     run's manifest; None where no other run's weights play a part.
     """
-    if not came_from_elsewhere(output):
+    record = RECORDS / base64.urlsafe_b64encode(output.encode()).decode()
+    if not Path(output).exists() or record.exists():  # not here, or made here
         return False
     if trained is None:
         return True

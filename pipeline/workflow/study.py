@@ -12,7 +12,7 @@ from typing import IO, Any
 from dmnet.errors import DMNetError
 from pipeline.dvc.shareable import why_not_shared
 from pipeline.experiments import PARAMS
-from pipeline.records.unrecorded import command_of, is_marked, mark
+from pipeline.records.unrecorded import unrecorded
 from pipeline.reports.verdict import load_rules
 from pipeline.spec.params import Params
 from pipeline.workflow.hashes import Hashes
@@ -82,16 +82,18 @@ class Study:
         hints = self.jobs.hints
         try:
             if self.record:
-                mark(self.options)
+                mark = unrecorded(self.options)
+                mark.parent.mkdir(parents=True, exist_ok=True)
+                mark.touch()
             hints.write(self.jobs.experiment)
         except (OSError, DMNetError) as error:
             print(f"warning: {hints.path}: {error}; jobs will start more slowly")
 
     def end(self) -> None:
-        """As Snakemake ends: if nothing was to be done, say what an earlier one left."""
-        if self.record and not self._begun and is_marked(self.options):
+        """As Snakemake ends: where nothing was left to do, say what an earlier one left undone."""
+        if self.record and not self._begun and unrecorded(self.options).exists():
             print(
                 "warning: an earlier workflow ended before all its runs were recorded; "
-                f"`{command_of(self.options)}` records them",
+                f"`python -m pipeline record {self.options}` records them",
                 flush=True,
             )

@@ -10,14 +10,15 @@ from pipeline.experiments.jobs import protocol_text
 from pipeline.inspection.show.number import metric_name
 from pipeline.inspection.show.text import UNKNOWN, Lines, code_text, file_here, measured_by
 from pipeline.results.cells import CellResult, Measured
-from pipeline.results.files import read_result_file
+from pipeline.results.files import read_if_there
 from pipeline.results.schemas import Imported
 
 
 def release_lines(release: Release, result: CellResult, root: Path) -> Lines:
     """Which published file was evaluated, and what proves that it is it."""
+    folder = paths.run(release.key, paths.RELEASED)
     lines = [
-        ("folder", paths.run(release.key, paths.RELEASED)),
+        ("folder", folder),
         ("published by", release.job.run.checkpoint.zoo),
         ("serves", ", ".join(release.cells)),
     ]
@@ -25,8 +26,7 @@ def release_lines(release: Release, result: CellResult, root: Path) -> Lines:
         files = release.job.run.checkpoint.files
         return [*lines, ("file", f"pending; weights/{files[0].file}"), ("from", files[0].urls[0])]
     file = result.released.trained.checkpoint
-    path = root / paths.run(release.key, paths.RELEASED) / paths.IMPORTED
-    imported = read_result_file(path, Imported) if path.exists() else None
+    imported = read_if_there(root / folder / paths.IMPORTED, Imported)
     proof = "SHA-256 as published" if file.verified else "no published hash: unproven"
     return [
         *lines,

@@ -27,11 +27,8 @@ def render_show(experiment: Experiment, cell_id: str, root: Path = Path(".")) ->
     """
     cell = find_cell(experiment, cell_id)
     result = read_cell(cell, experiment, root)
-    blocks = [
-        block(
-            f"Cell {cell.id} at preset {experiment.preset_name}", number_lines(experiment, result)
-        )
-    ]
+    title = f"Cell {cell.id} at preset {experiment.preset_name}"
+    blocks = [block(title, number_lines(experiment, result))]
     if isinstance(cell, MeasuredCell):
         title, _ = cell.titles
         lines = measurement_lines(experiment, cell, result, root)
@@ -47,7 +44,11 @@ def render_show(experiment: Experiment, cell_id: str, root: Path = Path(".")) ->
             lines = run_lines(experiment, cell, run, root)
         measured = next((r for r in result.measured if r.evaluation == evaluation), None)
         blocks.append(block(title, lines + evaluation_lines(cell, evaluation, measured, root)))
-    blocks.append(block("To repeat it", [("command", _command(experiment, cell))]))
+    command = (
+        f"snakemake --cores all {paths.report(cell.table)} "
+        f"--config preset={shlex.quote(experiment.preset_name)} seeds={experiment.seeds}"
+    )
+    blocks.append(block("To repeat it", [("command", command)]))
     blocks.append(settings_table(cell.settings))
     return "\n\n".join(blocks)
 
@@ -69,11 +70,4 @@ def find_cell(experiment: Experiment, cell_id: str) -> Cell:
     raise SpecError(
         f"cell {cell_id!r}: unknown; {expected} `python -m pipeline plan TABLE` lists the trained "
         "ones, and params/tables/TABLE.yaml names all after `cell:`"
-    )
-
-
-def _command(experiment: Experiment, cell: Cell) -> str:
-    return (
-        f"snakemake --cores all {paths.report(cell.table)} "
-        f"--config preset={shlex.quote(experiment.preset_name)} seeds={experiment.seeds}"
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 
 from dmnet.text import printable
@@ -13,9 +12,8 @@ UNKNOWN = "not recorded"
 Lines = list[tuple[str, str]]  # (what, its value)
 
 
-def block(title: str, lines: Iterable[tuple[str, str]]) -> str:
+def block(title: str, lines: Lines) -> str:
     """A title and its lines, the values below each other."""
-    lines = list(lines)
     width = max(len(name) for name, _ in lines)
     return "\n".join([title, *(f"  {name:<{width}}  {value}".rstrip() for name, value in lines)])
 
@@ -28,13 +26,10 @@ def file_here(path: str, root: Path) -> str:
 def code_text(code: Code | None) -> str:
     """The commit, and whether its files had been changed."""
     if code is None or code.commit is None:
-        reason = code.reason if code is not None else None
+        reason = code and code.reason
         return f"unknown commit ({printable(reason) if reason else 'not a git checkout'})"
-    changes = {
-        None: "uncommitted changes unknown",
-        True: "with uncommitted changes",
-        False: "no uncommitted changes",
-    }
+    changes = {None: "uncommitted changes unknown", True: "with uncommitted changes"}
+    changes[False] = "no uncommitted changes"
     suffix = f" (SHA-256 {code.diff_sha256})" if code.diff_sha256 else ""
     suffix += "; files changed while it ran" if code.changed else ""
     return f"commit {code.commit}, {changes[code.modified]}{suffix}"

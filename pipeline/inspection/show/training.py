@@ -10,7 +10,7 @@ from dmnet.text import clock
 from pipeline import paths
 from pipeline.experiments import Cell, Experiment, Run
 from pipeline.inspection.show.text import UNKNOWN, Lines, code_text, file_here
-from pipeline.results.files import read_result_file
+from pipeline.results.files import read_if_there
 from pipeline.results.run_status import run_status
 from pipeline.results.schemas import Acceleration, Environment, Trained
 from pipeline.results.trained_on import in_words, trained_on
@@ -20,8 +20,7 @@ def run_lines(experiment: Experiment, cell: Cell, run: Run, root: Path) -> Lines
     """What was trained, on what, by what; of a pending run what is known by now."""
     folder, config = paths.run(run.key), run.job.run
     status = run_status(run, root)
-    path = root / paths.trained(run.key)
-    trained = read_result_file(path, Trained) if path.exists() else None
+    trained = read_if_there(root / paths.trained(run.key), Trained)
     lines = [
         ("cells", ", ".join(run.cells)),
         ("training", f"{status.state}, iteration {status.iteration}/{config.recipe.iterations}"),
@@ -37,16 +36,25 @@ def run_lines(experiment: Experiment, cell: Cell, run: Run, root: Path) -> Lines
 
 
 def _trained(folder: str, trained: Trained, root: Path) -> Lines:
-    place, seconds = trained.environment, trained.seconds
+    place, seconds, parts = trained.environment, trained.seconds, trained.bn_parts
+    code = [("code", code_text(trained.code))]
+    if len({code_text(known) for known in trained.codes}) > 1:  # of each attempt
+        code = [
+            ("code", f"iterations {attempt.begin} to {attempt.end}: {code_text(attempt.code)}")
+            for attempt in trained.attempts
+        ]
+    processes = ", then ".join(map(str, trained.processes))
+    if parts > 1:
+        processes += f"; batch statistics by {parts} parts of each batch"
     versions = [f"python {place.python}"] if place.python else []
     versions += [f"{name} {version}" for name, version in sorted((place.packages or {}).items())]
     return [
         ("weights", file_here(f"{folder}/{trained.weights.file}", root)),
         ("weights SHA-256", trained.weights.sha256),
-        *_code(trained),
+        *code,
         ("packages", ", ".join(versions) or UNKNOWN),
         ("trained on", _device(trained)),
-        ("processes", _processes(trained)),
+        ("processes", processes),
         ("processor", _processor(place)),
         ("accelerated by", _acceleration(trained.acceleration)),
         ("made by", trained.repeat or UNKNOWN),
@@ -54,27 +62,14 @@ def _trained(folder: str, trained: Trained, root: Path) -> Lines:
     ]
 
 
-def _code(trained: Trained) -> Lines:
-    """Of each attempt, where they had not the same."""
-    texts = [code_text(code) for code in trained.codes]
-    if len(set(texts)) < 2:
-        return [("code", code_text(trained.code))]
-    return [
-        ("code", f"iterations {attempt.begin} to {attempt.end}: {text}")
-        for attempt, text in zip(trained.attempts, texts, strict=True)
-    ]
-
-
 def _iterations(cell: Cell, run: Run) -> str:
     """Where a recipe counts epochs, the settings below hold no number of iterations."""
-    iterations = run.job.run.recipe.iterations
-    epochs = cell.settings.get("recipe.epochs")
+    recipe, epochs = run.job.run.recipe, cell.settings.get("recipe.epochs")
     if epochs is None or cell.settings["recipe.iterations"].value is not None:
-        return str(iterations)
-    split = run.job.run.data.split
-    images = run.job.dataset.counts.get(split)
-    batch = run.job.run.recipe.batch_size
-    return f"{iterations} ({epochs.value} epochs of {images} images in batches of {batch})"
+        return str(recipe.iterations)
+    images = run.job.dataset.counts.get(run.job.run.data.split)
+    counted = f"{epochs.value} epochs of {images} images in batches of {recipe.batch_size}"
+    return f"{recipe.iterations} ({counted})"
 
 
 def _start(experiment: Experiment, run: Run, trained: Trained | None, root: Path) -> str:
@@ -123,12 +118,6 @@ def _processor(place: Environment) -> str:
     suffix = f"; CUDA {place.cuda}" if place.cuda else ""
     used = f"{processor.cores} cores, of which {processor.threads} used"
     return f"{processor.name}{instructions}, {used}{suffix}"
-
-
-def _processes(trained: Trained) -> str:
-    """How many shared each batch, and what that changed."""
-    text, parts = ", then ".join(map(str, trained.processes)), trained.bn_parts
-    return text if parts == 1 else f"{text}; batch statistics by {parts} parts of each batch"
 
 
 def _acceleration(acceleration: Acceleration | None) -> str:

@@ -15,8 +15,7 @@ from pipeline.dvc.entries import printable
 from pipeline.errors import ResultError
 from pipeline.escaping import one_line
 from pipeline.results.files import FileT, checked
-from pipeline.results.made_by import code_marks
-from pipeline.results.schemas import Made, Weights
+from pipeline.results.schemas import Weights
 
 SHOWN = 16  # characters of a hash
 REPAIR = "`python -m pipeline verify --repair` brings the recorded copy back"
@@ -36,12 +35,10 @@ class Findings:
     noted: list[str] = field(default_factory=list)  # undamaged, but people should know of it
     absent: list[str] = field(default_factory=list)  # never made or not pulled: nothing is wrong
 
-    def same(self, path: str, what: str, expected: object, found: object, todo: str) -> bool:
-        """Whether they are equal; if not, that is a finding."""
-        if expected == found:
-            return True
-        self.add(path, f"{what} {_short(expected)}", _short(found), todo)
-        return False
+    def same(self, path: str, what: str, expected: object, found: object, todo: str) -> None:
+        """It is a finding unless they are equal."""
+        if expected != found:
+            self.add(path, f"{what} {_short(expected)}", _short(found), todo)
 
     def add(self, path: str, expected: str, found: str, todo: str) -> None:
         line = printable(f"{path}: expected {expected}, found {found}; {todo}")
@@ -88,19 +85,23 @@ class Findings:
         trained = self.result(manifest, todo, Weights)
         return None if trained is None else trained.weights.sha256
 
-    def by_one_code(self, path: str, made: Made) -> None:
-        """Notes a result whose code changed on the way, which its record says and reports mark."""
-        self.noted += code_marks(path, made)
-
-    def hashed(self, path: str, sha256: str | None, kind: str, todo: str) -> None:
-        """Compare the file, which exists, with its SHA-256."""
+    def hashed(self, path: str, sha256: str | None, kind: str, todo: str) -> bool:
+        """Whether the file is there; then it is compared with its SHA-256."""
+        if not self.there(path):
+            return False
         self.checked[kind] += 1
         try:
-            found = sha256_file(self.root / path)
+            self.same(path, "SHA-256", sha256, sha256_file(self.root / path), todo)
         except (OSError, ValueError) as error:
             self.add(path, "a readable file", reason(error), todo)
-            return
-        self.same(path, "SHA-256", sha256, found, todo)
+        return True
+
+    def same_weights(self, path: str, trained: str, sha256: str, todo: str) -> None:
+        """`path` says that it was made with the weights that this train.json names."""
+        if self.there(trained):
+            self.same(path, f"weights of {trained}:", self.weights_of(trained), sha256, todo)
+        else:
+            self.lost(trained, path, todo)
 
     def todo(self, path: str, otherwise: str) -> str:
         """What to do about a damaged file; it never says to delete what leads to a good copy."""

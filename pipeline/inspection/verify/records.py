@@ -5,14 +5,7 @@ from __future__ import annotations
 import os
 
 from pipeline import paths
-from pipeline.dvc.entries import (
-    DvcEntry,
-    cached,
-    entries,
-    file_md5,
-    printable,
-    read_entry,
-)
+from pipeline.dvc.entries import DvcEntry, cached, entries, file_md5, printable, read_entry
 from pipeline.dvc.guard import check_links
 from pipeline.errors import RecordError
 from pipeline.inspection.verify.findings import REPAIR, Findings, bring
@@ -30,9 +23,10 @@ def verify_records(findings: Findings) -> None:
             check_links(entry, findings.root)
             files = entry.files(findings.root)
         except RecordError as error:
-            findings.add(printable(path), "a DVC entry", *_reason(path, error))
+            found, _, todo = str(error).removeprefix(f"{printable(path)}: ").partition("; ")
+            findings.add(printable(path), "a DVC entry", found, todo)
             continue
-        for md5 in {*entry.outs.values(), *files.values()}:
+        for md5 in filter(None, {*entry.outs.values(), *files.values()}):
             _verify_cached(findings, md5)
         if not (entry.is_run and is_training(entry.key, findings.root)):
             _verify_files(findings, entry, files)
@@ -42,12 +36,6 @@ def verify_records(findings: Findings) -> None:
             named = paths.entry(file.relative_to(findings.root).as_posix())
             if not findings.there(named):
                 findings.missing(named, f"not shared; {RECORD}")
-
-
-def _reason(path: str, error: RecordError) -> tuple[str, str]:
-    """Splits an error into what was found and what to do."""
-    found, _, todo = str(error).removeprefix(f"{printable(path)}: ").partition("; ")
-    return found, todo
 
 
 def _verify_files(findings: Findings, entry: DvcEntry, files: dict[str, str | None]) -> None:
@@ -62,13 +50,13 @@ def _verify_files(findings: Findings, entry: DvcEntry, files: dict[str, str | No
                 findings.add(path, "a readable file", str(error.strerror), REPAIR)
 
 
-def _verify_cached(findings: Findings, md5: str | None) -> None:
-    """An object that is not in the local cache is in the remote, and not checked."""
-    path = cached(md5 or "", findings.root)
+def _verify_cached(findings: Findings, md5: str) -> None:
+    """An object that is not in the local cache is the remote's affair."""
+    path = cached(md5, findings.root)
     try:
         found = file_md5(path)
     except OSError:
         return
     findings.checked["objects of DVC's cache"] += 1
     name = os.path.relpath(path, findings.root)
-    findings.same(name, "md5", (md5 or "").removesuffix(".dir"), found, REPAIR)
+    findings.same(name, "md5", md5.removesuffix(".dir"), found, REPAIR)

@@ -47,20 +47,22 @@ def _clean_cache(entry: DvcEntry, root: Path) -> list[str]:
         if path.exists() and not is_cached(md5, root):
             path.unlink()
             lines.append(f"{path}: was damaged and is removed")
-            for name, digest in entry.files(root).items():
-                if digest == md5 and _md5_here(root / name) == md5:
-                    _copy(root / name, path, md5)
-                    lines[-1] = f"{path}: was damaged and is again what {name} is"
-                    break
+            named = (name for name, digest in entry.files(root).items() if digest == md5)
+            if whole := next((name for name in named if _md5_here(root / name) == md5), None):
+                _copy(root / whole, path, md5)
+                lines[-1] = f"{path}: was damaged and is again what {whole} is"
     return lines
 
 
 def _repair(entry: DvcEntry, root: Path) -> list[str]:
-    damaged = _damaged(entry, root)
+    damaged = {
+        path: md5
+        for path, md5 in entry.files(root).items()
+        if md5 and os.path.lexists(root / path) and _md5_here(root / path) != md5
+    }
     if not damaged:
         return []
-    outs = [*entry.outs]
-    if entry.is_run and not damage(outs, root):
+    if entry.is_run and not damage([*entry.outs], root):
         return [
             f"{entry.path}: names another training than lies here, which is whole and stays; to "
             f"have the recorded one, remove {entry.path.removesuffix('.dvc')}/ and give `python "
@@ -68,13 +70,13 @@ def _repair(entry: DvcEntry, root: Path) -> list[str]:
             "pipeline record`"
         ]
     bring_lists([entry], root, AGAIN)
-    needed = {**damaged, **{out: m for out, m in entry.outs.items() if entry.is_run}}
-    if not all(is_cached(md5, root) for md5 in needed.values()):
+    needed = {*damaged.values(), *(entry.outs.values() if entry.is_run else ())}
+    if not all(is_cached(md5, root) for md5 in needed):
         try:
             dvc(["fetch", entry.path], root, AGAIN)
-        except RecordError as error:
+        except RecordError:
             if not all(is_cached(md5, root) for md5 in damaged.values()):
-                raise error
+                raise
     if entry.is_run:
         _check_recorded(entry, root)
     lines = []
@@ -82,16 +84,6 @@ def _repair(entry: DvcEntry, root: Path) -> list[str]:
         _copy(cached(md5, root), root / path, md5)
         lines.append(f"{path}: the recorded copy is back")
     return lines
-
-
-def _damaged(entry: DvcEntry, root: Path) -> dict[str, str]:
-    """Path -> md5 of the files here that are not what the entry names."""
-    damaged = {}
-    for path, md5 in entry.files(root).items():
-        here = root / path
-        if md5 is not None and os.path.lexists(here) and _md5_here(here) != md5:
-            damaged[path] = md5
-    return damaged
 
 
 def _md5_here(path: Path) -> str | None:

@@ -82,7 +82,7 @@ def _verify_table(findings: Findings, path: str, report: Report, content: Any) -
         paths.metrics(table, "json"): to_json(metrics_of(report)),
         paths.metrics(table, "csv"): points_of(report),
     }
-    changed: list[tuple[str, Any, Any]] = []
+    changed = []
     try:
         if not _absent_runs(findings, report):
             changed = list(differences(content, rebuild(report, findings.root)))
@@ -123,13 +123,11 @@ def _absent_runs(findings: Findings, report: Report) -> bool:
 
 def _same_text(findings: Findings, path: str, json_path: str, expected: str, todo: str) -> None:
     try:
-        found = read_bounded(findings.root / path, MAX_BYTES).decode()
+        if read_bounded(findings.root / path, MAX_BYTES).decode() != expected:
+            todo = todo.replace("delete it", f"delete {json_path}")
+            findings.add(path, f"what {json_path} gives", "other text", todo)
     except (OSError, ValueError):
         findings.add(path, f"the file beside {json_path}", "none", todo)
-        return
-    if found != expected:
-        todo = todo.replace("delete it", f"delete {json_path}")
-        findings.add(path, f"what {json_path} gives", "other text", todo)
 
 
 def differences(old: Any, new: Any, where: str = "") -> Iterator[tuple[str, Any, Any]]:
@@ -179,27 +177,15 @@ def _verify_figure(findings: Findings, path: str, figure: FigureReport) -> None:
     todo = f"delete it and run `snakemake {paths.report(figure.figure, 'png')}`"
     for column in figure.columns:
         predictions = column.predictions
-        if findings.there(predictions):
-            digest = column.predictions_sha256
-            findings.hashed(predictions, digest, "predictions of figures", todo)
-        else:
+        digest = column.predictions_sha256
+        if not findings.hashed(predictions, digest, "predictions of figures", todo):
             findings.missing(predictions, f"`snakemake {predictions}` makes it")
-        _same_weights(findings, path, column.run, column.weights_sha256, todo)
+        findings.same_weights(path, paths.trained(column.run), column.weights_sha256, todo)
 
 
 def _verify_archive(findings: Findings, path: str, content: Archive) -> None:
     todo = f"delete it and run `snakemake {path}`"
     name = f"{paths.REPORTS}/{content.archive.file}"
-    if findings.there(name):
-        findings.hashed(name, content.archive.sha256, "submissions", todo)
-    else:
+    if not findings.hashed(name, content.archive.sha256, "submissions", todo):
         findings.add(name, f"the archive that {path} names", "none", todo)
-    _same_weights(findings, path, content.run, content.weights_sha256, todo)
-
-
-def _same_weights(findings: Findings, path: str, key: str, digest: str, todo: str) -> None:
-    trained = paths.trained(key)
-    if not findings.there(trained):
-        findings.lost(trained, path, todo)
-        return
-    findings.same(path, f"weights of {trained}:", findings.weights_of(trained), digest, todo)
+    findings.same_weights(path, paths.trained(content.run), content.weights_sha256, todo)

@@ -11,6 +11,7 @@ from dmnet.data.manifest import verify as verify_samples
 from dmnet.errors import ConfigError, DataError
 from pipeline import paths
 from pipeline.inspection.verify.findings import Findings
+from pipeline.results.made_by import code_marks
 from pipeline.results.schemas import Counted, MeasurementFile, Predicted, Timed
 
 
@@ -28,23 +29,16 @@ def verify_prediction(findings: Findings, path: str) -> None:
     if content is None:
         return
     findings.checked["sets of predictions"] += 1
-    findings.by_one_code(path, content)
+    findings.noted += code_marks(path, content)
     findings.same(path, "run", key, content.run, todo)
-    trained = paths.trained_of(path)
-    if findings.there(trained):
-        weights = findings.weights_of(trained)
-        findings.same(path, f"weights of {trained}:", weights, content.weights_sha256, todo)
-    else:
-        findings.lost(trained, path, todo)
+    findings.same_weights(path, paths.trained_of(path), content.weights_sha256, todo)
     folder = path.removesuffix(".json")
     here = {file.name for file in (findings.root / folder).glob("*")}
     for extra in sorted(here - content.files.keys()):
         findings.add(path, "an image for every file beside it", extra, f"delete {extra}")
     for image_name, digest in content.files.items():
         image = f"{folder}/{image_name}"
-        if findings.there(image):
-            findings.hashed(image, digest, "predicted images", todo)
-        else:
+        if not findings.hashed(image, digest, "predicted images", todo):
             findings.add(image, f"the image that {path} names", "none", todo)
 
 
@@ -69,7 +63,7 @@ def _verify_measurement(
     if content is None:
         return
     findings.checked[kind] += 1
-    findings.by_one_code(path, content)
+    findings.noted += code_marks(path, content)
     key = Path(path).stem
     findings.same(path, "key", key, content.key, todo)
     try:

@@ -9,14 +9,12 @@ from dmnet.config import EvaluationConfig, JobConfig, ReleaseJob, content_hash, 
 from dmnet.errors import ConfigError
 from pipeline import paths
 from pipeline.inspection.verify.findings import Findings
+from pipeline.results.made_by import code_marks
 from pipeline.results.run_status import is_training
-from pipeline.results.schemas import Evaluated, PublishedCheckpoint, Released, Trained
+from pipeline.results.schemas import Evaluated, Released, Trained
 
 KEY = re.compile(paths.KEY)
-MANIFESTS: dict[str, type[Trained] | type[Released]] = {
-    paths.RUNS: Trained,
-    paths.RELEASED: Released,
-}
+MANIFESTS: dict[str, type[Trained | Released]] = {paths.RUNS: Trained, paths.RELEASED: Released}
 
 
 def verify_runs(findings: Findings, kind: str) -> None:
@@ -39,7 +37,11 @@ def _verify_run(findings: Findings, kind: str, key: str) -> None:
         return
     job = verify_config(findings, kind, key)
     if isinstance(trained, Released):
-        _verify_checkpoint(findings, trained.checkpoint)
+        file = trained.checkpoint
+        todo = f"`python -m pipeline fetch {file.name}` brings it"
+        path, again = f"weights/{file.file}", f"delete it; {todo}"
+        if not findings.hashed(path, file.sha256, "published files", again):
+            findings.missing(path, todo)
     elif isinstance(job, JobConfig):
         _verify_start(findings, key, job, trained.start_weights)
         manifest = paths.trained(key)
@@ -71,11 +73,9 @@ def verify_files(findings: Findings, kind: str, key: str) -> Trained | Released 
                 findings.add(manifest, "an entry `history`", "none", again)
             continue
         path = f"{run}/{entry.file}"
-        if findings.there(path):
-            findings.hashed(path, entry.sha256, label, again)
-        else:
+        if not findings.hashed(path, entry.sha256, label, again):
             findings.lost(path, manifest, again)
-    findings.by_one_code(manifest, trained)
+    findings.noted += code_marks(manifest, trained)
     return trained
 
 
@@ -114,21 +114,11 @@ def _verify_start(findings: Findings, key: str, job: JobConfig, start: str | Non
         findings.same(run, f"the weights of its parent {parent}:", parents, start, again)
     elif weights is not None:
         path = f"weights/{Path(weights.file).name}"
-        if findings.there(path):
-            findings.hashed(path, start, "start weights", f"{fetch} brings the right file")
-        else:
+        todo = f"{fetch} brings the right file"
+        if not findings.hashed(path, start, "start weights", todo):
             findings.missing(path, f"{fetch} brings it")
     elif start is not None:
         findings.same(run, "start weights", None, start, again)
-
-
-def _verify_checkpoint(findings: Findings, checkpoint: PublishedCheckpoint) -> None:
-    path = f"weights/{checkpoint.file}"
-    todo = f"`python -m pipeline fetch {checkpoint.name}` brings it"
-    if findings.there(path):
-        findings.hashed(path, checkpoint.sha256, "published files", f"delete it; {todo}")
-    else:
-        findings.missing(path, todo)
 
 
 def _verify_fingerprint(findings: Findings, path: str, dataset: str, found: str) -> None:
@@ -137,10 +127,9 @@ def _verify_fingerprint(findings: Findings, path: str, dataset: str, found: str)
     if not findings.there(manifest):
         findings.missing(manifest, f"`snakemake {manifest}` prepares it")
         return
-    now = findings.json(manifest, "delete it and prepare the dataset again")
-    now = now and now.get("fingerprint")
+    now = findings.json(manifest, "delete it and prepare the dataset again") or {}
     todo = f"restore the earlier data, or delete {path} and run again"
-    findings.same(path, f"the data of {manifest}:", now, found, todo)
+    findings.same(path, f"the data of {manifest}:", now.get("fingerprint"), found, todo)
 
 
 def verify_evaluation(
@@ -155,7 +144,7 @@ def verify_evaluation(
     if result is None:
         return None
     findings.checked["evaluations"] += 1
-    findings.by_one_code(path, result)
+    findings.noted += code_marks(path, result)
     findings.same(path, "run", key, result.run, todo)
     findings.same(path, "weights", trained.weights.sha256, result.weights_sha256, todo)
     try:

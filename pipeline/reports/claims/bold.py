@@ -78,7 +78,11 @@ def _mark(
     entry = row[column]
     number = entry.published if isinstance(entry, CellSpec) else entry
     decimals = spec.column_decimals.get(column, spec.decimals)
-    short = entry.cell if isinstance(entry, CellSpec) else _slug(f"{label} {column}")
+    short = (
+        entry.cell
+        if isinstance(entry, CellSpec)
+        else re.sub(r"[^a-z0-9]+", "-", f"{label} {column}".lower()).strip("-")
+    )
     return BoldMark(
         table,
         label,
@@ -97,7 +101,3 @@ def _name(table: str, row: dict[str, RowEntry], column: str) -> str | None:
     if isinstance(entry, CellSpec):
         return None if entry.published is None else f"{table}/{entry.cell}"
     return f"{table}/{row_label(row)}:{column}" if isinstance(entry, float) else None
-
-
-def _slug(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")

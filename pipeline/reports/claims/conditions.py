@@ -79,12 +79,6 @@ def margin_of(condition: Condition, means: Mapping[str, Any]) -> Any:
     return _kth(condition, [margin_of(part, means) for part in condition.parts])
 
 
-def slacks_of(condition: Condition) -> list[Slack]:
-    if isinstance(condition, Slack):
-        return [condition]
-    return [slack for part in condition.parts for slack in slacks_of(part)]
-
-
 def lower_bound(condition: Condition, estimate: Estimator, error: float) -> Any:
     """A number that exceeds the true margin with probability `error` at most."""
     if isinstance(condition, Slack):

@@ -99,10 +99,6 @@ class Claim:
         stated = self.spec.predicate is not None and self.spec.predicate.absolute
         return stated or len(self.cells) < len(self.published)
 
-    @property
-    def where(self) -> str:
-        return str(self.spec.where)
-
 
 def load_claims(folder: Path, tables: Mapping[str, TableSpec]) -> tuple[Claim, ...]:
     """The claims of `folder/claims.yaml`, then those of the tables' numbers in bold.

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.errors import ResultError
+from pipeline.escaping import few
 from pipeline.reports.claims.conditions import lower_bound, margin_of, upper_bound
 from pipeline.reports.claims.file import Claim
-from pipeline.reports.claims.predicates import Equal, Predicate
+from pipeline.reports.claims.predicates import Equal, Predicate, is_quoted
 from pipeline.reports.claims.spread import CellNumbers, estimator
 from pipeline.reports.model.claims import CellOfClaim, Claims, JudgedClaim, Judgement
 from pipeline.reports.model.report import Report, ReportedCell
@@ -42,7 +43,12 @@ def evaluate_claims(
     ours = _Ours(
         {cell.cell: cell for report in reports.values() for cell in report.cells},
         all(report.preset.judged for report in reports.values()),
-        frozenset(cell.cell for r in reports.values() for cell in _at_another_scale(r)),
+        frozenset(
+            cell.cell
+            for report in reports.values()
+            for cell in report.cells
+            if any(data.stand_in and data.published == cell.dataset for data in report.datasets)
+        ),
         rules,
     )
     return Claims([_evaluate(claim, ours) for claim in claims])
@@ -54,17 +60,11 @@ class _Ours:
 
     cells: Mapping[str, ReportedCell]
     judged: bool  # the preset
-    elsewhere: frozenset[str]  # cells that are not measured at the published scale
+    elsewhere: frozenset[str]  # cells that are measured on a stand-in
     rules: Rules
 
     def at_published_scale(self, names: list[str]) -> bool:
         return self.judged and self.elsewhere.isdisjoint(names)
-
-
-def _at_another_scale(report: Report) -> list[ReportedCell]:
-    """The cells that are measured at another scale or on another dataset than published."""
-    stand_ins = {data.published for data in report.datasets if data.stand_in}
-    return [c for c in report.cells if not report.preset.judged or c.dataset in stand_ins]
 
 
 def _evaluate(claim: Claim, ours: _Ours) -> JudgedClaim:
@@ -72,7 +72,7 @@ def _evaluate(claim: Claim, ours: _Ours) -> JudgedClaim:
     return JudgedClaim(
         claim=spec.id,
         says=spec.says,
-        where=claim.where,
+        where=str(spec.where),
         predicate=spec.predicate.model_dump(mode="json") if spec.predicate else None,
         reading=spec.reading,
         bold=claim.mark is not None,
@@ -88,11 +88,7 @@ def _evaluate(claim: Claim, ours: _Ours) -> JudgedClaim:
             )
             for name in claim.cells
         ],
-        quoted={
-            name: list(numbers)
-            for name, numbers in claim.published.items()
-            if name not in claim.cells
-        },
+        quoted={name: [*numbers] for name, numbers in claim.published.items() if is_quoted(name)},
     )
 
 
@@ -113,11 +109,13 @@ def _on_ours(claim: Claim, ours: _Ours) -> Judgement:
         return Judgement(status=NOT_COMPARABLE, remark="about a figure at the published scale")
     missing = [name for name in claim.cells if (c := cells.get(name)) is None or c.ours is None]
     if missing:
-        return Judgement(status=PENDING, remark=_why_pending(missing, cells))
+        absent = [name for name in missing if name in cells and cells[name].source == "absent"]
+        why = "a class does not occur in the data" if absent else "no number yet"
+        return Judgement(status=PENDING, remark=f"{why}: {few(absent or missing, 3)}")
     reported = [cells[name] for name in claim.cells]
     others = [cell.cell for cell in reported if cell.source not in ("trained", "profiled")]
     if others:
-        remark = f"not measured on weights that were trained here: {_shortened(others)}"
+        remark = f"not measured on weights that were trained here: {few(others, 3)}"
         return Judgement(status=NOT_COMPARABLE, remark=remark)
     shared = _first_alike(reported, _same_measurement)
     if shared and not isinstance(spec.predicate, Equal):
@@ -128,10 +126,10 @@ def _on_ours(claim: Claim, ours: _Ours) -> Judgement:
 def _judge(claim: Claim, predicate: Predicate, cells: list[ReportedCell], ours: _Ours) -> Judgement:
     measured = {cell.cell: _measured(cell, ours) for cell in cells}
     means = {name: one.mean for name, one in measured.items()}
-    rules = ours.rules
+    confidence = ours.rules.file.confidence.value
     tolerances = {one.rule.margin for one in measured.values() if one.rule is not None}
     condition = predicate.condition(claim.published, min(tolerances, default=None))
-    estimate, error = estimator(measured, rules.correlation), 1 - rules.confidence
+    estimate, error = estimator(measured, ours.rules.file.same_weights.value), 1 - confidence
     low = _rounded(lower_bound(condition, estimate, error))
     high = _rounded(upper_bound(condition, estimate, error))
     remark = None
@@ -150,7 +148,7 @@ def _judge(claim: Claim, predicate: Predicate, cells: list[ReportedCell], ours: 
         status=status_of(predicate, low, high),
         margin=_rounded(margin_of(condition, means)),
         interval=(_finite(low), _finite(high)),
-        confidence=rules.confidence,
+        confidence=confidence,
         seeds=max(len(one.values) for one in measured.values()),
         remark=remark,
     )
@@ -196,18 +194,6 @@ def _rounded(value: Any) -> float:
 
 def _finite(value: float) -> float | None:
     return None if math.isinf(value) else value
-
-
-def _why_pending(missing: list[str], cells: Mapping[str, ReportedCell]) -> str:
-    absent = [name for name in missing if name in cells and cells[name].source == "absent"]
-    if absent:
-        return f"a class does not occur in the data: {_shortened(absent)}"
-    return f"no number yet: {_shortened(missing)}"
-
-
-def _shortened(names: list[str], shown: int = 3) -> str:
-    more = f" and {len(names) - shown} more" if len(names) > shown else ""
-    return ", ".join(names[:shown]) + more
 
 
 def _same_measurement(cell: ReportedCell) -> object:

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tabulate import tabulate
-
-from pipeline.reports.model.figure import FigureColumn, FigureReport, Numbers
+from pipeline.reports.markdown.tables import pipe_table
+from pipeline.reports.model.figure import FigureReport, Numbers
 from pipeline.results.made_by import commit_text
 
 
 def render_caption(content: FigureReport) -> str:
+    notes, scales = list(content.notes), {column.load_scale for column in content.columns}
+    if scales != {1.0}:
+        notes.append(
+            "Images were shrunk when loaded (`load_scale` "
+            f"{', '.join(map(str, sorted(scales)))}) and the label maps enlarged to the images' "
+            "own size, where they are counted here; the tables count at the loaded size, so the "
+            "numbers of the whole split differ a little from theirs."
+        )
     parts = [
         f"# {content.title}",
         f"![{content.title}]({content.figure}.png)",
@@ -21,7 +28,7 @@ def render_caption(content: FigureReport) -> str:
         "In each image: pixel accuracy, and the mean IoU over the classes that occur in its ground "
         "truth or in the prediction. In percent of the labelled pixels. The last row counts the "
         "pixels of all images of the split together; its disagreement is the mean over the images.",
-        "\n".join(f"- {note}" for note in _notes(content)),
+        "\n".join(f"- {note}" for note in notes),
         "## Where each column comes from",
         _origins(content),
     ]
@@ -41,7 +48,7 @@ def _header(content: FigureReport) -> str:
         ["Dataset", text],
         ["What this shows", preset.shows],
     ]
-    return tabulate(rows, headers=["", ""], tablefmt="pipe", disable_numparse=True)
+    return pipe_table(rows)
 
 
 def _numbers(content: FigureReport) -> str:
@@ -60,20 +67,7 @@ def _numbers(content: FigureReport) -> str:
             line += [percent(numbers.pixel_accuracy), percent(numbers.miou)]
         rows.append(line)
     align = ["left"] + ["right"] * (len(headers) - 1)
-    return tabulate(rows, headers, tablefmt="pipe", colalign=align, disable_numparse=True)
-
-
-def _notes(content: FigureReport) -> list[str]:
-    notes = list(content.notes)
-    scales = {column.load_scale for column in content.columns}
-    if scales != {1.0}:
-        notes.append(
-            "Images were shrunk when loaded (`load_scale` "
-            f"{', '.join(map(str, sorted(scales)))}) and the label maps enlarged to the images' "
-            "own size, where they are counted here; the tables count at the loaded size, so the "
-            "numbers of the whole split differ a little from theirs."
-        )
-    return notes
+    return pipe_table(rows, headers, align)
 
 
 def _origins(content: FigureReport) -> str:
@@ -86,18 +80,13 @@ def _origins(content: FigureReport) -> str:
             str(column.seed),
             f"`{column.weights_sha256[:12]}`",
             f"`{column.evaluation}`, `{column.predictions_sha256[:12]}`",
-            _commit(column),
+            # Which trained, and which predicted where it is another.
+            "; predicted by ".join(map(commit_text, filter(None, (column, column.predicted_by)))),
             column.predicted_on,
         ]
         for column in content.columns
     ]
-    return tabulate(rows, headers, tablefmt="pipe", disable_numparse=True)
-
-
-def _commit(column: FigureColumn) -> str:
-    """The commit that trained, and the one that predicted if it is another."""
-    trained, predicted = commit_text(column), column.predicted_by
-    return f"{trained}; predicted by {commit_text(predicted)}" if predicted else trained
+    return pipe_table(rows, headers)
 
 
 def percent(number: float | None) -> str:

@@ -35,7 +35,6 @@ from pipeline.reports.model.figure import (
     WholeSplit,
 )
 from pipeline.results.made_by import is_news, notes_of, reported
-from pipeline.results.schemas import MadeBy
 from pipeline.results.trained_on import trained_on
 
 RULE = (
@@ -139,15 +138,13 @@ def build_figure(
 
 
 def _predicted(columns: list[Predictions], stem: str, size: tuple[int, ...]) -> list[Labels]:
-    predicted: list[Labels] = []
-    for column in columns:
-        labels = column.labels(stem)
+    predicted: list[Labels] = [column.labels(stem) for column in columns]
+    for column, labels in zip(columns, predicted, strict=True):
         if labels.shape != size:
             raise ResultError(
                 f"{column.path}: {stem}.png is {labels.shape[1]}x{labels.shape[0]} pixels, its "
                 f"image {size[1]}x{size[0]}; delete the file and run again"
             )
-        predicted.append(labels)
     return predicted
 
 
@@ -170,6 +167,7 @@ def _percent(fraction: float) -> float | None:
 def _column(predictions: Predictions, root: Path) -> FigureColumn:
     column, trained = predictions.column, predictions.trained
     last, config = reported(trained.code), column.evaluation.config
+    code = predictions.manifest.code  # that predicted; not recorded by earlier versions
     return FigureColumn(
         title=column.title,
         cell=column.cell.id,
@@ -183,14 +181,7 @@ def _column(predictions: Predictions, root: Path) -> FigureColumn:
         predictions_sha256=sha256_file(root / column.path),
         commit=last.commit,
         modified=last.modified,
-        predicted_by=_predictor(predictions),
+        predicted_by=reported(code) if code and is_news(code, trained.codes) else None,
         trained_on=trained_on(trained),
         predicted_on=predictions.manifest.device or "unknown device",
     )
-
-
-def _predictor(predictions: Predictions) -> MadeBy | None:
-    """The code that predicted, if none of the runs was trained by it."""
-    code = predictions.manifest.code  # not recorded by earlier versions
-    news = code is not None and is_news(code, predictions.trained.codes)
-    return reported(code) if news else None

@@ -33,12 +33,6 @@ LEGEND_COLUMNS = 5
 WHITE, HATCH = 255, 170
 
 
-def draw_figure(content: FigureReport, rows: Sequence[Row]) -> bytes:
-    """The PNG of what `build_figure` gave."""
-    with context("default", after_reset=True):  # whatever the user's matplotlibrc says
-        return _draw(content, rows)
-
-
 def legend_of(content: FigureReport, rows: Sequence[Row]) -> list[tuple[str, int]]:
     """(name, class index) of every class that a panel shows, in the dataset's order.
 
@@ -65,16 +59,14 @@ def colour_labels(labels: Labels, ignore_index: int | None) -> Pixels:
     return pixels
 
 
-# --------------------------------------------------------------------------------- the layout
-
-
-def _draw(content: FigureReport, rows: Sequence[Row]) -> bytes:
+@context("default", after_reset=True)  # whatever the user's matplotlibrc says
+def draw_figure(content: FigureReport, rows: Sequence[Row]) -> bytes:
+    """The PNG of what `build_figure` gave."""
     columns = 2 + len(content.columns)
     side = (WIDTH - 2 * MARGIN - (columns - 1) * GAP) // columns
     # Panels keep their photograph's ratio; a very tall one is narrower than its column instead.
     sizes = [_fit(row.truth.shape, side) for row in rows]
-    title = _title(content)
-    legend = legend_of(content, rows)
+    title, legend = _title(content), legend_of(content, rows)
     lines = -(-len(legend) // LEGEND_COLUMNS)
     top = MARGIN + LINE * len(title) + HEADING
     height = top + sum(h + UNDER for h, _ in sizes) + LINE * lines + 2 * MARGIN
@@ -121,8 +113,7 @@ def _fit(shape: tuple[int, ...], side: int) -> tuple[int, int]:
 def _panels(row: Row, size: tuple[int, int], ignore_index: int) -> list[Pixels]:
     """Every panel at its final size, so that nothing is resampled (and mixed) later."""
     height, width = size
-    shrunk = row.image.shape[1] > width
-    interpolation = cv2.INTER_AREA if shrunk else cv2.INTER_NEAREST
+    interpolation = cv2.INTER_AREA if row.image.shape[1] > width else cv2.INTER_NEAREST
     panels = [np.asarray(cv2.resize(row.image, (width, height), interpolation=interpolation))]
     for number, labels in enumerate((row.truth, *row.predictions)):
         small = labels.astype(np.int16)

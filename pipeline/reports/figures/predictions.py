@@ -33,7 +33,7 @@ class Predictions:
     @property
     def made(self) -> list[tuple[str, Made]]:
         """What code made, by its path."""
-        return [(self.column.trained, self.trained), (self.column.path, self.manifest)]
+        return [(self.column.evaluation.trained, self.trained), (self.column.path, self.manifest)]
 
     def labels(self, stem: str) -> npt.NDArray[np.uint8]:
         """Class indices (h, w), whatever stands for them in the file.
@@ -68,7 +68,7 @@ def read_predictions(column: Column, fingerprint: str, root: Path = Path(".")) -
     """
     path, evaluation = root / column.path, column.evaluation
     manifest = read_result_file(path, Predicted)
-    trained = read_result_file(root / column.trained, Trained)
+    trained = read_result_file(root / evaluation.trained, Trained)
     facts = (
         ("run", manifest.run, evaluation.run_key),
         ("evaluation", manifest.evaluation_hash, content_hash(evaluation.config)),

@@ -33,26 +33,19 @@ def read_inputs(
                 f"seed(s), expected {preset!r} with {seeds}; write it anew with this preset"
             )
     figure = folder / "figure3.png"
-    image = _bytes(figure) if figure.exists() else None
-    if image is not None and not image.startswith(PNG):
-        raise ResultError(f"{figure}: is no PNG; delete it and make it again")
-    return reports, _claims(folder / "claims.json"), image
-
-
-def _bytes(path: Path) -> bytes:
     try:
-        return read_bounded(path, MAX_BYTES)
+        image = read_bounded(figure, MAX_BYTES) if figure.exists() else None
     except (OSError, ValueError) as error:
         raise ResultError(
-            f"{path}: cannot be read ({reason(error)}); delete it and make it again"
+            f"{figure}: cannot be read ({reason(error)}); delete it and make it again"
         ) from error
-
-
-def _claims(path: Path) -> Claims:
+    if image is not None and not image.startswith(PNG):
+        raise ResultError(f"{figure}: is no PNG; delete it and make it again")
     try:
-        return read_result_file(path, Claims)
+        claims = read_result_file(folder / "claims.json", Claims)
     except ResultError as error:
         raise ResultError(f"{error}; or an earlier version wrote it") from error
+    return reports, claims, image
 
 
 def read_histories(

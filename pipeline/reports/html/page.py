@@ -27,7 +27,7 @@ from pipeline.reports.html.plots import (
 from pipeline.reports.markdown.notes import notes_of
 from pipeline.reports.markdown.origins import sections_of, short_value
 from pipeline.reports.model.claims import Claims
-from pipeline.reports.model.report import Report, ReportedCell, ReportedSetting, is_cell
+from pipeline.reports.model.report import Report, ReportedSetting, is_cell
 from pipeline.reports.numbers import interval_text, margin_text
 from pipeline.results.made_by import commit_text
 from pipeline.results.schemas import HistoryRow
@@ -78,9 +78,6 @@ def render_page(
         figure=None if figure is None else base64.b64encode(figure).decode(),
     )
     return page.rstrip() + "\n"
-
-
-# ---------------------------------------------------------------------------------------- tables
 
 
 @dataclass(frozen=True)
@@ -145,29 +142,20 @@ def _curves(report: Report, histories: Histories) -> _Curves | None:
     losses, scores = [], []
     for key, style in styles.items():
         rows = histories[key]
-        losses.append(_curve(style, [(r.iteration, r.loss) for r in rows if r.loss is not None]))
-        points = [(r.iteration, 100 * r.val_miou) for r in rows if r.val_miou is not None]
-        scores.append(_curve(style, points))
+        found = [(r.iteration, r.loss) for r in rows if r.loss is not None]
+        losses.append(Curve(style, thinned(found)))
+        found = [(r.iteration, 100 * r.val_miou) for r in rows if r.val_miou is not None]
+        scores.append(Curve(style, thinned(found)))
     plots = []
-    for name, label, curves in (
-        ("loss", "training loss", losses),
-        ("val_miou", "validation mIoU, %", scores),
-    ):
-        if drawn := [curve for curve in curves if curve.values]:
+    named = {"training loss": ("loss", losses), "validation mIoU, %": ("val_miou", scores)}
+    for label, (name, curves) in named.items():
+        if drawn := [curve for curve in curves if curve.points]:
             plots.append((label, curves_svg(f"{report.table}-{name}", drawn, label)))
     return _Curves(
         plots,
         [(", ".join(names[run]), run, style, anchors[run]) for run, style in styles.items()],
         [run for run in names if run not in styles],
     )
-
-
-def _curve(style: Style, points: list[tuple[int, float]]) -> Curve:
-    kept = thinned(points)
-    return Curve(style, [iteration for iteration, _ in kept], [value for _, value in kept])
-
-
-# ---------------------------------------------------------------------- published against ours
 
 
 @dataclass(frozen=True)
@@ -179,7 +167,7 @@ class _Scatter:
 
 
 def _scatters(reports: Mapping[str, Report]) -> list[_Scatter]:
-    """One plot a metric: mIoU, IoU of single classes, and each counted quantity."""
+    """One plot a metric and its unit: mIoU, IoU of single classes, and each counted quantity."""
     styles = {name: style_of(number) for number, name in enumerate(reports)}
     groups: dict[str, list[tuple[str, Point]]] = {}
     for name, report in reports.items():
@@ -188,7 +176,10 @@ def _scatters(reports: Mapping[str, Report]) -> list[_Scatter]:
                 continue  # a speed of another device is no point to compare with
             text = shown(cell, report.decimals)
             point = Point(styles[name], cell.published, cell.ours, text.title, text.anchor)
-            groups.setdefault(_metric(cell, report.unit), []).append((name, point))
+            metric = "IoU of a class, %" if cell.metric.startswith("iou.") else "mIoU, %"
+            if cell.profile:
+                metric = f"{cell.metric.replace('_', ' ')} ({report.unit})"
+            groups.setdefault(metric, []).append((name, point))
     return [
         _Scatter(
             metric,
@@ -198,10 +189,3 @@ def _scatters(reports: Mapping[str, Report]) -> list[_Scatter]:
         )
         for number, (metric, points) in enumerate(groups.items())
     ]
-
-
-def _metric(cell: ReportedCell, unit: str) -> str:
-    """What may share a plot: the same quantity in the same unit."""
-    if cell.profile:
-        return f"{cell.metric.replace('_', ' ')} ({unit})"
-    return "IoU of a class, %" if cell.metric.startswith("iou.") else "mIoU, %"

@@ -33,11 +33,10 @@ class Style:
 
 @dataclass(frozen=True)
 class Curve:
-    """iterations against values (any unit); as many of the one as of the other."""
+    """Iterations and values (any unit)."""
 
     style: Style
-    iterations: Sequence[int]
-    values: Sequence[float]
+    points: Sequence[tuple[int, float]]
 
 
 @dataclass(frozen=True)
@@ -69,12 +68,11 @@ def curves_svg(name: str, curves: Sequence[Curve], label: str) -> str:
     for curve in curves:
         dash = [float(length) for length in curve.style.dash.split()]
         axes.plot(
-            curve.iterations,
-            curve.values,
+            *zip(*curve.points, strict=True),
             color=curve.style.colour,
             linewidth=1.3,
             linestyle=(0, [length / 1.3 for length in dash]) if dash else "-",
-            marker="o" if len(curve.values) < 3 else None,
+            marker="o" if len(curve.points) < 3 else None,
             markersize=3,
         )
     axes.set_xlabel("iteration", color=INK)

@@ -40,12 +40,13 @@ def render_claims(claims: Claims, preset: Preset) -> str:
         _claims_table(stated),
         "## What the paper says against itself",
         _failing(stated, False) or "Nothing: every claim holds on the paper's own numbers.",
-        *_section(
-            "## Readings of ours that do not hold on its numbers", _failing(claims.root, True)
-        ),
-        *_section("## Numbers in bold", _bold_table(bold)),
-        *_section("## Remarks on ours", _remarks(claims.root)),
     ]
+    sections = {
+        "## Readings of ours that do not hold on its numbers": _failing(claims.root, True),
+        "## Numbers in bold": _bold_table(bold),
+        "## Remarks on ours": _remarks(claims.root),
+    }
+    parts += [f"{title}\n\n{text}" for title, text in sections.items() if text]
     return "\n\n".join(parts) + "\n"
 
 
@@ -71,10 +72,6 @@ def _notes(preset: Preset) -> list[str]:
     return notes
 
 
-def _section(title: str, text: str) -> list[str]:
-    return [title, text] if text else []
-
-
 def _count(side: list[Judgement]) -> str:
     """Such as "38 hold, 5 do not hold; 43 claims"."""
     found = [
@@ -86,15 +83,10 @@ def _count(side: list[Judgement]) -> str:
 
 
 def _claims_table(claims: list[JudgedClaim]) -> str:
-    rows = [
-        [
-            f"`{claim.claim}`: {_escaped(_with_reading(claim))}",
-            claim.where,
-            *_sides(claim),
-            _names(claim),
-        ]
-        for claim in claims
-    ]
+    rows = []
+    for claim in claims:
+        text = f"`{claim.claim}`: {_escaped(_with_reading(claim))}"
+        rows.append([text, claim.where, *_sides(claim), _names(claim)])
     headers = ["Claim", "Where", *SIDES, "Cells"]
     return pipe_table(rows, headers, ["left", "left", *SIDES_ALIGN, "left"])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pipeline.escaping import code, markdown
-from pipeline.reports.model.report import Report, ReportedCell
+from pipeline.reports.model.report import Report, is_cell
 
 
 def notes_of(report: Report, plain: Callable[[object], str] = markdown) -> list[str]:
@@ -37,27 +37,23 @@ def speed_columns(report: Report) -> list[str]:
     return [
         column
         for column in report.columns
-        if any(isinstance(c := row.get(column), ReportedCell) and c.speed for row in report.rows)
+        if any(is_cell(cell := row.get(column)) and cell.speed for row in report.rows)
     ]
 
 
 def _meaning_of_difference(report: Report, plain: Callable[[object], str]) -> str:
+    text = "Δ is ours minus published."
     if all(cell.profile for cell in report.cells):
-        return "Δ is ours minus published. Counted at full width, so it is final at every preset."
-    if report.preset.judged:
-        return "Δ is ours minus published." + _meaning_of_speed(report, plain)
-    return (
-        f"Δ is ours minus published. At preset `{report.preset.name}` it is no verdict: the "
-        "two numbers were measured on different data at a different scale."
-    ) + _meaning_of_speed(report, plain)
-
-
-def _meaning_of_speed(report: Report, plain: Callable[[object], str]) -> str:
-    columns = speed_columns(report)
-    if not columns:
-        return ""
-    devices = "; ".join(map(plain, report.devices)) or "not measured yet"
-    return (
-        f" {' and '.join(columns)} hold for a device, the published ones for the publishers', ours "
-        f"for this one ({devices}): they have no Δ and are never judged."
-    )
+        return f"{text} Counted at full width, so it is final at every preset."
+    if not report.preset.judged:
+        text += (
+            f" At preset `{report.preset.name}` it is no verdict: the two numbers were measured "
+            "on different data at a different scale."
+        )
+    if columns := speed_columns(report):
+        devices = "; ".join(map(plain, report.devices)) or "not measured yet"
+        text += (
+            f" {' and '.join(columns)} hold for a device, the published ones for the publishers', "
+            f"ours for this one ({devices}): they have no Δ and are never judged."
+        )
+    return text

@@ -62,17 +62,15 @@ def _header(report: Report) -> str:
         rows.append(["Verdicts", count_verdicts(report)])
     rows.append(["Trained at commit", ", ".join(map(commit_text, report.code)) or "-"])
     if report.measured_by:
-        rows.append(["Evaluated at commit", _measured_text(report)])
+        # Which cells, where it is not one code for all.
+        several = len(report.measured_by) > 1
+        texts = [
+            f"{commit_text(code)}: {', '.join(code.cells)}" if several else commit_text(code)
+            for code in report.measured_by
+        ]
+        rows.append(["Evaluated at commit", "; ".join(texts)])
     rows.append(["What this shows", preset.shows.strip()])
     return pipe_table(rows)
-
-
-def _measured_text(report: Report) -> str:
-    """Which cells, if not all were measured by the same code."""
-    codes = report.measured_by
-    if len(codes) == 1:
-        return commit_text(codes[0])
-    return "; ".join(f"{commit_text(code)}: {', '.join(code.cells)}" for code in codes)
 
 
 def _tables(report: Report) -> list[str]:
@@ -116,7 +114,7 @@ def _table(report: Report, rows: list[Row]) -> str:
             else:
                 line.append(f"{mark}{published_text(entry, decimals)}{mark}")
                 line += _released(entry) if released else []
-                line += [_ours(entry), _difference(entry)] if trained else []
+                line += [_ours(entry), two_places(entry.difference, "+")] if trained else []
                 line += [verdict_of(entry, report)] if judged else []
         lines.append(line)
     right = ("ours", "ours, this device", "released", "Δ")
@@ -144,7 +142,3 @@ def _released(cell: ReportedCell) -> list[str]:
 
 def _ours(cell: ReportedCell) -> str:
     return ours_text(cell) + (" (official)" if cell.source == "official" else "")
-
-
-def _difference(cell: ReportedCell) -> str:
-    return "" if cell.ours is None else two_places(cell.difference, "+")

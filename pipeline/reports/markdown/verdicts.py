@@ -63,19 +63,16 @@ def _is_judged(cell: ReportedCell, report: Report) -> bool:
 
 
 def _row(name: str, verdict: Verdict) -> list[str]:
-    bounds = verdict.interval
+    bounds, margin = verdict.interval, two_places(verdict.margin)
+    if verdict.margin is not None and round(verdict.margin, 2) != verdict.margin:
+        margin = f"{verdict.margin:g}"  # half a unit of a counted number's last place needs more
     return [
         name,
         verdict.status,
         two_places(verdict.difference, "+"),
         f"{bounds[0]:+.2f} to {bounds[1]:+.2f}" if bounds else "",
-        _margin(verdict.margin),
+        margin,
         str(verdict.seeds or ""),
         two_places(verdict.spread),
         verdict.remark or "",
     ]
-
-
-def _margin(value: float | None) -> str:
-    """Two places; more where half a unit of a counted number's last place needs them."""
-    return two_places(value) if value is None or round(value, 2) == value else f"{value:g}"

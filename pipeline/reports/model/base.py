@@ -35,8 +35,3 @@ class Preset(PresetSummary):
 def json_of(content: BaseModel) -> str:
     """The file's text."""
     return to_json(content.model_dump(mode="json"))
-
-
-def is_empty(value: object) -> bool:
-    """What a file leaves out: no entry stands there for nothing."""
-    return not value

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from pipeline.reports.model.base import ReportPart, is_empty
+from pipeline.reports.model.base import ReportPart
+from pipeline.results.schemas import is_empty
 
 
 class Comparison(ReportPart):

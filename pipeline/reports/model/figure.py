@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field, JsonValue
 
-from pipeline.reports.model.base import Name, Number, PresetSummary, ReportPart, is_empty
-from pipeline.results.schemas import Count, FileName, Key, MadeBy, Sha256
+from pipeline.reports.model.base import Name, Number, PresetSummary, ReportPart
+from pipeline.results.schemas import Count, FileName, Key, MadeBy, Sha256, is_empty
 
 
 class FigureDataset(ReportPart):

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, TypeGuard
 
 from pydantic import Field, JsonValue, model_validator
 
-from pipeline.reports.model.base import Name, Number, Preset, ReportPart, Seeds, is_empty
+from pipeline.reports.model.base import Name, Number, Preset, ReportPart, Seeds
 from pipeline.results.schemas import (
     CellOutcome,
     Commit,
@@ -17,6 +17,7 @@ from pipeline.results.schemas import (
     MadeBy,
     MeasuredBy,
     Sha256,
+    is_empty,
 )
 
 Places = Annotated[int, Field(ge=0, le=10)]
@@ -187,15 +188,13 @@ class Report(ReportPart):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Report:
-        for row in self.rows:
-            for column, entry in row.items():
-                if isinstance(entry, ReportedCell):
-                    if column not in self.columns:
-                        raise ValueError(f"a cell in a column {column!r} that there is not")
-                    if entry.source == "trained" and len(entry.runs) != self.seeds:
-                        raise ValueError(f"{entry.cell}: not one run for each of the seeds")
-            if not isinstance(row.get("heading"), str | None):
-                raise ValueError("a heading that is no text")
+        if unknown := self.number_columns - {*self.columns}:
+            raise ValueError(f"a cell in a column {min(unknown)!r} that there is not")
+        for cell in self.cells:
+            if cell.source == "trained" and len(cell.runs) != self.seeds:
+                raise ValueError(f"{cell.cell}: not one run for each of the seeds")
+        if not all(isinstance(row.get("heading"), str | None) for row in self.rows):
+            raise ValueError("a heading that is no text")
         for index, _ in self.bold:
             if index >= len(self.rows):
                 raise ValueError(f"bold: no row {index!r}")
@@ -205,17 +204,12 @@ class Report(ReportPart):
     def cells(self) -> list[ReportedCell]:
         """In reading order."""
         entries = [row.get(column) for row in self.rows for column in self.columns]
-        return [entry for entry in entries if isinstance(entry, ReportedCell)]
+        return [entry for entry in entries if is_cell(entry)]
 
     @property
     def number_columns(self) -> set[str]:
         """The columns that have cells."""
-        return {
-            column
-            for row in self.rows
-            for column, entry in row.items()
-            if isinstance(entry, ReportedCell)
-        }
+        return {column for row in self.rows for column, entry in row.items() if is_cell(entry)}
 
     def decimals_of(self, column: str) -> int:
         """The places that the source prints in this column."""

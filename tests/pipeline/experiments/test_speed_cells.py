@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.errors import ResultError
 from pipeline.inspection.plan import render_plan
-from pipeline.inspection.show import render_show
+from pipeline.inspection.show.lineage import render_show
 from pipeline.reports.build import build_report, device_text
 from pipeline.reports.dvc_views import points_of
 from pipeline.reports.html.page import linked, render_page

@@ -55,6 +55,14 @@ def test_settings_are_grouped_by_origin_with_their_source(report):
     assert [e.value for e in report.settings["table"] if e.key == "recipe.lr"] == [0.5]
 
 
+def test_settings_list_each_distinct_one_once(build, tmp_path):
+    found: dict[str, list[object]] = {}
+    for entry in build_report(build(), "toy", tmp_path).settings["stated"]:
+        found.setdefault(entry.key, []).append(entry.value)
+    assert (found["head.name"], found["recipe.epochs"]) == (["fcn", "dmnet"], [3])
+    assert "head.dropout" not in found
+
+
 def test_commits_of_the_runs_are_named_once(report):
     assert [(made.commit, made.modified) for made in report.code] == [("c" * 40, False)]
 

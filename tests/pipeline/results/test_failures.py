@@ -7,7 +7,7 @@ import json
 import pytest
 
 from pipeline import paths
-from pipeline.inspection.show import render_show
+from pipeline.inspection.show.lineage import render_show
 from pipeline.inspection.status import render_status
 from pipeline.reports.build import build_report
 from pipeline.reports.markdown.table import render_markdown

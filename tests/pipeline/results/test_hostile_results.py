@@ -15,7 +15,7 @@ from dmnet.errors import DMNetError
 from dmnet.files import read_json, write_json, write_text
 from dmnet.inference.metrics import ConfusionMatrix
 from dmnet.text import CONTROL
-from pipeline.inspection.show import render_show
+from pipeline.inspection.show.lineage import render_show
 from pipeline.inspection.status import render_status
 from pipeline.inspection.verify import verify
 from pipeline.reports.build import build_report

@@ -8,7 +8,7 @@ import pytest
 
 from dmnet.errors import DMNetError
 from pipeline.experiments import build_experiment
-from pipeline.inspection.show import render_show
+from pipeline.inspection.show.lineage import render_show
 from pipeline.reports.build import build_report
 from pipeline.reports.markdown.table import render_markdown
 from pipeline.spec.params import Params

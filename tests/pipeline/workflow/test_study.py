@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from dmnet.config import EvaluationConfig, content_hash
-from pipeline.records.unrecorded import unmark
+from pipeline.records.unrecorded import unrecorded
 from pipeline.workflow import Study
 
 HEAVY = ("torch", "numpy", "scipy", "matplotlib")
@@ -46,7 +46,7 @@ def test_a_record_that_a_workflow_owes_is_said_where_nothing_is_left_to_do(
     said = capsys.readouterr().out
     assert "`python -m pipeline record --preset mini --seeds 1` records them" in said
     for after in ("--preset mini --seeds 2", again.options):  # of other runs; as `record` does
-        unmark(after)
+        unrecorded(after).unlink(missing_ok=True)
         again.end()
         assert ("records them" in capsys.readouterr().out) == (after != again.options)
     again.begin([])  # there is something to do: it records itself

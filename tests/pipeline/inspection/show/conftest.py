@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from pipeline.inspection.show import render_show
+from pipeline.inspection.show.lineage import render_show
 
 
 @pytest.fixture

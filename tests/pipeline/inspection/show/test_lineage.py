@@ -6,7 +6,7 @@ import pytest
 
 from dmnet.errors import DMNetError
 from pipeline.errors import ResultError, SpecError
-from pipeline.inspection.show import render_show
+from pipeline.inspection.show.lineage import render_show
 
 TRAINED = {
     "seconds": 61.25,
