@@ -26,7 +26,7 @@ SHAPES = {shape.title: shape for shape in shapes(RULE)}
 
 def rates(title, margin, seeds=1, **changes):
     setting = Drawing(seeds, draws=DRAWS, **changes)
-    return SHAPES[title].rates(RULE, RULES.correlation, margin, setting)
+    return SHAPES[title].rates(RULE, RULES.file.same_weights.value, margin, setting)
 
 
 @pytest.fixture(scope="module")
