@@ -70,7 +70,7 @@ test: $(READY)
 
 # What each library is told stands in tests/instruction_sets.py. Snakemake's own tests are not among
 # them: what its jobs compute, these do.
-NUMERIC ?= tests/dmnet tests/bench tests/pipeline
+NUMERIC ?= tests/dmnet tests/bench tests/pipeline/reports tests/pipeline/experiments
 test-avx2 test-default: test-%: $(READY)
 	$(RUN) python -m tests.instruction_sets $* -n 2 --dist loadfile $(NUMERIC) $(ARGS)
 
