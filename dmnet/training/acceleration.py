@@ -15,11 +15,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
-
-KERNELS = ("fused", "foreach")  # PyTorch's settings of an optimizer that say how, not what
 
 
 class Acceleration(NamedTuple):
@@ -50,18 +48,3 @@ def algorithms_tried(on: bool) -> Iterator[None]:
         yield
     finally:
         torch.backends.cudnn.benchmark = before
-
-
-def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-    """The momentum of `state` in the layout of this run's parameters, by this run's kernel.
-
-    An attempt may go on on another device than the one before.
-    """
-    kernels = [{name: group[name] for name in KERNELS} for group in optimizer.param_groups]
-    optimizer.load_state_dict(state)
-    for group, own in zip(optimizer.param_groups, kernels, strict=True):
-        group.update(own)
-    for parameter, values in optimizer.state.items():
-        for name, value in values.items():
-            if isinstance(value, torch.Tensor) and value.shape == parameter.shape:
-                values[name] = torch.empty_like(parameter).copy_(value)

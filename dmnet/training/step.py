@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from dmnet.config import RecipeConfig
 from dmnet.devices import upload
 from dmnet.losses import Losses, Shares, count_pixels, segmentation_losses
-from dmnet.private.sgd import SGD
 from dmnet.processes import ALONE, Processes
 from dmnet.segmentor import Segmentor
-from dmnet.training.acceleration import PLAIN, Acceleration, algorithms_tried, load_optimizer
+from dmnet.training.acceleration import PLAIN, Acceleration, algorithms_tried
 from dmnet.training.amp import loss_scaler, uses_amp
+from dmnet.training.optimizer import build_optimizer, load_optimizer
 from dmnet.training.schedule import lr_at
 from dmnet.training.share import Share
 from dmnet.training.shared_layers import set_piece, share_layers
@@ -59,14 +59,7 @@ class Stepper:
         self.acceleration = acceleration._asdict()  # for the run's manifest
         # Before the optimizer, whose state is laid out like it. PyTorch's stubs lack this form.
         model.to(memory_format=self.layout)  # type: ignore[call-overload]
-        self.optimizer = SGD(
-            model.parameters(),
-            lr=recipe.lr,
-            momentum=recipe.momentum,
-            weight_decay=recipe.weight_decay,
-            fused=acceleration.fused_update,
-            foreach=not acceleration.fused_update,  # the same without a turn in Python each
-        )
+        self.optimizer = build_optimizer(model.parameters(), recipe, acceleration.fused_update)
         self.amp = uses_amp(recipe, device)
         self.scaler = loss_scaler(recipe, device, self.amp)
         self._scale_found: dict[str, Any] = {}  # by an earlier attempt; a CPU only hands it on
