@@ -1,5 +1,3 @@
-from dataclasses import asdict
-
 import click
 
 from pipeline.commands.scale import Scale, at_scale, target
@@ -19,4 +17,5 @@ def command(scale: Scale, target: str | None, no_dvc: bool, limit: float) -> Non
     asked = scale.experiment(target)
     record_runs(scale.experiment(), {*asked.runs, *asked.releases}, dvc=not no_dvc, limit=limit)
     if target is None and not no_dvc:
-        unrecorded(Invocation.read(asdict(scale)).options).unlink(missing_ok=True)
+        config = {"preset": scale.preset, "seeds": scale.seeds, "source": scale.weights_source}
+        unrecorded(Invocation.read(config).options).unlink(missing_ok=True)
