@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import click
@@ -25,12 +26,15 @@ def main(arguments: list[str] | None = None) -> int:
     with all_visible():
         try:
             pipeline.main(arguments, prog_name="python -m pipeline", standalone_mode=False)
+            sys.stdout.flush()  # here, where it may fail, and not as Python ends
         except click.ClickException as error:
             error.show()
             return error.exit_code
         except DMNetError as error:
             print(error_line(error), file=sys.stderr)
             return 1
+        except BrokenPipeError:  # the reader of our output (head, less) went away
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         except click.Abort:  # Ctrl-C
             return 130
     return 0
