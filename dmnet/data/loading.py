@@ -110,7 +110,9 @@ class Batches:
         last = lines[-1].strip().removeprefix(name).removeprefix(f"{type(error).__name__}: ")
         if isinstance(error, DMNetError):
             return type(error)(last) if len(lines) > 1 else error
-        if self._loader.num_workers and isinstance(error, RuntimeError | OSError):
+        # A worker that dies while it hands a batch over leaves half of a message.
+        died = RuntimeError | OSError | EOFError | multiprocessing.ProcessError
+        if self._loader.num_workers and isinstance(error, died):
             return LoaderError(
                 f"a loader worker failed ({self._killed() or last}); fewer execution.workers need "
                 "less memory, shared memory and open files"

@@ -6,7 +6,9 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from multiprocessing import AuthenticationError
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -114,3 +116,16 @@ def test_what_goes_wrong_in_a_worker_is_one_line(
     with Batches(loader(what)) as batches, pytest.raises(error, match=line) as raised:
         list(workers_of(batches))
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("cut", [EOFError(), AuthenticationError("digest sent was rejected")])
+def test_a_worker_that_dies_while_it_hands_a_batch_over_is_the_same_line(cut: Exception) -> None:
+    class Cut(DataLoader[tuple[Tensor, Tensor]]):
+        def __iter__(self) -> Iterator[Any]:
+            raise cut
+
+    with (
+        Batches(Cut(Samples("dies"), num_workers=1)) as batches,
+        pytest.raises(LoaderError, match=r"^a loader worker failed \(.+\); fewer"),
+    ):
+        batches.next()
