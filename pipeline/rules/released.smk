@@ -20,7 +20,9 @@ rule resolve_release:
 
 rule import_release:
     input:
-        config=ancient(paths.config("{key}", paths.RELEASED)),
+        config=lambda wildcards: study.inputs.config_of(
+            wildcards.key, ancient, paths.RELEASED
+        ),
     output:
         paths.trained("{key}", paths.RELEASED),
     log:

@@ -20,8 +20,7 @@ rule resolve:
 rule train:
     input:
         unpack(lambda wildcards: study.inputs.of_training(wildcards.key, ancient)),
-        # Ancient: the key already names all of it that changes weights.
-        config=ancient(paths.config("{key}")),
+        config=lambda wildcards: study.inputs.config_of(wildcards.key, ancient),
     output:
         paths.trained("{key}"),
     log:

@@ -22,6 +22,13 @@ class Inputs:
         """A drawn dataset has no sources, so moving them must not make Snakemake draw it again."""
         return "-" if self._jobs.is_drawn(dataset) else self._sources
 
+    def config_of(self, key: str, ancient: Ancient, kind: str = paths.RUNS) -> Any:
+        """A run's configuration. Ancient once it was used, as the key names all of it that changes
+        weights; but not before: while Snakemake makes an ancient file again, as after a kill, it
+        leaves out what depends on it, missing or not."""
+        config, used = paths.config(key, kind), Path(paths.trained(key, kind)).exists()
+        return ancient(config) if used and Path(config).exists() else config
+
     def of_training(self, key: str, ancient: Ancient) -> dict[str, Any]:
         """The data that a run is trained on, compared by content, and the finished run that it
         starts from, if any."""

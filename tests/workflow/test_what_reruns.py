@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import re
 import shutil
 
 import pytest
@@ -120,3 +122,16 @@ def test_a_dry_run_writes_nothing(template, tmp_path):
     new = clone.git("status", "--porcelain", "--ignored").splitlines()
     # Snakemake's own folder and Python's bytecode aside.
     assert [line for line in new if not line.endswith((".snakemake/", "__pycache__/"))] == []
+
+
+def test_a_kill_as_a_run_was_resolved_keeps_nothing_back(small_template, tmp_path):
+    """Snakemake marks the file as incomplete and makes it again. What rests on an `ancient` file
+    that is made again it leaves out, even where it is missing, and says that all is done."""
+    clone = small_template.copy(tmp_path / "clone")
+    before = clone.snakemake("-n", "-p", "reports/one.md")
+    (key,) = re.findall(r"pipeline resolve ([0-9a-f]{16})", before.text)
+    config = f"runs/{key}/config.json"
+    assert clone.snakemake(config).code == 0
+    marker = base64.urlsafe_b64encode(config.encode()).decode()
+    clone.write(f".snakemake/incomplete/{marker}", "")
+    assert clone.snakemake("-n", "reports/one.md").jobs == before.jobs
